@@ -1,0 +1,74 @@
+"""What a command prints: a header, progress, a table."""
+
+import logging
+
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from app.runs import RunFolder
+from callbacks import EpochLines
+from datamodules import ImageDataModule
+from models import ImageClassifier
+
+console = Console()
+
+# Redrawing the bar at every step costs as much as a small network's step.
+REFRESH_STEPS = 20
+
+COLUMNS = {"fit": "best validation", "validate": "validation", "test": "test"}
+"""Parts of a result that are metrics of a checkpoint, and what to call them."""
+
+
+def silence_lightning() -> None:
+    """Keep Lightning's notes on devices, seeds and tips out of the terminal; warnings stay."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def progress_callback() -> Callback:
+    """Make a bar for a terminal, a line an epoch for a log."""
+    if console.is_terminal:
+        return RichProgressBar(refresh_rate=REFRESH_STEPS, leave=False)
+    return EpochLines(console)
+
+
+@rank_zero_only
+def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModule) -> None:
+    """Say what is about to be trained, and where it goes."""
+    train, val, test = (len(split.labels) for split in data.splits)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    layers = [repr(layer) for layer in model.network.dropout_layers().values()]
+    table = Table.grid(padding=(0, 2))
+    table.add_row("run", str(folder.path))
+    table.add_row(
+        "data",
+        f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
+        f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
+    )
+    table.add_row("network", f"{type(model.network).__name__}: {parameters:,} parameters")
+    table.add_row("dropout", ", ".join(layers) or "none")
+    console.print(table)
+
+
+@rank_zero_only
+def print_result(folder: RunFolder) -> None:
+    """Show all figures of a run as a table, and how to go on."""
+    result = folder.result()
+    parts = {part: result[part]["metrics"] for part in COLUMNS if part in result}
+    names = sorted({name for metrics in parts.values() for name in metrics})
+    table = Table("metric", *(COLUMNS[part] for part in parts), title=str(folder.path), title_justify="left")
+    for name in names:
+        table.add_row(name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in parts.values()))
+    console.print(table)
+    if "test" not in result:
+        print_line(f"test it:     dropout-lab test --run {folder.path}")
+    print_line(f"look at it:  tensorboard --logdir {folder.path.parent.parent}")
+
+
+@rank_zero_only
+def print_line(text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, highlight=False, soft_wrap=True)

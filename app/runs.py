@@ -1,0 +1,124 @@
+"""Run folders: where a run keeps everything, and how it is found again.
+
+``runs/<name>/version_<n>/`` holds ``config.yaml``, TensorBoard's events, ``metrics.csv``, ``checkpoints/``
+with ``best.ckpt`` and ``last.ckpt``, ``result.json`` and, after ``predict``, ``predictions.csv``.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from app.errors import UserError
+
+VERSION = re.compile(r"version_(\d+)")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, enough to run again."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of ``best.ckpt`` and ``last.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def predictions(self) -> Path:
+        """What ``predict`` wrote."""
+        return self.path / "predictions.csv"
+
+    @property
+    def result_file(self) -> Path:
+        """Final figures by command: ``{"fit": {…}, "test": {…}}``."""
+        return self.path / "result.json"
+
+    def result(self) -> dict[str, Any]:
+        """Return the figures so far; empty before the first command has ended."""
+        if not self.result_file.is_file():
+            return {}
+        result: dict[str, Any] = json.loads(self.result_file.read_text())
+        return result
+
+    def add_result(self, command: str, figures: dict[str, Any]) -> None:
+        """Put a command's figures beside those of the others, all or nothing."""
+        partial = self.result_file.with_suffix(".partial")
+        partial.write_text(json.dumps({**self.result(), command: figures}, indent=2) + "\n")
+        os.replace(partial, self.result_file)
+
+    def checkpoint(self, which: str) -> Path:
+        """Return the path of checkpoint ``"best"`` or ``"last"``.
+
+        Raises:
+            UserError: it is not there.
+        """
+        file = self.checkpoints / f"{which}.ckpt"
+        if not file.is_file():
+            there = sorted(path.name for path in self.checkpoints.glob("*.ckpt"))
+            raise UserError(
+                f"no checkpoint {file}; the folder has {', '.join(there) or 'none'}. "
+                "Name one with --ckpt_path FILE, or fit again (best.ckpt needs validation)"
+            )
+        return file
+
+
+def next_run_folder(root: Path, name: str) -> RunFolder:
+    """Return the first version of a run that does not exist yet; nothing is made."""
+    versions = [int(match[1]) for path in (root / name).glob("*") if (match := VERSION.fullmatch(path.name))]
+    return RunFolder(root / name / f"version_{max(versions, default=-1) + 1}")
+
+
+def make_run_folder(root: Path, name: str) -> RunFolder:
+    """Make the folder of a new run; two processes that ask at once get two folders.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    first = next_run_folder(root, name)
+    for version in count(int(first.path.name.removeprefix("version_"))):
+        folder = RunFolder(root / name / f"version_{version}")
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.path.parent.is_dir():
+                raise UserError(
+                    f"cannot make the run folder {folder.path}: a file is in the way; choose another --runs or --name"
+                ) from None
+            continue
+        except OSError as error:
+            raise UserError(
+                f"cannot make the run folder {folder.path}: {error.strerror}; choose another --runs folder"
+            ) from error
+        return folder
+    raise AssertionError("the numbers have run out")
+
+
+def find_run_folder(path: Path) -> RunFolder:
+    """Return the run in a folder: the folder itself, or the newest version below it.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not path.is_dir():
+        raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
+    candidates = [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]
+    for candidate in candidates:
+        folder = RunFolder(candidate)
+        if folder.config.is_file():
+            return folder
+    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has a config.yaml")
+
+
+def _version(path: Path) -> int:
+    match = VERSION.fullmatch(path.name)
+    return int(match[1]) if match else -1

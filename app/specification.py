@@ -1,0 +1,71 @@
+"""A run's settings as plain values: what checkpoints carry, what names a run, what tables show."""
+
+from typing import Any
+
+import yaml
+
+Setting = str | int | float | bool
+
+
+def specification(dump: str, linked: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's settings as plain values, complete enough to build the model again.
+
+    Args:
+        dump: the command's options as YAML.
+        linked: the network's arguments that the data fill in, by name.
+    """
+    settings: dict[str, Any] = yaml.safe_load(dump)
+    network = settings["model"]["network"]["init_args"]
+    for name, value in linked.items():
+        network[name] = list(value) if isinstance(value, tuple) else value
+    # By this key Lightning's load_from_checkpoint knows how to build nested classes again.
+    settings["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
+    return settings
+
+
+def short_name(spec: dict[str, Any] | str | None) -> str | None:
+    """Return a class's name without its module."""
+    path = spec["class_path"] if isinstance(spec, dict) else spec
+    return path.rsplit(".", 1)[-1] if path else None
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """Return ``--name``, or ``data-network-dropout`` in small letters."""
+    if settings["name"]:
+        return str(settings["name"])
+    network = settings["model"]["network"]
+    parts = [
+        (short_name(settings["data"]) or "").removesuffix("DataModule"),
+        short_name(network),
+        short_name(network["init_args"].get("dropout")),
+    ]
+    return "-".join(part for part in parts if part).lower()
+
+
+def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:
+    """Return the settings that tell runs apart, flat: ``network.dropout.p``, ``data.batch_size``, …
+
+    A class is its short name; lists are texts; what is null is left out.
+    """
+    flat: dict[str, Setting] = {"seed": settings["seed_everything"]}
+    for limit in ("max_epochs", "max_steps", "precision"):
+        value = settings["trainer"][limit]
+        if value not in (None, -1):
+            flat[limit] = value
+    model = {key: value for key, value in settings["model"].items() if not key.startswith("_")}
+    _flatten("", model, flat)
+    _flatten("data", settings["data"], flat)
+    return flat
+
+
+def _flatten(prefix: str, value: Any, flat: dict[str, Setting]) -> None:
+    if isinstance(value, dict):
+        if "class_path" in value:
+            flat[prefix] = short_name(value) or ""
+            value = value.get("init_args", {})
+        for key, inner in value.items():
+            _flatten(f"{prefix}.{key}" if prefix else key, inner, flat)
+    elif isinstance(value, list):
+        flat[prefix] = str(value)
+    elif value is not None:
+        flat[prefix] = value

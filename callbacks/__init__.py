@@ -1,0 +1,18 @@
+"""What happens around training: logging, progress, results."""
+
+from callbacks.best_step import BestStep
+from callbacks.epoch_lines import EpochLines
+from callbacks.first_batch import FirstBatch
+from callbacks.hyperparameters import Hyperparameters, HyperparametersTest
+from callbacks.network_graph import NetworkGraph
+from callbacks.prediction_csv import PredictionCSV
+
+__all__ = [
+    "BestStep",
+    "EpochLines",
+    "FirstBatch",
+    "Hyperparameters",
+    "HyperparametersTest",
+    "NetworkGraph",
+    "PredictionCSV",
+]

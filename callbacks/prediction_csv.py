@@ -1,0 +1,52 @@
+"""Writes predictions to a CSV file."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import BasePredictionWriter
+
+
+@final
+class PredictionCSV(BasePredictionWriter):
+    """Writes ``index,prediction,probability,label``, a line for each image in the order of the data.
+
+    ``prediction`` is the class of the highest probability, ``label`` is empty where it is unknown. The file
+    appears when it is whole.
+
+    Args:
+        file: the CSV file, replaced if it is there.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Keep the path."""
+        super().__init__(write_interval="epoch")
+        self.file = file
+
+    def write_on_epoch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        """Write all batches of this process; processes add their parts to one file in turn."""
+        partial = self.file.with_suffix(".partial")
+        indices = torch.tensor([index for batch in batch_indices[0] for index in batch])
+        highest = torch.cat([prediction.probabilities for prediction in predictions]).max(dim=1)
+        target = torch.cat([prediction.target for prediction in predictions])
+        rows = sorted(
+            zip(
+                indices.tolist(), highest.indices.tolist(), highest.values.tolist(), target.tolist(), strict=True
+            )
+        )
+        with partial.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(("index", "prediction", "probability", "label"))
+            for index, prediction, probability, label in rows:
+                writer.writerow((index, prediction, f"{probability:.6f}", "" if label < 0 else label))
+        os.replace(partial, self.file)

@@ -1,0 +1,209 @@
+"""What every data module is: a reader of three splits; all the rest is here."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.augment import Augmentation, InOrder
+from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
+from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
+
+Loader = DataLoader[tuple[Tensor, Tensor]]
+
+
+class ImageDataModule(LightningDataModule, ABC):
+    """Three splits of labelled images as standard DataLoaders of whole batches.
+
+    Batches are ``(images, labels)``: ``(B, C, H, W)`` float32 and ``(B,)`` int64.
+
+    A data set of your own is a subclass with the class attributes below, an ``__init__`` with explicit
+    arguments, and ``read``.
+
+    Args:
+        root: folder that holds the data set's own folder.
+        batch_size: images a batch.
+        val_size: validation images, a number or a share of the training images in (0, 1).
+        train_limit: use the first so many training images only; statistics still come from all of them.
+        image_size: resize to so many pixels square; None keeps the stored size.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``
+            (:mod:`datamodules.normalize`).
+        augment: augment training images; how, says the data set.
+        seed: of the order of training images, and of the split where it is random.
+        download: fetch the official files if they are missing.
+        num_workers: processes that prepare batches; a gather in memory rarely needs one.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    num_classes: int
+    """Classes of the task."""
+    class_names: tuple[str, ...]
+    """Their names, by label."""
+    stored_shape: ClassVar[tuple[int, int, int]]
+    """Channels, height, width as stored."""
+    augmentations: ClassVar[tuple[Augmentation, ...]] = ()
+    """What ``augment=True`` does to a training batch."""
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int,
+        val_size: int | float,
+        train_limit: int | None,
+        image_size: int | None,
+        normalize: NormalizationName,
+        augment: bool,
+        seed: int,
+        download: bool,
+        num_workers: int,
+    ) -> None:
+        """Check the arguments; nothing is read yet."""
+        super().__init__()
+        check_at_least("batch_size", batch_size, 1)
+        check_at_least("num_workers", num_workers, 0)
+        check_size("val_size", val_size)
+        if train_limit is not None:
+            check_at_least("train_limit", train_limit, 1)
+        if image_size is not None:
+            check_at_least("image_size", image_size, 1)
+        if normalize not in NORMALIZATIONS:
+            raise ValueError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
+        self.root = Path(root).expanduser()
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.train_limit = train_limit
+        self.image_size = image_size
+        self.normalize = normalize
+        self.augment = augment
+        self.seed = seed
+        self.download = download
+        self.num_workers = num_workers
+        self._splits: Splits | None = None
+        self._normalization: Normalization | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of the images in a batch."""
+        channels, height, width = self.stored_shape
+        return (channels, self.image_size or height, self.image_size or width)
+
+    @property
+    def splits(self) -> Splits:
+        """The three splits, resized, as uint8."""
+        if self._splits is None:
+            raise RuntimeError(f"call setup() of {type(self).__name__} before its data are used")
+        return self._splits
+
+    @property
+    def normalization(self) -> Normalization:
+        """What turns pixels into network input, and back to look at."""
+        if self._normalization is None:
+            raise RuntimeError(f"call setup() of {type(self).__name__} before its data are used")
+        return self._normalization
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Read the three splits from disk, as stored.
+
+        Raises:
+            DataError: files are missing or cannot be used.
+        """
+
+    def fetch(self) -> None:  # noqa: B027  (nothing to fetch is a fine default)
+        """Download the official files that are missing; called if ``download`` is set."""
+
+    def prepare_data(self) -> None:
+        """Fetch what is missing and read, so that bad data are found before a run begins."""
+        if self.download:
+            self.fetch()
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, take statistics and resize, once."""
+        if self._splits is not None:
+            return
+        train, val, test = self.read()
+        if self.image_size is not None and train.pixels.shape[-2:] != (self.image_size, self.image_size):
+            train, val, test = (resize(split, self.image_size) for split in (train, val, test))
+        self._normalization = NORMALIZATIONS[self.normalize](train.pixels)
+        if self.train_limit is not None:
+            if self.train_limit > len(train.labels):
+                raise ValueError(
+                    f"train_limit must be at most {len(train.labels)}, the size of the train split, "
+                    f"got {self.train_limit}"
+                )
+            train = train.select(slice(self.train_limit))
+        self._splits = Splits(train, val, test)
+
+    def to_pixels(self, images: Tensor) -> Tensor:
+        """Return images of a batch to pixels in [0, 1], to look at."""
+        return self.normalization.inverse(images)
+
+    def train_dataloader(self) -> Loader:
+        """Return shuffled batches of the train split; their order follows from ``seed``."""
+        augment = InOrder(self.augmentations) if self.augment else None
+        return self._loader(self.splits.train, augment, Generator().manual_seed(self.seed))
+
+    def val_dataloader(self) -> Loader:
+        """Return the validation split in order."""
+        return self._loader(self.splits.val)
+
+    def test_dataloader(self) -> Loader:
+        """Return the test split in order."""
+        return self._loader(self.splits.test)
+
+    def predict_dataloader(self) -> Loader:
+        """Return the test split in order, to be predicted."""
+        return self._loader(self.splits.test)
+
+    def _loader(
+        self, images: Images, augment: Augmentation | None = None, shuffle: Generator | None = None
+    ) -> Loader:
+        return DataLoader(
+            BatchDataset(images, self.normalization, augment),
+            batch_size=self.batch_size,
+            shuffle=shuffle is not None,
+            generator=shuffle,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=whole_batch,
+        )
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise ValueError if an argument is too small."""
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, got {value}")
+
+
+def check_size(name: str, size: int | float) -> None:
+    """Raise ValueError unless a size is a number of images or a share of them."""
+    if size <= 0 or (isinstance(size, float) and size >= 1):
+        raise ValueError(f"{name} must be a number of images (1 or more) or a share in (0, 1), got {size}")
+
+
+def count_of(name: str, size: int | float, available: int) -> int:
+    """Turn a size into a number of images, leaving at least one image out of ``available``.
+
+    Raises:
+        ValueError: nothing would be left on one of the two sides.
+    """
+    count = round(size * available) if isinstance(size, float) else size
+    if not 0 < count < available:
+        raise ValueError(
+            f"{name} must leave images on both sides: {size} of {available} images is {count}"
+        )
+    return count
+
+
+def hold_out_last(images: Images, val_size: int | float) -> tuple[Images, Images]:
+    """Split off the last images as validation: the same ones whatever the seed, as the sources do."""
+    count = count_of("val_size", val_size, len(images.labels))
+    return images.select(slice(-count)), images.select(slice(-count, None))

@@ -1,0 +1,123 @@
+"""CIFAR-10 from its python batches."""
+
+import pickle
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torchvision import datasets
+
+from datamodules.augment import RandomFlip, RandomShift
+from datamodules.base import ImageDataModule, check_at_least, hold_out_last
+from datamodules.errors import DatasetCorruptError, DatasetNotFoundError
+from datamodules.files import download_with, read_verified
+from datamodules.images import Images, Splits
+from datamodules.normalize import NormalizationName
+
+FOLDER = Path(datasets.CIFAR10.base_folder)
+TRAIN_MD5 = dict(datasets.CIFAR10.train_list)
+"""MD5 of the official training batches, by name, in order."""
+TEST_MD5 = dict(datasets.CIFAR10.test_list)
+"""MD5 of the official test batch, by name."""
+
+
+@final
+class CIFAR10DataModule(ImageDataModule):
+    """Small photographs, 32×32, three channels, 10 classes: 50,000 to train on and 10,000 to test.
+
+    Validation images are the last training images, whatever the seed. Lerner and CS 6353 train on the first
+    49,000, validate on the next 1,000 and test on the first 1,000 of the test set: ``val_size=1000,
+    test_limit=1000``. Gavier holds out 5 % and tests on all 10,000: ``val_size=0.05``.
+
+    Files: ``root/cifar-10-batches-py/``, as published. They are pickles, which run code when opened, so each
+    is opened only if it has the official checksum.
+
+    Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
+
+    Args:
+        root: folder that holds ``cifar-10-batches-py/``.
+        batch_size: images a batch.
+        val_size: validation images, a number or a share of the 50,000.
+        test_limit: use the first so many test images only; None uses all.
+        train_limit: use the first so many training images only.
+        image_size: resize to so many pixels square.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        augment: shift training images by up to 4 pixels and mirror half of them.
+        seed: of the order of training images.
+        download: fetch the official files (170 MB) if they are missing.
+        num_workers: processes that prepare batches.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    num_classes = 10
+    class_names = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
+    stored_shape = (3, 32, 32)
+    augmentations = (RandomShift(4), RandomFlip())
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 100,
+        val_size: int | float = 1000,
+        test_limit: int | None = None,
+        train_limit: int | None = None,
+        image_size: int | None = None,
+        normalize: NormalizationName = "standard",
+        augment: bool = False,
+        seed: int = 0,
+        download: bool = False,
+        num_workers: int = 0,
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(
+            root,
+            batch_size,
+            val_size,
+            train_limit,
+            image_size,
+            normalize,
+            augment,
+            seed,
+            download,
+            num_workers,
+        )
+        if test_limit is not None:
+            check_at_least("test_limit", test_limit, 1)
+        self.test_limit = test_limit
+
+    def fetch(self) -> None:
+        """Download and unpack with torchvision, which checks the sums."""
+        download_with(datasets.CIFAR10, "CIFAR-10", self.root)
+
+    def read(self) -> Splits:
+        """Read the six batches."""
+        train, val = hold_out_last(self._images(TRAIN_MD5), self.val_size)
+        test = self._images(TEST_MD5)
+        return Splits(train, val, test.select(slice(self.test_limit)))
+
+    def _images(self, official: dict[str, str]) -> Images:
+        pixels, labels = [], []
+        for name, md5 in official.items():
+            file = self.root / FOLDER / name
+            if not file.is_file():
+                raise DatasetNotFoundError("CIFAR-10", FOLDER / name, self.root)
+            batch = pickle.loads(read_verified(file, md5), encoding="latin1")
+            pixels.append(np.asarray(batch["data"], dtype=np.uint8).reshape(-1, *self.stored_shape))
+            labels += batch["labels"]
+        if len(labels) != sum(map(len, pixels)):
+            raise DatasetCorruptError(self.root / FOLDER, f"{len(labels)} labels for {sum(map(len, pixels))} images")
+        return Images(torch.from_numpy(np.concatenate(pixels)), torch.tensor(labels))

@@ -1,0 +1,91 @@
+"""The 1,797 real 8×8 digits that scikit-learn ships: the embedded default, no download."""
+
+from typing import final
+
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from datamodules.augment import RandomShift
+from datamodules.base import ImageDataModule, check_size, count_of
+from datamodules.images import Images, Splits
+from datamodules.normalize import NormalizationName
+
+
+@final
+class DigitsDataModule(ImageDataModule):
+    """Handwritten digits, 8×8, one channel, 10 classes; a seeded, stratified split.
+
+    Source: E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI 1998, its test part.
+
+    Args:
+        root: not used; the data come with scikit-learn.
+        batch_size: images a batch.
+        val_size: validation images, a number or a share of what the test split leaves.
+        test_size: test images, a number or a share of all.
+        train_limit: use the first so many training images only.
+        image_size: resize to so many pixels square.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        augment: shift training images by up to 1 pixel.
+        seed: of the split and of the order of training images.
+        download: not used.
+        num_workers: processes that prepare batches.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    num_classes = 10
+    class_names = tuple("0123456789")
+    stored_shape = (1, 8, 8)
+    augmentations = (RandomShift(1),)
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 100,
+        val_size: int | float = 0.15,
+        test_size: int | float = 0.2,
+        train_limit: int | None = None,
+        image_size: int | None = None,
+        normalize: NormalizationName = "standard",
+        augment: bool = False,
+        seed: int = 0,
+        download: bool = False,
+        num_workers: int = 0,
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(
+            root,
+            batch_size,
+            val_size,
+            train_limit,
+            image_size,
+            normalize,
+            augment,
+            seed,
+            download,
+            num_workers,
+        )
+        check_size("test_size", test_size)
+        self.test_size = test_size
+
+    def read(self) -> Splits:
+        """Take the digits from scikit-learn and split them."""
+        digits = load_digits()
+        # 17 grey levels, 0 to 16, spread over 0 to 255.
+        pixels = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
+        images = Images(pixels, torch.from_numpy(digits.target).long())
+        rest, test = self._stratified(images, "test_size", self.test_size)
+        train, val = self._stratified(rest, "val_size", self.val_size)
+        return Splits(train, val, test)
+
+    def _stratified(self, images: Images, name: str, size: int | float) -> tuple[Images, Images]:
+        count = count_of(name, size, len(images.labels))
+        kept, held_out = train_test_split(
+            torch.arange(len(images.labels)).numpy(),
+            test_size=count,
+            random_state=self.seed,
+            stratify=images.labels.numpy(),
+        )
+        return images.select(torch.from_numpy(kept)), images.select(torch.from_numpy(held_out))

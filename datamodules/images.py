@@ -1,0 +1,92 @@
+"""Images in memory, and data sets that hand out whole batches."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, final
+
+import torch
+import torchvision.transforms.v2.functional as tvf
+from torch import Tensor
+from torch.utils.data import Dataset
+
+# Images resized at a time: bounds the float copies that antialiasing makes.
+RESIZE_CHUNK = 4096
+
+
+class Images(NamedTuple):
+    """Labelled images as stored."""
+
+    pixels: Tensor
+    """``(N, C, H, W)`` uint8, 0 to 255."""
+    labels: Tensor
+    """``(N,)`` int64."""
+
+    def select(self, selection: slice | Tensor) -> "Images":
+        """Return some of the samples, by slice or by indices."""
+        return Images(self.pixels[selection], self.labels[selection])
+
+
+class Splits(NamedTuple):
+    """A data set's three parts."""
+
+    train: Images
+    val: Images
+    test: Images
+
+
+@final
+class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Hands out a whole batch at a time: one gather, then the transforms on the batch.
+
+    The standard DataLoader asks ``__getitems__`` for a batch; with ``collate_fn=whole_batch`` nothing is left
+    to do for it. Samplers, workers and Lightning's sharding work as ever. A loop over single samples, as in
+    torchvision's data sets, takes some 50 times longer.
+
+    Args:
+        images: the samples.
+        transform: ``(B, C, H, W)`` uint8 to float32.
+        augment: ``(B, C, H, W)`` uint8 to uint8, before ``transform``; None leaves images alone.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        transform: Callable[[Tensor], Tensor],
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        """Keep the samples where they are."""
+        self.images = images
+        self.transform = transform
+        self.augment = augment
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.images.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return one image ``(C, H, W)`` and its label."""
+        pixels, labels = self.__getitems__([index])
+        return pixels[0], labels[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return a batch: images ``(B, C, H, W)`` float32 and labels ``(B,)``."""
+        index = torch.as_tensor(indices)
+        pixels = self.images.pixels.index_select(0, index)
+        if self.augment is not None:
+            pixels = self.augment(pixels)
+        return self.transform(pixels), self.images.labels.index_select(0, index)
+
+
+def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Pass on what is a batch already: the ``collate_fn`` that goes with :class:`BatchDataset`."""
+    return batch
+
+
+def resize(images: Images, size: int) -> Images:
+    """Resize to ``size`` × ``size`` pixels, bilinear with antialiasing, once and before training.
+
+    The result is uint8 again, rounded as PIL does.
+    """
+    chunks = [
+        tvf.resize(chunk, [size, size], antialias=True) for chunk in images.pixels.split(RESIZE_CHUNK)
+    ]
+    return Images(torch.cat(chunks), images.labels)

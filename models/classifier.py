@@ -1,0 +1,149 @@
+"""The one LightningModule: any network, any dropout variant, any image data."""
+
+from typing import Literal, NamedTuple, final
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from models.metrics import SplitMetrics
+from models.networks import Network
+
+Batch = tuple[Tensor, Tensor]
+"""Images ``(B, C, H, W)`` float32 and labels ``(B,)`` int64."""
+
+
+class Prediction(NamedTuple):
+    """What ``predict`` returns for a batch."""
+
+    probabilities: Tensor
+    """Softmax of the logits, ``(B, classes)``."""
+    target: Tensor
+    """Labels, ``(B,)``; −1 where unknown."""
+
+
+@final
+class ImageClassifier(LightningModule):
+    """Trains a network by cross-entropy and measures it on each split.
+
+    Logged once an epoch as ``train/…``, ``val/…``, ``test/…``: loss, accuracy, top5, nll, ece
+    (:class:`models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps.
+
+    Args:
+        network: maps images to logits.
+        optimizer: given the parameters, makes the optimizer.
+        scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
+        scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
+        class_weights: weight of each class in the loss; None weighs all alike.
+
+    Raises:
+        ValueError: ``class_weights`` has another length than the network has classes, or a negative entry.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        # A lambda, because the command line reads it as class_path and init_args: one can set its lr alone.
+        optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=1e-3),
+        scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Literal["epoch", "step"] = "epoch",
+        class_weights: list[float] | None = None,
+    ) -> None:
+        """Take the parts and make a set of metrics for each split."""
+        super().__init__()
+        if scheduler_interval not in ("epoch", "step"):
+            raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
+        if class_weights is not None and (
+            len(class_weights) != network.num_classes or min(class_weights) < 0
+        ):
+            raise ValueError(
+                f"class_weights needs {network.num_classes} numbers of 0 or more, one a class, got {class_weights}"
+            )
+        self.network = network
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.scheduler_interval = scheduler_interval
+        # Not a buffer of the state dict: it is an argument, and a checkpoint must load with other weights.
+        self.class_weights: Tensor | None
+        self.register_buffer(
+            "class_weights", None if class_weights is None else torch.tensor(class_weights), persistent=False
+        )
+        self.train_metrics = SplitMetrics(network.num_classes)
+        self.val_metrics = SplitMetrics(network.num_classes)
+        self.test_metrics = SplitMetrics(network.num_classes)
+        self.example_input_array = torch.zeros(1, *network.image_shape)
+
+    def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+        """Map images to logits, ``(B, classes)``."""
+        logits: Tensor = self.network(images, target)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self._step(batch, self.train_metrics)
+        # self.log costs as much as a small network's forward pass, so it is called only when it will be written.
+        if (self.global_step + 1) % max(self.trainer.log_every_n_steps, 1) == 0:
+            self.log("train/loss_step", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch."""
+        self._step(batch, self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch."""
+        self._step(batch, self.test_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        """Return class probabilities and, where known, labels."""
+        images, target = batch
+        return Prediction(self(images).softmax(dim=1), target)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training metrics."""
+        self._log_split(self.train_metrics, "train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self._log_split(self.val_metrics, "val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_split(self.test_metrics, "test")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Make the optimizer and, if asked for, the scheduler."""
+        optimizer = self.make_optimizer(self.parameters())
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = self.make_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {
+                    "scheduler": scheduler,
+                    "interval": self.scheduler_interval,
+                    "monitor": scheduler.monitor,
+                },
+            }
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_interval},
+        }
+
+    def _step(self, batch: Batch, metrics: SplitMetrics) -> Tensor:
+        images, target = batch
+        logits = self(images, target)
+        loss = F.cross_entropy(logits, target, weight=self.class_weights)
+        metrics.update(loss, logits, target)
+        return loss
+
+    def _log_split(self, metrics: SplitMetrics, prefix: str) -> None:
+        results = {f"{prefix}/{name}": value for name, value in metrics.compute().items()}
+        in_bar = f"{prefix}/accuracy"
+        self.log(in_bar, results.pop(in_bar), prog_bar=True)
+        self.log_dict(results)
+        metrics.reset()

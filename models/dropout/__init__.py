@@ -1,0 +1,18 @@
+"""Dropout variants. Each is one file: a pure function and a thin class."""
+
+from models.dropout.base import Dropout, DropoutFactory, RateDropout, Stage
+from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, make_dropout
+from models.dropout.none import NoDropout
+from models.dropout.standard import StandardDropout
+
+__all__ = [
+    "TORCH_DROPOUTS",
+    "Dropout",
+    "DropoutFactory",
+    "ForeignDropout",
+    "NoDropout",
+    "RateDropout",
+    "Stage",
+    "StandardDropout",
+    "make_dropout",
+]

@@ -1,0 +1,19 @@
+"""No dropout: the baseline of every comparison."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from models.dropout.base import Dropout
+
+
+@final
+class NoDropout(Dropout):
+    """Passes everything: y = x, in training and in evaluation."""
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Return x."""
+        if self.training:
+            self.kept = torch.ones((), dtype=torch.bool, device=x.device).expand(x.shape)
+        return x

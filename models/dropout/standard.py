@@ -1,0 +1,53 @@
+"""Standard dropout: each unit is dropped on its own with probability p."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from models.dropout.base import RateDropout
+
+
+def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
+    """Draw a keep mask of x's shape, each entry True with probability 1 − p.
+
+    The noise is float32 whatever x is: in bfloat16 a uniform number has 8 bits, and p = 0.2 would drop 20.3 %.
+    """
+    return torch.rand(x.shape, device=x.device, dtype=torch.float32) >= p
+
+
+@final
+class StandardDropout(RateDropout):
+    """Zeroes each unit with probability p, independently.
+
+    With m ~ Bernoulli(1 − p) per unit: ``inverted`` gives x·m/(1−p) in training and x in evaluation;
+    vanilla gives x·m in training and (1−p)·x in evaluation. Both agree in the mean.
+
+    Source: Hinton et al. 2012, arXiv:1207.0580; Srivastava et al. 2014, JMLR 15. The inverted form is the one
+    of ``torch.nn.Dropout`` and of the CS 6353 notebook.
+
+    Args:
+        p: probability of dropping, in [0, 1).
+        inverted: scale in training rather than in evaluation.
+
+    Raises:
+        ValueError: p is out of range.
+    """
+
+    def __init__(self, p: float = 0.5, inverted: bool = True) -> None:
+        """Check p and store it."""
+        super().__init__(p)
+        self.inverted = inverted
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Drop units of x; labels and weight are ignored."""
+        keep_probability = (1 - self.drop_probability).to(x.dtype)
+        if not self.training:
+            return x if self.inverted else x * keep_probability
+        kept = bernoulli_mask(x, self.drop_probability)
+        self.kept = kept
+        return x * (kept / keep_probability) if self.inverted else x * kept
+
+    def extra_repr(self) -> str:
+        """Show p and the form."""
+        return f"{super().extra_repr()}, inverted={self.inverted}"

@@ -1,0 +1,72 @@
+"""The convolutional network of the DropAlan study.
+
+Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §III.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, final
+
+from torch import nn
+
+from models.dropout import DropoutFactory, NoDropout
+from models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
+
+
+@final
+class AlanCNN(Network):
+    """Conv 64@7×7 – ReLU – Pool – Conv 64@5×5 – ReLU – Pool – Dense 1000 – ReLU – dropout – Dense.
+
+    Convolutions are valid (no padding). Departures: the paper's text says three convolutions, the published
+    code runs two, since its first is bypassed; ``convolutions=3`` puts one more Conv 64@3×3 (padding 1) – ReLU
+    first. The original also has a ReLU on the logits, the natural cause of its collapse to a loss of ln 10
+    once all ten are dead; ``relu_logits=True`` reproduces it.
+
+    Args:
+        image_shape: channels, height, width; at least 18×18.
+        num_classes: number of logits.
+        dropout: makes the layer after the dense ReLU.
+        rates: p of the one place; None leaves the layer its own.
+        convolutions: 2, as run, or 3, as written.
+        relu_logits: put a ReLU on the logits.
+
+    Raises:
+        ValueError: the images are too small, ``convolutions`` is neither 2 nor 3.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape = (3, 32, 32),
+        num_classes: int = 10,
+        dropout: DropoutFactory = NoDropout,
+        rates: Sequence[float] | None = None,
+        convolutions: Literal[2, 3] = 2,
+        relu_logits: bool = False,
+    ) -> None:
+        """Build the layers."""
+        # 18 − 6 = 12, pooled 6, − 4 = 2, pooled 1: the smallest image that leaves a pixel.
+        check_image_shape("AlanCNN", image_shape, smallest=18)
+        if convolutions not in (2, 3):
+            raise ValueError(f"convolutions must be 2 or 3, got {convolutions}")
+        (layer,) = dropout_places(dropout, 1, rates)
+        channels, height, width = image_shape
+        first: list[nn.Module] = []
+        if convolutions == 3:
+            first = [nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
+            channels = 64
+        body = nn.Sequential(
+            *first,
+            nn.Conv2d(channels, 64, 7),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(64, 64, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
+        features = 64 * (((height - 6) // 2 - 4) // 2) * (((width - 6) // 2 - 4) // 2)
+        head = Head(
+            layer.join(nn.Linear(features, 1000), nn.ReLU()),
+            nn.Linear(1000, num_classes),
+            nn.ReLU() if relu_logits else None,
+        )
+        super().__init__(image_shape, num_classes, body, head)

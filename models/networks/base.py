@@ -1,0 +1,100 @@
+"""What every network is: a body that makes features, a head that makes logits, and numbered dropout places."""
+
+from abc import ABC
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from models.dropout import Dropout, DropoutFactory, make_dropout
+
+ImageShape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+class Head(nn.Module):
+    """The penultimate stage and the linear layer that reads it.
+
+    It owns both, so that a variant that looks at labels and at the next layer's weight (MalDrop) is handed
+    them as plain arguments: this compiles without a graph break, survives ``deepcopy`` and pickle, and no key
+    stands twice in the state dict.
+    """
+
+    def __init__(self, stage: nn.Module, linear: nn.Linear, activation: nn.Module | None = None) -> None:
+        """Put a stage, ``forward(x, target, weight)``, before a linear layer.
+
+        Args:
+            stage: what ``Dropout.join`` returned, or a dropout layer by itself.
+            linear: from the stage's units to the classes.
+            activation: applied to the logits; None leaves them alone, as a classifier should.
+        """
+        super().__init__()
+        self.stage = stage
+        self.linear = linear
+        self.activation = activation or nn.Identity()
+
+    def forward(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        """Map features to logits, ``(B, classes)``."""
+        units = self.stage(x, target, self.linear.weight)
+        logits: Tensor = self.activation(self.linear(units.flatten(1)))
+        return logits
+
+
+class Network(nn.Module, ABC):
+    """Images ``(B, C, H, W)`` to logits ``(B, num_classes)``; the base class for networks of your own.
+
+    A network of your own gives ``body`` and ``head`` to this constructor and takes at least
+    ``image_shape`` and ``num_classes``, which the command line fills in from the data.
+    """
+
+    def __init__(self, image_shape: ImageShape, num_classes: int, body: nn.Module, head: Head) -> None:
+        """Put the head on the body."""
+        super().__init__()
+        self.image_shape = image_shape
+        self.num_classes = num_classes
+        self.body = body
+        self.head = head
+
+    def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+        """Map images to logits; labels are for the variants that look at them in training."""
+        logits: Tensor = self.head(self.body(images), target)
+        return logits
+
+    def dropout_layers(self) -> dict[str, Dropout]:
+        """Return the dropout layers by their names in this module, from input to output."""
+        return {name: layer for name, layer in self.named_modules() if isinstance(layer, Dropout)}
+
+
+def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | None = None) -> list[Dropout]:
+    """Make one dropout layer for each place of a network.
+
+    Args:
+        make: makes a layer.
+        places: how many the network has.
+        rates: p of each place, from input to output, for variants that have a p; None leaves each layer the
+            p that it was made with.
+
+    Raises:
+        ValueError: ``rates`` has another length, or a p is out of range.
+    """
+    layers = [make_dropout(make) for _ in range(places)]
+    if rates is not None:
+        if len(rates) != places:
+            raise ValueError(f"rates needs one p for each of the {places} dropout places, got {list(rates)}")
+        for layer, p in zip(layers, rates, strict=True):
+            layer.set_rate(p)
+    return layers
+
+
+def check_image_shape(network: str, image_shape: ImageShape, smallest: int, even: int = 1) -> None:
+    """Check that images are large enough for a network's convolutions and pools.
+
+    Raises:
+        ValueError: an image is smaller than ``smallest`` pixels or no multiple of ``even``.
+    """
+    channels, height, width = image_shape
+    if channels < 1 or min(height, width) < smallest or height % even or width % even:
+        sides = f"at least {smallest} pixels" + (f" and a multiple of {even}" if even > 1 else "")
+        raise ValueError(
+            f"{network} needs images whose height and width are {sides}, got image_shape={tuple(image_shape)}; "
+            "set the data's image_size"
+        )

@@ -1,0 +1,43 @@
+"""The basic convolutional network of the Malicious Dropout study.
+
+Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.3.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+from torch import nn
+
+from models.dropout import DropoutFactory, NoDropout
+from models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
+
+
+@final
+class MalDropCNN(Network):
+    """Conv 10@3×3 – ReLU – BN – Conv 1@3×3 – ReLU – dropout – affine, with padding 1.
+
+    Its penultimate layer has as many units as the image has pixels: the paper's 4,096 come from 64×64.
+
+    Args:
+        image_shape: channels, height, width.
+        num_classes: number of logits.
+        dropout: makes the layer before the affine one.
+        rates: p of the one place; None leaves the layer its own.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape = (1, 64, 64),
+        num_classes: int = 10,
+        dropout: DropoutFactory = NoDropout,
+        rates: Sequence[float] | None = None,
+    ) -> None:
+        """Build the layers."""
+        check_image_shape("MalDropCNN", image_shape, smallest=1)
+        (layer,) = dropout_places(dropout, 1, rates)
+        channels, height, width = image_shape
+        body = nn.Sequential(nn.Conv2d(channels, 10, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(10))
+        head = Head(
+            layer.join(nn.Conv2d(10, 1, 3, padding=1), nn.ReLU()), nn.Linear(height * width, num_classes)
+        )
+        super().__init__(image_shape, num_classes, body, head)
