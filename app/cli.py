@@ -1,6 +1,7 @@
 """``fit``, ``validate``, ``test`` and ``predict``: LightningCLI with this application's links and defaults."""
 
 import shutil
+import warnings
 from argparse import ArgumentError
 from collections.abc import Callable
 from pathlib import Path
@@ -10,27 +11,20 @@ import yaml
 
 from jsonargparse import Namespace
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from app.checkpoints import check_checkpoint
 from app.console import print_header, print_line, print_result, progress_callback, silence_lightning
+from app.defaults import checkpoint_callback, tensorboard_callbacks, tensorboard_logger
 from app.errors import UserError
 from app.parse_errors import explain
 from app.run_options import resolve_run
 from app.runs import RunFolder, make_run_folder, next_run_folder
-from app.specification import flat_settings, run_name, specification
-from callbacks import (
-    BestStep,
-    FirstBatch,
-    Hyperparameters,
-    HyperparametersTest,
-    NetworkGraph,
-    PredictionCSV,
-)
+from app.specification import run_name, specification
+from callbacks import BestStep, HyperparametersTest, PredictionCSV
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
 
@@ -57,13 +51,7 @@ class LabCLI(LightningCLI):
         """Parse, build, run."""
         self.source = source
         self.best_step = BestStep()
-        self.checkpoint = ModelCheckpoint(
-            monitor=self.best_step.monitor,
-            mode="max",
-            filename="best",
-            save_last=True,
-            enable_version_counter=False,
-        )
+        self.checkpoint = checkpoint_callback(self.best_step.monitor)
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -104,8 +92,16 @@ class LabCLI(LightningCLI):
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words given; the process's own are not looked at."""
+        """Parse the words given; the process's own are not looked at.
+
+        Raises:
+            UserError: an argument is given that the data fill in; LightningCLI would ignore it in silence.
+        """
         self.config = parser.parse_args(args)
+        given = parser.parse_args(args, defaults=False)
+        for argument, source in LINKS.items():
+            if f"{given.subcommand}.model.network.init_args.{argument}" in given:
+                raise UserError(f"model.network.{argument} comes from {source}: leave it out")
 
     def _parse_ckpt_path(self) -> None:
         # Lightning's own lets a checkpoint's settings win over flags, in silence. Here settings come from
@@ -130,7 +126,8 @@ class LabCLI(LightningCLI):
         if given.enable_progress_bar is not False and not self._has_progress_bar():
             callbacks.append(progress_callback())
             overrides["enable_progress_bar"] = isinstance(callbacks[0], ProgressBar)
-        if self.subcommand == "fit" and not self.rehearsal:
+        if not self.rehearsal:
+            # Also where nothing is trained: a checkpoint holds their state, and Lightning asks for them.
             callbacks += [self.best_step, self.checkpoint]
         self.trainer_defaults["callbacks"] = callbacks
         return super().instantiate_trainer(**overrides)
@@ -149,10 +146,7 @@ class LabCLI(LightningCLI):
         if self.with_tensorboard:
             self.trainer.loggers = [tensorboard_logger(folder)]
             self._add_callbacks(
-                Hyperparameters(flat_settings(self.specification), self.best_step),
-                LearningRateMonitor(),
-                FirstBatch(self.datamodule.to_pixels),
-                NetworkGraph(),
+                *tensorboard_callbacks(self.specification, self.best_step, self.model, self.datamodule)
             )
         print_header(folder, self.model, self.datamodule)
         try:
@@ -235,12 +229,6 @@ class LabCLI(LightningCLI):
         self.trainer.callbacks.extend(callbacks)
 
 
-def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:
-    """Make a logger that writes into a run folder itself."""
-    version, name, root = folder.path.name, folder.path.parent.name, folder.path.parent.parent
-    return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False)
-
-
 def without_split(metrics: dict[str, float]) -> dict[str, float]:
     """Return metrics by their own names: ``accuracy`` for ``test/accuracy``."""
     return {name.rsplit("/", 1)[-1]: float(value) for name, value in metrics.items()}
@@ -253,6 +241,8 @@ def run(words: list[str]) -> None:
         UserError: what was asked for is wrong, in one line.
     """
     silence_lightning()
+    # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).* is deprecated")
     source = None
     try:
         if words[0] != "fit" and not {"-h", "--help"} & set(words):
@@ -260,5 +250,5 @@ def run(words: list[str]) -> None:
         LabCLI(words, source)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
-    except (ValueError, TypeError, OSError, DataError, MisconfigurationException) as error:
+    except (ValueError, OSError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error

@@ -1,6 +1,7 @@
 """What a command prints: a header, progress, a table."""
 
 import logging
+from collections import Counter
 
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import RichProgressBar
@@ -40,7 +41,7 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
     """Say what is about to be trained, and where it goes."""
     train, val, test = (len(split.labels) for split in data.splits)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    layers = [repr(layer) for layer in model.network.dropout_layers().values()]
+    layers = Counter(repr(layer) for layer in model.network.dropout_layers().values())
     table = Table.grid(padding=(0, 2))
     table.add_row("run", str(folder.path))
     table.add_row(
@@ -49,7 +50,8 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
     )
     table.add_row("network", f"{type(model.network).__name__}: {parameters:,} parameters")
-    table.add_row("dropout", ", ".join(layers) or "none")
+    places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
+    table.add_row("dropout", ", ".join(places) or "none")
     console.print(table)
 
 
@@ -59,9 +61,10 @@ def print_result(folder: RunFolder) -> None:
     result = folder.result()
     parts = {part: result[part]["metrics"] for part in COLUMNS if part in result}
     names = sorted({name for metrics in parts.values() for name in metrics})
-    table = Table("metric", *(COLUMNS[part] for part in parts), title=str(folder.path), title_justify="left")
+    table = Table("metric", *(COLUMNS[part] for part in parts))
     for name in names:
         table.add_row(name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in parts.values()))
+    print_line(f"result of    {folder.path}")
     console.print(table)
     if "test" not in result:
         print_line(f"test it:     dropout-lab test --run {folder.path}")

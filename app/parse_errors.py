@@ -1,5 +1,134 @@
 """jsonargparse's reports, many lines long, as one line that names the place, the value and the remedy."""
 
+import difflib
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from datamodules import ImageDataModule
+from models import ImageClassifier
+from models.dropout import TORCH_DROPOUTS, Dropout, ForeignDropout
+from models.networks import Network
+
+# What the class in a place is called, and what it must be a subclass of; places by the last word of their key.
+PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "data": ("data module", (ImageDataModule,)),
+    "network": ("network", (Network,)),
+    "dropout": ("dropout variant", (Dropout, *TORCH_DROPOUTS)),
+    "optimizer": ("optimizer", (Optimizer,)),
+    "scheduler": ("learning-rate scheduler", (LRScheduler,)),
+    "callbacks": ("callback", (Callback,)),
+}
+
+GROUPS: dict[str, type] = {"trainer": Trainer, "model": ImageClassifier, "data": ImageDataModule}
+OPTIONS = ("config", "seed_everything", "runs", "name", "run", "ckpt_path", "debug")
+
+# Lines that repeat what other lines say, or name an alternative that nobody meant.
+NOISE = re.compile(
+    r"Expected a path but|Does not validate against|Subtypes: |Errors:|Given value|"
+    r"Parser key |Problem with given class_path|Expected a <class 'NoneType'>"
+)
+
 
 def explain(message: str) -> str:
-    return message
+    """Turn a report into one line.
+
+    jsonargparse indents nested reports; each level names its key, and the leaves name what was wrong.
+    """
+    place = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
+    classes = re.findall(r"class_path '?([\w.]+)'?|class_path='([\w.]+)'", message)
+    owner = next((first or second for first, second in reversed(classes)), None)
+    given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)
+    value = re.sub(r"^NestedArg\(key=.*?, val=(.*)\)$", r"\1", given[1]) if given else None
+    leaves = []
+    for line in message.splitlines():
+        text = re.sub(r"^\s*(- )?", "", line)
+        text = re.sub(r"^Parser key \"[^\"]+\": ", "", text)
+        text = re.sub(r"^Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?", "", text)
+        if text.strip() and not NOISE.match(text):
+            leaves.append(_leaf(text.strip(), place, owner, value))
+    reason = _join(dict.fromkeys(leaves)) or message.strip()
+    return f"{place}: {reason}" if place and not reason.startswith("no ") else reason
+
+
+def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
+    if found := re.match(r"Expected a dot import path string: (.*)", text):
+        return unknown_class(place, found[1])
+    if found := re.match(r"(?:Option|Key) '(.+?)' is not accepted", text):
+        return f"no option {place + '.' if place else ''}{found[1]}{_meant(found[1], _arguments(owner))}"
+    if found := re.match(r"Group '(.+?)' does not accept option '(.+?)'", text):
+        group = GROUPS.get(found[1])
+        known = _arguments(owner) if group is None else inspect.signature(group).parameters
+        return f"no option {found[1]}.{found[2]}{_meant(found[2], known)}"
+    if found := re.match(r"unrecognized arguments: (\S*)", text):
+        return _unknown_option(found[1])
+    if found := re.match(r"the following arguments are required: (.*)", text):
+        names = ", ".join(re.sub(r"^(fit|validate|test|predict)\.", "", name) for name in found[1].split(", "))
+        return f"missing: {names}; give each as a flag or in a --config file"
+    if found := re.match(r"Expected an? <class '(.+?)'>\. Got value: (.*?)\. Got value", text):
+        return f"must be of type {found[1]}, got {found[2]!r}"
+    if found := re.match(r"Expected an? <class '(.+?)'>", text):
+        return f"must be of type {found[1]}" + ("" if value is None else f", got {value!r}")
+    return re.sub(r"\. Got value: Namespace\(.*$", "", text)
+
+
+def _join(leaves: Iterable[str]) -> str:
+    """Join reasons; alternatives of one type error become one."""
+    typed = re.compile(r"must be of type (.*?)(, got .*)?$")
+    types = [found for leaf in leaves if (found := typed.match(leaf))]
+    others = [leaf for leaf in leaves if not typed.match(leaf)]
+    # A class that is not known says more than the types that were possible instead.
+    if types and not others:
+        return f"must be of type {' or '.join(found[1] for found in types)}{types[-1][2] or ''}"
+    return "; ".join(others)
+
+
+def _unknown_option(option: str) -> str:
+    if not option.startswith("-"):
+        return f"{option!r} is no option: options begin with --"
+    head, _, tail = option.removeprefix("--").partition(".")
+    if head in GROUPS and tail:
+        known = inspect.signature(GROUPS[head]).parameters
+        return f"no option {option}{_meant(tail.partition('.')[0], known)}"
+    close = difflib.get_close_matches(head, [*GROUPS, *OPTIONS], n=1)
+    return f"no option {option}" + (f"; did you mean --{close[0]}?" if close else "; --help lists all options")
+
+
+def unknown_class(place: str, name: str) -> str:
+    """Say that there is no such class in a place, and which one may be meant."""
+    role, bases = PLACES.get(place.rsplit(".", 1)[-1], ("class", ()))
+    known = sorted({each.__name__ for base in bases for each in _concrete(base)})
+    close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1, cutoff=0.5)
+    if close:
+        hint = f"did you mean {close[0]}?"
+    else:
+        hint = f"there are {', '.join(known)}" if len(known) < 20 else "give its import path"
+    return f"no {role} {name!r} for {place}; {hint}"
+
+
+def _concrete(base: type) -> Iterable[type]:
+    if not inspect.isabstract(base) and base is not ForeignDropout and not base.__name__.startswith("_"):
+        yield base
+    for each in base.__subclasses__():
+        yield from _concrete(each)
+
+
+def _arguments(owner: str | None) -> Iterable[str]:
+    if owner is None:
+        return ()
+    module, _, name = owner.rpartition(".")
+    known: Any = getattr(__import__(module, fromlist=[name]), name, None)
+    return () if known is None else inspect.signature(known).parameters
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(known)}" if known else ""

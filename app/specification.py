@@ -6,6 +6,19 @@ import yaml
 
 Setting = str | int | float | bool
 
+# Arguments that say how or where something is computed rather than what is learned.
+TECHNICAL = {
+    "capturable",
+    "differentiable",
+    "download",
+    "foreach",
+    "fused",
+    "image_shape",
+    "num_classes",
+    "num_workers",
+    "root",
+}
+
 
 def specification(dump: str, linked: dict[str, Any]) -> dict[str, Any]:
     """Return a command's settings as plain values, complete enough to build the model again.
@@ -45,7 +58,7 @@ def run_name(settings: dict[str, Any]) -> str:
 def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:
     """Return the settings that tell runs apart, flat: ``network.dropout.p``, ``data.batch_size``, …
 
-    A class is its short name; lists are texts; what is null is left out.
+    A class is its short name; lists are texts; what is null or technical is left out.
     """
     flat: dict[str, Setting] = {"seed": settings["seed_everything"]}
     for limit in ("max_epochs", "max_steps", "precision"):
@@ -63,8 +76,8 @@ def _flatten(prefix: str, value: Any, flat: dict[str, Setting]) -> None:
         if "class_path" in value:
             flat[prefix] = short_name(value) or ""
             value = value.get("init_args", {})
-        for key, inner in value.items():
-            _flatten(f"{prefix}.{key}" if prefix else key, inner, flat)
+        for key in sorted(value.keys() - TECHNICAL):
+            _flatten(f"{prefix}.{key}" if prefix else key, value[key], flat)
     elif isinstance(value, list):
         flat[prefix] = str(value)
     elif value is not None:

@@ -25,21 +25,29 @@ class EpochLines(Callback):
         self.console = console
         self.metrics = metrics
         self._start = 0.0
+        self._ended = ""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Print the epoch before, and start the clock."""
+        self._print(trainer)
         self._start = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the line."""
-        if not trainer.is_global_zero:
+        """Stop the clock; the module logs its training metrics after this hook, so printing waits."""
+        last = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        self._ended = f"epoch {trainer.current_epoch + 1}{last}  {time.monotonic() - self._start:.1f} s"
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the last epoch."""
+        self._print(trainer)
+
+    def _print(self, trainer: Trainer) -> None:
+        if not self._ended or not trainer.is_global_zero:
             return
         shown = [
             f"{name} {float(trainer.callback_metrics[name]):.4f}"
             for name in self.metrics
             if name in trainer.callback_metrics
         ]
-        last = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        seconds = time.monotonic() - self._start
-        line = "  ".join([f"epoch {trainer.current_epoch + 1}{last}", *shown, f"{seconds:.1f} s"])
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print("  ".join([self._ended, *shown]), highlight=False, soft_wrap=True)
+        self._ended = ""

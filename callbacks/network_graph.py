@@ -1,25 +1,111 @@
 """Shows the network's graph in TensorBoard."""
 
+import warnings
 from typing import final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
 
 from callbacks.tensorboard import summary_writers
+from models.dropout import Dropout
+
+
+class _Images(nn.Module):
+    """A network as a function of images alone: what else its forward takes is for training."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        return logits
+
+
+class _Tracer(fx.Tracer):
+    """Takes layers of torch.nn and dropout variants as single nodes."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Dropout) or super().is_leaf_module(m, module_qualified_name)
+
+
+def network_graph(network: nn.Module, images: Tensor) -> GraphDef:
+    """Trace a network in evaluation and return its graph: a node a layer, grouped by module names.
+
+    ``SummaryWriter.add_graph`` rests on ``torch.jit.trace``, which PyTorch has discontinued; this rests on
+    ``torch.fx``.
+
+    Args:
+        network: called with images alone; left in the mode it was in.
+        images: an example batch, for the shapes.
+    """
+    training = network.training
+    network.eval()
+    try:
+        root = _Images(network)
+        traced = fx.GraphModule(root, _Tracer().trace(root))
+        with torch.no_grad():
+            ShapeProp(traced).propagate(images)
+    finally:
+        network.train(training)
+    graph = GraphDef()
+    names: dict[fx.Node, str] = {}
+    for node in traced.graph.nodes:
+        names[node] = _name(node)
+        drawn = graph.node.add(name=names[node], op=node.name)
+        drawn.input.extend(names[source] for source in node.all_input_nodes)
+        if node.op == "call_module":
+            layer = traced.get_submodule(str(node.target))
+            drawn.op = type(layer).__name__
+            drawn.attr["settings"].s = layer.extra_repr().encode()
+        if "tensor_meta" in node.meta:
+            shape = drawn.attr["_output_shapes"].list.shape.add()
+            for size in node.meta["tensor_meta"].shape:
+                shape.dim.add(size=size)
+    return graph
+
+
+def _name(node: fx.Node) -> str:
+    if node.op in ("call_module", "get_attr"):
+        return str(node.target).replace(".", "/")
+    # An operation belongs to the module in whose forward it stands.
+    scopes = list(node.meta.get("nn_module_stack", ()))
+    return "/".join([*(scopes[-1].split(".") if scopes else []), node.name])
 
 
 @final
 class NetworkGraph(Callback):
-    """Draws the graph of the module as it is evaluated, from its ``example_input_array``."""
+    """Draws the graph of a network when the fit starts.
+
+    A network that ``torch.fx`` cannot follow, with branches that depend on data, is not drawn, and a warning
+    says so.
+
+    Args:
+        network: the network.
+        image_shape: channels, height, width of its images.
+    """
+
+    def __init__(self, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
+        """Keep the arguments."""
+        self.network = network
+        self.image_shape = image_shape
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Trace and draw."""
-        example = pl_module.example_input_array
-        if not isinstance(example, torch.Tensor):
+        writers = summary_writers(trainer)
+        if not writers:
             return
-        for writer in summary_writers(trainer):
-            # In evaluation: dropout draws nothing, so the trace is checked and the random stream untouched.
-            training = pl_module.training
-            pl_module.eval()
-            writer.add_graph(pl_module, example.to(pl_module.device))
-            pl_module.train(training)
+        try:
+            graph = network_graph(self.network, torch.zeros(1, *self.image_shape, device=pl_module.device))
+        except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
+            warnings.warn(
+                f"{type(self.network).__name__} is not drawn in TensorBoard: torch.fx cannot follow it ({error})",
+                stacklevel=2,
+            )
+            return
+        for writer in writers:
+            writer.file_writer.add_event(Event(graph_def=graph.SerializeToString()))

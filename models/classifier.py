@@ -74,7 +74,6 @@ class ImageClassifier(LightningModule):
         self.train_metrics = SplitMetrics(network.num_classes)
         self.val_metrics = SplitMetrics(network.num_classes)
         self.test_metrics = SplitMetrics(network.num_classes)
-        self.example_input_array = torch.zeros(1, *network.image_shape)
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits, ``(B, classes)``."""

@@ -16,6 +16,11 @@ def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
     return torch.rand(x.shape, device=x.device, dtype=torch.float32) >= p
 
 
+def masked(x: Tensor, kept: Tensor, p: Tensor, inverted: bool) -> Tensor:
+    """Return x·m/(1−p) if ``inverted``, else x·m, for a keep mask m."""
+    return x * (kept / (1 - p).to(x.dtype)) if inverted else x * kept
+
+
 @final
 class StandardDropout(RateDropout):
     """Zeroes each unit with probability p, independently.
@@ -41,12 +46,11 @@ class StandardDropout(RateDropout):
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Drop units of x; labels and weight are ignored."""
-        keep_probability = (1 - self.drop_probability).to(x.dtype)
         if not self.training:
-            return x if self.inverted else x * keep_probability
+            return x if self.inverted else x * (1 - self.drop_probability).to(x.dtype)
         kept = bernoulli_mask(x, self.drop_probability)
         self.kept = kept
-        return x * (kept / keep_probability) if self.inverted else x * kept
+        return masked(x, kept, self.drop_probability, self.inverted)
 
     def extra_repr(self) -> str:
         """Show p and the form."""

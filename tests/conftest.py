@@ -1,0 +1,63 @@
+"""Fixtures: tiny data sets, and the real ones where they are."""
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from datamodules import cifar10
+from tests.data import write_cifar10, write_mnist
+
+REPOSITORY = Path(__file__).parent.parent
+REAL_DATA = Path(os.environ.get("DROPOUT_LAB_DATA", REPOSITORY.parent / "shared" / "data"))
+UNPACKED = REPOSITORY / ".cache" / "real-data"
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """Start every test from the same random state, and leave none behind."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in a folder of its own, so that a stray file is seen."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def mnist_root(tmp_path: Path) -> Path:
+    """A folder with a tiny MNIST in the real format."""
+    write_mnist(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def cifar10_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny CIFAR-10 in the real format, its checksums taken for the official ones."""
+    checksums = write_cifar10(tmp_path / "data")
+    test = {"test_batch": checksums.pop("test_batch")}
+    monkeypatch.setattr(cifar10, "TRAIN_MD5", checksums)
+    monkeypatch.setattr(cifar10, "TEST_MD5", test)
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real data sets; unpacked once where they come packed, for all processes."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real data in {REAL_DATA}; name their folder with DROPOUT_LAB_DATA")
+    prepare = REAL_DATA / "prepare"
+    if not prepare.is_file():
+        return REAL_DATA
+    UNPACKED.mkdir(parents=True, exist_ok=True)
+    with (UNPACKED / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([prepare, UNPACKED], check=True, capture_output=True)
+    return UNPACKED

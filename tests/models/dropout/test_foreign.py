@@ -1,0 +1,40 @@
+"""Layers from elsewhere fit a dropout place."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torchvision.ops import DropBlock2d
+
+from models.dropout import ForeignDropout, StandardDropout, make_dropout
+from models.networks import FullyConnected, GavierCIFAR
+
+
+@pytest.mark.parametrize("make", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, lambda: DropBlock2d(0.1, 3), nn.Identity])
+def test_fits_a_place_after_a_pool(make: Callable[[], nn.Module]) -> None:
+    layers = GavierCIFAR(dropout=make).body
+    images = torch.randn(2, 3, 32, 32)
+    assert layers[:8](images).shape == (2, 32, 16, 16)
+
+
+@pytest.mark.parametrize("make", [nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity])
+def test_fits_a_hidden_stage(make: Callable[[], nn.Module]) -> None:
+    network = FullyConnected([5, 5], dropout=make)
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_variant_is_not_wrapped() -> None:
+    assert isinstance(make_dropout(StandardDropout), StandardDropout)
+    assert isinstance(make_dropout(nn.Dropout), ForeignDropout)
+
+
+def test_rates_reach_the_layers_of_torch() -> None:
+    network = FullyConnected([5, 5], dropout=nn.AlphaDropout, rates=[0.1, 0.7])
+    rates = [layer.layer.p for layer in network.dropout_layers().values() if isinstance(layer, ForeignDropout)]
+    assert rates == [0.1, 0.7]
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"a dropout place needs a torch\.nn\.Module, got int"):
+        make_dropout(lambda: 3)  # type: ignore[arg-type,return-value]

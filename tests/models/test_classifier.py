@@ -1,0 +1,126 @@
+"""The LightningModule: loss, metrics, optimizer, checkpoint."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import Trainer
+from pytorch_lightning.cli import ReduceLROnPlateau
+
+from datamodules import DigitsDataModule
+from models import ImageClassifier
+from models.dropout import StandardDropout
+from models.networks import FullyConnected
+
+
+def classifier(**arguments: object) -> ImageClassifier:
+    network = FullyConnected([32], (1, 8, 8), dropout=lambda: StandardDropout(0.2))
+    return ImageClassifier(network, **arguments)  # type: ignore[arg-type]
+
+
+def trainer(**arguments: object) -> Trainer:
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    return Trainer(**{**quiet, "enable_checkpointing": False, **arguments})  # type: ignore[arg-type]
+
+
+def test_learns_the_digits() -> None:
+    fit = trainer(max_epochs=15)
+    model, data = classifier(), DigitsDataModule()
+    fit.fit(model, datamodule=data)
+    assert fit.callback_metrics["train/accuracy"] > 0.9
+    assert fit.callback_metrics["val/accuracy"] > 0.9
+    (test,) = fit.test(model, datamodule=data, verbose=False)
+    assert set(test) == {"test/loss", "test/accuracy", "test/top5", "test/nll", "test/ece"}
+    assert test["test/accuracy"] > 0.9
+
+
+def test_metrics_are_those_of_the_whole_split() -> None:
+    model, data = classifier(), DigitsDataModule(batch_size=50)
+    (found,) = trainer().test(model, datamodule=data, verbose=False)
+    images = data.normalization(data.splits.test.pixels)
+    logits = model.eval()(images)
+    labels = data.splits.test.labels
+    assert found["test/accuracy"] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
+    assert found["test/loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+
+
+def test_class_weights_weigh_the_loss_and_not_the_likelihood() -> None:
+    weights = [float(weight) for weight in range(10)]
+    model, data = classifier(class_weights=weights), DigitsDataModule(batch_size=2000)
+    (found,) = trainer().test(model, datamodule=data, verbose=False)
+    logits = model.eval()(data.normalization(data.splits.test.pixels))
+    labels = data.splits.test.labels
+    expected = F.cross_entropy(logits, labels, weight=torch.tensor(weights)).item()
+    assert found["test/loss"] == pytest.approx(expected, rel=1e-5)
+    assert found["test/nll"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert "class_weights" not in model.state_dict()
+
+
+def test_default_optimizer_is_adam() -> None:
+    optimizer = classifier().configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("interval", ["epoch", "step"])
+def test_scheduler_steps_at_its_interval(interval: str) -> None:
+    model = classifier(
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1.0),
+        scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),
+        scheduler_interval=interval,
+    )
+    fit = trainer(max_epochs=2, limit_train_batches=3, limit_val_batches=1)
+    fit.fit(model, datamodule=DigitsDataModule())
+    steps = {"epoch": 2, "step": 6}[interval]
+    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.5**steps)
+
+
+def test_scheduler_that_watches_a_metric() -> None:
+    model = classifier(
+        scheduler=lambda optimizer: ReduceLROnPlateau(optimizer, monitor="val/loss", patience=0, threshold=1e9)
+    )
+    fit = trainer(max_epochs=3, limit_train_batches=1, limit_val_batches=1)
+    fit.fit(model, datamodule=DigitsDataModule())
+    assert fit.optimizers[0].param_groups[0]["lr"] < 1e-3
+
+
+def test_predictions_are_probabilities_with_labels() -> None:
+    data = DigitsDataModule()
+    predictions = trainer().predict(classifier(), datamodule=data)
+    assert predictions is not None
+    probabilities = torch.cat([batch.probabilities for batch in predictions])  # type: ignore[union-attr]
+    labels = torch.cat([batch.target for batch in predictions])  # type: ignore[union-attr]
+    assert torch.allclose(probabilities.sum(1), torch.ones(359))
+    assert torch.equal(labels, data.splits.test.labels)
+
+
+def test_trained_from_python_a_checkpoint_loads_safely(tmp_path: Path) -> None:
+    fit = trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=1)
+    model = classifier()
+    fit.fit(model, datamodule=DigitsDataModule())
+    fit.save_checkpoint(tmp_path / "model.ckpt")
+    network = FullyConnected([32], (1, 8, 8), dropout=lambda: StandardDropout(0.2))
+    again = ImageClassifier.load_from_checkpoint(tmp_path / "model.ckpt", network=network, weights_only=True)
+    images = torch.randn(3, 1, 8, 8)
+    assert torch.equal(again.eval()(images), model.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_weights": [1.0]}, "class_weights needs 10 numbers"),
+        ({"class_weights": [-1.0] * 10}, "class_weights needs 10 numbers of 0 or more"),
+        ({"scheduler_interval": "batch"}, "scheduler_interval must be 'epoch' or 'step', got 'batch'"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        classifier(**arguments)
+
+
+def test_loss_of_a_new_network_is_near_the_logarithm_of_the_classes() -> None:
+    network = FullyConnected([32], (1, 8, 8), weight_scale=1e-3)
+    (found,) = trainer().test(ImageClassifier(network), datamodule=DigitsDataModule(), verbose=False)
+    assert found["test/loss"] == pytest.approx(math.log(10), abs=1e-3)
