@@ -1,0 +1,1 @@
+"""The application: commands, run folders, what is printed."""

@@ -1,4 +1,4 @@
-"""Does a checkpoint fit a model? Asked before anything else happens."""
+"""Weights from a checkpoint, if it is one of the model asked for."""
 
 import pickle
 from pathlib import Path
@@ -6,29 +6,30 @@ from zipfile import BadZipFile
 
 import torch
 from pytorch_lightning import LightningModule
+from torch import Tensor
 
 from app.errors import UserError
 
 
-def check_checkpoint(path: str, model: LightningModule) -> None:
-    """Check that a file is a checkpoint of this model.
+def read_weights(path: str, model: LightningModule) -> dict[str, Tensor]:
+    """Return the weights in a checkpoint of this model.
 
     Raises:
-        UserError: it is missing, no checkpoint, or one of another network.
+        UserError: the file is missing, no checkpoint, or one of another network.
     """
     file = Path(path)
     if not file.is_file():
         raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
     try:
         # weights_only: nothing in the file is executed.
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{file} is no checkpoint of this program, or it is damaged ({reason})") from error
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if wanted == found:
-        return
+        return state
     name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     raise UserError(
         f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "

@@ -1,6 +1,7 @@
 """What a command prints: a header, progress, a table."""
 
 import logging
+import warnings
 from collections import Counter
 
 from pytorch_lightning import Callback
@@ -24,7 +25,13 @@ COLUMNS = {"fit": "best validation", "validate": "validation", "test": "test"}
 
 
 def silence_lightning() -> None:
-    """Keep Lightning's notes on devices, seeds and tips out of the terminal; warnings stay."""
+    """Keep Lightning's notes on devices, seeds and tips out of the terminal; warnings of use to a user stay."""
+    # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).* is deprecated")
+    # Metrics of an epoch are logged whatever the interval.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+    # A whole batch is one gather in memory: more workers make it slower, not faster.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -63,7 +70,9 @@ def print_result(folder: RunFolder) -> None:
     names = sorted({name for metrics in parts.values() for name in metrics})
     table = Table("metric", *(COLUMNS[part] for part in parts))
     for name in names:
-        table.add_row(name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in parts.values()))
+        table.add_row(
+            name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in parts.values())
+        )
     print_line(f"result of    {folder.path}")
     console.print(table)
     if "test" not in result:

@@ -13,10 +13,14 @@ from datamodules import ImageDataModule
 from models import ImageClassifier
 
 
-def checkpoint_callback(monitor: str) -> ModelCheckpoint:
-    """Keep ``best.ckpt``, of the highest ``monitor``, and ``last.ckpt``, of the last validation."""
+def checkpoint_callback(monitor: str | None) -> ModelCheckpoint:
+    """Keep ``best.ckpt``, of the highest ``monitor``, and ``last.ckpt``; without a monitor the last alone."""
     return ModelCheckpoint(
-        monitor=monitor, mode="max", filename="best", save_last=True, enable_version_counter=False
+        monitor=monitor,
+        mode="max",
+        filename="best" if monitor else "last",
+        save_last=True if monitor else None,
+        enable_version_counter=False,
     )
 
 

@@ -1,6 +1,7 @@
 """jsonargparse's reports, many lines long, as one line that names the place, the value and the remedy."""
 
 import difflib
+import importlib
 import inspect
 import re
 from collections.abc import Iterable
@@ -44,12 +45,14 @@ def explain(message: str) -> str:
     classes = re.findall(r"class_path '?([\w.]+)'?|class_path='([\w.]+)'", message)
     owner = next((first or second for first, second in reversed(classes)), None)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)
-    value = re.sub(r"^NestedArg\(key=.*?, val=(.*)\)$", r"\1", given[1]) if given else None
+    value = re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", given[1]) if given else None
     leaves = []
     for line in message.splitlines():
         text = re.sub(r"^\s*(- )?", "", line)
         text = re.sub(r"^Parser key \"[^\"]+\": ", "", text)
-        text = re.sub(r"^Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?", "", text)
+        text = re.sub(
+            r"^Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?", "", text
+        )
         if text.strip() and not NOISE.match(text):
             leaves.append(_leaf(text.strip(), place, owner, value))
     reason = _join(dict.fromkeys(leaves)) or message.strip()
@@ -67,8 +70,12 @@ def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
         return f"no option {found[1]}.{found[2]}{_meant(found[2], known)}"
     if found := re.match(r"unrecognized arguments: (\S*)", text):
         return _unknown_option(found[1])
+    if found := re.match(r"Subcommand '.*?' does not accept option '(.+?)'", text):
+        return _unknown_option(f"--{found[1]}")
     if found := re.match(r"the following arguments are required: (.*)", text):
-        names = ", ".join(re.sub(r"^(fit|validate|test|predict)\.", "", name) for name in found[1].split(", "))
+        names = ", ".join(
+            re.sub(r"^(fit|validate|test|predict)\.", "", name) for name in found[1].split(", ")
+        )
         return f"missing: {names}; give each as a flag or in a --config file"
     if found := re.match(r"Expected an? <class '(.+?)'>\. Got value: (.*?)\. Got value", text):
         return f"must be of type {found[1]}, got {found[2]!r}"
@@ -96,13 +103,15 @@ def _unknown_option(option: str) -> str:
         known = inspect.signature(GROUPS[head]).parameters
         return f"no option {option}{_meant(tail.partition('.')[0], known)}"
     close = difflib.get_close_matches(head, [*GROUPS, *OPTIONS], n=1)
-    return f"no option {option}" + (f"; did you mean --{close[0]}?" if close else "; --help lists all options")
+    return f"no option {option}" + (
+        f"; did you mean --{close[0]}?" if close else "; --help lists all options"
+    )
 
 
 def unknown_class(place: str, name: str) -> str:
     """Say that there is no such class in a place, and which one may be meant."""
     role, bases = PLACES.get(place.rsplit(".", 1)[-1], ("class", ()))
-    known = sorted({each.__name__ for base in bases for each in _concrete(base)})
+    known = sorted({known.__name__ for base in bases for known in _concrete(base)})
     close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1, cutoff=0.5)
     if close:
         hint = f"did you mean {close[0]}?"
@@ -114,7 +123,8 @@ def unknown_class(place: str, name: str) -> str:
 def _concrete(base: type) -> Iterable[type]:
     if not inspect.isabstract(base) and base is not ForeignDropout and not base.__name__.startswith("_"):
         yield base
-    for each in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for each in subclasses:
         yield from _concrete(each)
 
 
@@ -122,7 +132,7 @@ def _arguments(owner: str | None) -> Iterable[str]:
     if owner is None:
         return ()
     module, _, name = owner.rpartition(".")
-    known: Any = getattr(__import__(module, fromlist=[name]), name, None)
+    known: Any = getattr(importlib.import_module(module), name, None)
     return () if known is None else inspect.signature(known).parameters
 
 

@@ -31,7 +31,9 @@ def resolve_run(words: list[str]) -> tuple[list[str], RunFolder]:
     elif Path(options.ckpt_path).is_file():
         folder = find_run_folder(Path(options.ckpt_path).resolve().parent.parent)
     else:
-        raise UserError(f"{words[0]} needs --run FOLDER, the run to look at: fit prints its name, like runs/mnist")
+        raise UserError(
+            f"{words[0]} needs --run FOLDER, the run to look at: fit prints its name, like runs/mnist"
+        )
     in_run = options.ckpt_path in ("best", "last")
     checkpoint = folder.checkpoint(options.ckpt_path) if in_run else Path(options.ckpt_path)
     return [words[0], "--config", str(folder.config), *others, "--ckpt_path", str(checkpoint)], folder

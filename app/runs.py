@@ -5,7 +5,6 @@ with ``best.ckpt`` and ``last.ckpt``, ``result.json`` and, after ``predict``, ``
 """
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from itertools import count
@@ -54,7 +53,7 @@ class RunFolder:
         """Put a command's figures beside those of the others, all or nothing."""
         partial = self.result_file.with_suffix(".partial")
         partial.write_text(json.dumps({**self.result(), command: figures}, indent=2) + "\n")
-        os.replace(partial, self.result_file)
+        partial.replace(self.result_file)
 
     def checkpoint(self, which: str) -> Path:
         """Return the path of checkpoint ``"best"`` or ``"last"``.
@@ -104,19 +103,22 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
 
 
 def find_run_folder(path: Path) -> RunFolder:
-    """Return the run in a folder: the folder itself, or the newest version below it.
+    """Return the run in a folder: the folder itself, or the newest version below it that has a checkpoint.
 
     Raises:
         UserError: there is none.
     """
     if not path.is_dir():
         raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
-    candidates = [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]
-    for candidate in candidates:
-        folder = RunFolder(candidate)
-        if folder.config.is_file():
+    if RunFolder(path).config.is_file():
+        return RunFolder(path)
+    for version in sorted(path.glob("version_*"), key=_version, reverse=True):
+        folder = RunFolder(version)
+        if folder.config.is_file() and any(folder.checkpoints.glob("*.ckpt")):
             return folder
-    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has a config.yaml")
+    raise UserError(
+        f"no run in {path}: neither it nor a version_<n> in it has a config.yaml and a checkpoint"
+    )
 
 
 def _version(path: Path) -> int:

@@ -9,6 +9,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
+from torch.utils.tensorboard.writer import FileWriter
 
 from callbacks.tensorboard import summary_writers
 from models.dropout import Dropout
@@ -108,4 +109,5 @@ class NetworkGraph(Callback):
             )
             return
         for writer in writers:
+            assert isinstance(writer.file_writer, FileWriter)
             writer.file_writer.add_event(Event(graph_def=graph.SerializeToString()))

@@ -1,7 +1,6 @@
 """Writes predictions to a CSV file."""
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -41,7 +40,11 @@ class PredictionCSV(BasePredictionWriter):
         target = torch.cat([prediction.target for prediction in predictions])
         rows = sorted(
             zip(
-                indices.tolist(), highest.indices.tolist(), highest.values.tolist(), target.tolist(), strict=True
+                indices.tolist(),
+                highest.indices.tolist(),
+                highest.values.tolist(),
+                target.tolist(),
+                strict=True,
             )
         )
         with partial.open("w", newline="") as stream:
@@ -49,4 +52,4 @@ class PredictionCSV(BasePredictionWriter):
             writer.writerow(("index", "prediction", "probability", "label"))
             for index, prediction, probability, label in rows:
                 writer.writerow((index, prediction, f"{probability:.6f}", "" if label < 0 else label))
-        os.replace(partial, self.file)
+        partial.replace(self.file)

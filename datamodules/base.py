@@ -115,7 +115,7 @@ class ImageDataModule(LightningDataModule, ABC):
             DataError: files are missing or cannot be used.
         """
 
-    def fetch(self) -> None:  # noqa: B027  (nothing to fetch is a fine default)
+    def fetch(self) -> None:
         """Download the official files that are missing; called if ``download`` is set."""
 
     def prepare_data(self) -> None:
@@ -197,9 +197,7 @@ def count_of(name: str, size: int | float, available: int) -> int:
     """
     count = round(size * available) if isinstance(size, float) else size
     if not 0 < count < available:
-        raise ValueError(
-            f"{name} must leave images on both sides: {size} of {available} images is {count}"
-        )
+        raise ValueError(f"{name} must leave images on both sides: {size} of {available} images is {count}")
     return count
 
 

@@ -119,5 +119,7 @@ class CIFAR10DataModule(ImageDataModule):
             pixels.append(np.asarray(batch["data"], dtype=np.uint8).reshape(-1, *self.stored_shape))
             labels += batch["labels"]
         if len(labels) != sum(map(len, pixels)):
-            raise DatasetCorruptError(self.root / FOLDER, f"{len(labels)} labels for {sum(map(len, pixels))} images")
+            raise DatasetCorruptError(
+                self.root / FOLDER, f"{len(labels)} labels for {sum(map(len, pixels))} images"
+            )
         return Images(torch.from_numpy(np.concatenate(pixels)), torch.tensor(labels))

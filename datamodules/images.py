@@ -1,7 +1,7 @@
 """Images in memory, and data sets that hand out whole batches."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 import torchvision.transforms.v2.functional as tvf
@@ -76,7 +76,7 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         return self.transform(pixels), self.images.labels.index_select(0, index)
 
 
-def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def whole_batch(batch: Any) -> Any:
     """Pass on what is a batch already: the ``collate_fn`` that goes with :class:`BatchDataset`."""
     return batch
 
@@ -87,6 +87,6 @@ def resize(images: Images, size: int) -> Images:
     The result is uint8 again, rounded as PIL does.
     """
     chunks = [
-        tvf.resize(chunk, [size, size], antialias=True) for chunk in images.pixels.split(RESIZE_CHUNK)
+        tvf.resize(chunk, [size, size], antialias=True) for chunk in torch.split(images.pixels, RESIZE_CHUNK)
     ]
     return Images(torch.cat(chunks), images.labels)

@@ -6,7 +6,6 @@ import zlib
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision import datasets
@@ -42,11 +41,12 @@ def parse_idx(content: bytes, dimensions: int, file: Path) -> Tensor:
     expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     if content[:4] != expected:
         raise DatasetCorruptError(
-            file, f"not an IDX file of {dimensions} dimension(s): begins with {content[:4]!r}, not {expected!r}"
+            file,
+            f"not an IDX file of {dimensions} dimension(s): begins with {content[:4]!r}, not {expected!r}",
         )
     header = 4 + 4 * dimensions
-    shape = np.frombuffer(content[4:header], dtype=">u4").tolist()
-    length = header + math.prod(shape) if len(shape) == dimensions else header
+    shape = [int.from_bytes(content[start : start + 4], "big") for start in range(4, header, 4)]
+    length = header + math.prod(shape)
     if len(content) != length:
         raise DatasetCorruptError(file, f"{len(content)} bytes where the header says {length}")
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)[header:].view(shape)
@@ -127,7 +127,9 @@ class MNISTDataModule(ImageDataModule):
         pixels_file, pixels = self._content(f"{part}-images-idx3-ubyte", dimensions=3)
         labels_file, labels = self._content(f"{part}-labels-idx1-ubyte", dimensions=1)
         if pixels.shape[1:] != self.stored_shape[1:]:
-            raise DatasetCorruptError(pixels_file, f"images of {tuple(pixels.shape[1:])} pixels, not (28, 28)")
+            raise DatasetCorruptError(
+                pixels_file, f"images of {tuple(pixels.shape[1:])} pixels, not (28, 28)"
+            )
         if len(pixels) != len(labels):
             raise DatasetCorruptError(labels_file, f"{len(labels)} labels for {len(pixels)} images")
         if len(labels) and labels.max() >= self.num_classes:

@@ -39,7 +39,7 @@ def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
     means, deviations = [], []
     for channel in range(pixels.shape[1]):
         counts = sum(
-            (torch.bincount(part[:, channel].flatten(), minlength=256) for part in pixels.split(4096)),
+            (torch.bincount(part[:, channel].flatten(), minlength=256) for part in torch.split(pixels, 4096)),
             torch.zeros(256, dtype=torch.int64),
         ).double()
         mean = (counts * values).sum() / counts.sum()

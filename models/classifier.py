@@ -84,7 +84,7 @@ class ImageClassifier(LightningModule):
         """Return the loss of a batch."""
         loss = self._step(batch, self.train_metrics)
         # self.log costs as much as a small network's forward pass, so it is called only when it will be written.
-        if (self.global_step + 1) % max(self.trainer.log_every_n_steps, 1) == 0:
+        if (self.global_step + 1) % self._log_interval() == 0:
             self.log("train/loss_step", loss, prog_bar=True)
         return loss
 
@@ -139,6 +139,10 @@ class ImageClassifier(LightningModule):
         loss = F.cross_entropy(logits, target, weight=self.class_weights)
         metrics.update(loss, logits, target)
         return loss
+
+    def _log_interval(self) -> int:
+        interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return max(interval, 1)
 
     def _log_split(self, metrics: SplitMetrics, prefix: str) -> None:
         results = {f"{prefix}/{name}": value for name, value in metrics.compute().items()}

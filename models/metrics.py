@@ -83,9 +83,7 @@ class SplitMetrics(nn.Module):
             "ece": MulticlassCalibrationError(num_classes, n_bins=15, norm="l1", validate_args=False),
         }
         if num_classes > 5:
-            metrics["top5"] = MulticlassAccuracy(
-                num_classes, top_k=5, average="micro", validate_args=False
-            )
+            metrics["top5"] = MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
         self.metrics = MetricCollection(dict(metrics), compute_groups=False)
         self.loss = MeanLoss()
         self._losses: list[Tensor] = []

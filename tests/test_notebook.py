@@ -1,5 +1,6 @@
 """Golden figures of the CS 6353 notebook, to the digit."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +46,15 @@ def test_initial_losses() -> None:
     # The three networks are made in turn from one stream, which the forward passes of the one before seed anew.
     for make in (NoDropout, lambda: NotebookDropout(0.25, stream), lambda: NotebookDropout(0.5, stream)):
         network = FullyConnected(hidden, (inputs, 1, 1), classes, dropout=make).double()
-        shapes = zip(sizes[:-1], sizes[1:], strict=True)
-        set_weights(network, [5e-2 * stream.randn(*shape) for shape in shapes])
+        set_weights(network, [5e-2 * stream.randn(*shape) for shape in pairwise(sizes)])
         losses.append(F.cross_entropy(network(x), y).item())
     assert losses == pytest.approx([2.300479089768492, 2.302371489704412, 2.30427592207859], rel=1e-12)
 
 
 def test_first_loss_on_cifar10(real_data: Path) -> None:
-    data = CIFAR10DataModule(str(real_data), val_size=1000, test_limit=1000, train_limit=500, normalize="mean-image")
+    data = CIFAR10DataModule(
+        str(real_data), val_size=1000, test_limit=1000, train_limit=500, normalize="mean-image"
+    )
     data.setup()
     train = data.splits.train
     assert [len(split.labels) for split in data.splits] == [500, 1000, 1000]

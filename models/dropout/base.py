@@ -57,7 +57,7 @@ class Dropout(nn.Module, ABC):
         """
         return self
 
-    def set_rate(self, p: float) -> None:  # noqa: B027  (doing nothing is right for a variant without a rate)
+    def set_rate(self, p: float) -> None:
         """Set the probability of dropping, in the variants that have one."""
 
 

@@ -34,6 +34,10 @@ class ForeignDropout(Dropout):
         out: Tensor = self.layer(x)
         return out
 
+    def __repr__(self) -> str:
+        """Show the layer itself."""
+        return repr(self.layer)
+
     def set_rate(self, p: float) -> None:
         """Set the layer's p if it is one of torch.nn's."""
         if isinstance(self.layer, TORCH_DROPOUTS):

@@ -21,12 +21,17 @@ def classifier(**arguments: object) -> ImageClassifier:
 
 
 def trainer(**arguments: object) -> Trainer:
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    quiet = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+    }
     return Trainer(**{**quiet, "enable_checkpointing": False, **arguments})  # type: ignore[arg-type]
 
 
 def test_learns_the_digits() -> None:
-    fit = trainer(max_epochs=15)
+    fit = trainer(max_epochs=25)
     model, data = classifier(), DigitsDataModule()
     fit.fit(model, datamodule=data)
     assert fit.callback_metrics["train/accuracy"] > 0.9
@@ -79,7 +84,9 @@ def test_scheduler_steps_at_its_interval(interval: str) -> None:
 
 def test_scheduler_that_watches_a_metric() -> None:
     model = classifier(
-        scheduler=lambda optimizer: ReduceLROnPlateau(optimizer, monitor="val/loss", patience=0, threshold=1e9)
+        scheduler=lambda optimizer: ReduceLROnPlateau(
+            optimizer, monitor="val/loss", patience=0, threshold=1e9
+        )
     )
     fit = trainer(max_epochs=3, limit_train_batches=1, limit_val_batches=1)
     fit.fit(model, datamodule=DigitsDataModule())

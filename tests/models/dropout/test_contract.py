@@ -3,10 +3,11 @@
 import copy
 import inspect
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import models.dropout
 from models.dropout import Dropout, ForeignDropout
@@ -33,7 +34,7 @@ def layer(request: pytest.FixtureRequest) -> Dropout:
     return make(request.param)
 
 
-INPUTS = {
+INPUTS: dict[str, Callable[[tuple[int, ...]], Tensor]] = {
     "normal": lambda shape: torch.randn(shape),
     "zeros": torch.zeros,
     "negative": lambda shape: -torch.rand(shape) - 0.1,

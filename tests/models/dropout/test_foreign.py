@@ -11,14 +11,19 @@ from models.dropout import ForeignDropout, StandardDropout, make_dropout
 from models.networks import FullyConnected, GavierCIFAR
 
 
-@pytest.mark.parametrize("make", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, lambda: DropBlock2d(0.1, 3), nn.Identity])
+@pytest.mark.parametrize(
+    "make", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, lambda: DropBlock2d(0.1, 3), nn.Identity]
+)
 def test_fits_a_place_after_a_pool(make: Callable[[], nn.Module]) -> None:
     layers = GavierCIFAR(dropout=make).body
+    assert isinstance(layers, nn.Sequential)
     images = torch.randn(2, 3, 32, 32)
     assert layers[:8](images).shape == (2, 32, 16, 16)
 
 
-@pytest.mark.parametrize("make", [nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity])
+@pytest.mark.parametrize(
+    "make", [nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity]
+)
 def test_fits_a_hidden_stage(make: Callable[[], nn.Module]) -> None:
     network = FullyConnected([5, 5], dropout=make)
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
@@ -31,7 +36,9 @@ def test_a_variant_is_not_wrapped() -> None:
 
 def test_rates_reach_the_layers_of_torch() -> None:
     network = FullyConnected([5, 5], dropout=nn.AlphaDropout, rates=[0.1, 0.7])
-    rates = [layer.layer.p for layer in network.dropout_layers().values() if isinstance(layer, ForeignDropout)]
+    rates = [
+        layer.layer.p for layer in network.dropout_layers().values() if isinstance(layer, ForeignDropout)
+    ]
     assert rates == [0.1, 0.7]
 
 

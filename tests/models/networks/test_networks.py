@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from models.dropout import Dropout, NoDropout, RateDropout, StandardDropout
 from models.networks import AlanCNN, FullyConnected, GavierCIFAR, GavierMNIST, MalDropCNN, Network
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], Network]] = {
     "FullyConnected": lambda: FullyConnected([20, 30]),
     "AlanCNN": AlanCNN,
     "MalDropCNN": MalDropCNN,
@@ -21,14 +22,11 @@ NETWORKS = {
 
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> Network:
-    made: Network = NETWORKS[request.param]()
-    return made
+    return NETWORKS[request.param]()
 
 
 def types(network: Network) -> list[str]:
-    return [
-        type(module).__name__ for module in network.modules() if not list(module.children())
-    ]
+    return [type(module).__name__ for module in network.modules() if not list(module.children())]
 
 
 def rates(network: Network) -> list[float]:
@@ -141,7 +139,7 @@ class Spy(Dropout):
     lambda: FullyConnected([20, 30], dropout=Spy), lambda: AlanCNN(dropout=Spy), lambda: MalDropCNN(dropout=Spy),
     lambda: GavierMNIST(dropout=Spy), lambda: GavierCIFAR(dropout=Spy),
 ])  # fmt: skip
-def test_the_penultimate_place_is_handed_labels_and_the_next_weight(make: type[Network]) -> None:
+def test_the_penultimate_place_is_handed_labels_and_the_next_weight(make: Callable[[], Network]) -> None:
     network = make()
     target = torch.tensor([3, 1])
     network(torch.randn(2, *network.image_shape), target)
@@ -157,17 +155,29 @@ def test_the_penultimate_place_is_handed_labels_and_the_next_weight(make: type[N
     [
         (lambda: FullyConnected([]), "hidden needs at least one layer size"),
         (lambda: FullyConnected([10, 0]), r"each 1 or more, got \[10, 0\]"),
-        (lambda: FullyConnected([10], normalization="group"), "normalization must be one of .* got 'group'"),
+        (
+            lambda: FullyConnected([10], normalization="group"),  # type: ignore[arg-type]
+            "normalization must be one of .* got 'group'",
+        ),
         (lambda: FullyConnected([10], weight_scale=0.0), "weight_scale must be above 0"),
-        (lambda: FullyConnected([10], rates=[0.1, 0.2]), "rates needs one p for each of the 1 dropout places"),
-        (lambda: FullyConnected([10], dropout=StandardDropout, rates=[1.5]), r"p must be in \[0, 1\), got 1.5"),
+        (
+            lambda: FullyConnected([10], rates=[0.1, 0.2]),
+            "rates needs one p for each of the 1 dropout places",
+        ),
+        (
+            lambda: FullyConnected([10], dropout=StandardDropout, rates=[1.5]),
+            r"p must be in \[0, 1\), got 1.5",
+        ),
         (lambda: AlanCNN((1, 8, 8)), "AlanCNN needs images .* at least 18 pixels, got image_shape=.1, 8, 8."),
-        (lambda: AlanCNN(convolutions=4), "convolutions must be 2 or 3, got 4"),
+        (
+            lambda: AlanCNN(convolutions=4),  # type: ignore[arg-type]
+            "convolutions must be 2 or 3, got 4",
+        ),
         (lambda: GavierCIFAR((3, 30, 30)), "a multiple of 8"),
         (lambda: GavierMNIST((1, 27, 27)), "a multiple of 2"),
     ],
 )
-def test_bad_arguments(make: type[Network], message: str) -> None:
+def test_bad_arguments(make: Callable[[], Network], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 

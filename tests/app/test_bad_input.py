@@ -1,0 +1,96 @@
+"""Everything a user can get wrong: one line that names what, where and the remedy; exit code 2; nothing written."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.main import main
+
+FIT = (
+    "fit --data DigitsDataModule --model.network GavierMNIST --trainer.max_epochs 1 --trainer.accelerator cpu"
+)
+STANDARD = f"{FIT} --model.network.dropout StandardDropout"
+
+CASES = {
+    "fit": "missing: model.network, data; give each as a flag or in a --config file",
+    "test": "test needs --run FOLDER",
+    "test --run nowhere": "no run folder nowhere; `fit` makes one",
+    "fit --config nowhere.yaml": "config: File does not exist: .*nowhere.yaml",
+    f"{FIT} --config broken.yaml": "Problems parsing config: .*line 2",
+    f"{FIT} --config unknown.yaml": "trainer.*max_epochss; did you mean max_epochs",
+    f"{FIT} --model.network.dropout StandardDropou": "no dropout variant 'StandardDropou' for model.network.dropout;"
+    " did you mean StandardDropout?",
+    f"{FIT} --model.network.dropout Zzz": "no dropout variant 'Zzz' .*there are .*NoDropout.*StandardDropout",
+    f"{FIT} --model.network.dropout models.dropout.Zzz": "model.network.dropout: .*no attribute 'Zzz'",
+    f"{FIT} --model.network.dropout os.system": "model.network.dropout: .*os.system",
+    f"{FIT} --model.network.dropout builtins.eval": "model.network.dropout: .*builtins.eval",
+    f"{FIT} --model.network subprocess.Popen": "model.network: .*not correspond to a subclass of Network",
+    f"{FIT} --model.network GavierMNIS": "no network 'GavierMNIS' for model.network; did you mean GavierMNIST?",
+    f"{FIT} --model.network FullyConnected": "model.network: missing: hidden",
+    f"{FIT} --model.network.hidden 3": "no option model.network.hidden; there are image_shape, .*dropout",
+    f"{FIT} --model.network.num_classes 3": "model.network.num_classes comes from data.num_classes: leave it out",
+    f"{FIT} --model.network.rates [0.1]": "rates needs one p for each of the 2 dropout places",
+    f"{FIT} --model.network AlanCNN": "AlanCNN needs images .*set the data's image_size",
+    f"{FIT} --data DigitDataModule": "no data module 'DigitDataModule' for data; did you mean DigitsDataModule?",
+    f"{FIT} --data MNISTDataModule": "MNIST not found: no MNIST/raw/.* --data.root FOLDER.*--data.download true",
+    f"{FIT} --data CIFAR10DataModule --data.root /nowhere": "CIFAR-10 not found: .*/nowhere",
+    f"{FIT} --data MNISTDataModule --data.root idx": "train-images-idx3-ubyte: not an IDX file",
+    f"{FIT} --data MNISTDataModule --data.root gz": "train-images-idx3-ubyte.gz: its MD5 is .* the official one",
+    f"{FIT} --data CIFAR10DataModule --data.root pickle": "data_batch_1: its MD5 is .* the official one",
+    f"{FIT} --data.batch_size 0": "batch_size must be 1 or more, got 0",
+    f"{FIT} --data.batch_size many": "data.batch_size: must be of type int, got 'many'",
+    f"{FIT} --data.batch_siz 3": "no option data.batch_siz; did you mean batch_size?",
+    f"{FIT} --data.normalize foo": "data.normalize: .*'standard', 'mean-255', 'mean-image', 'none'.*foo",
+    f"{FIT} --data.val_size 1.5": "val_size must be a number of images",
+    f"{FIT} --data.train_limit 9999": "train_limit must be at most 1222",
+    f"{STANDARD} --model.network.dropout.p 1.5": r"p must be in \[0, 1\), got 1.5",
+    f"{STANDARD} --model.network.dropout.p abc": "model.network.dropout.p: must be of type float, got 'abc'",
+    f"{STANDARD} --model.network.dropout.q 1": "no option model.network.dropout.q; did you mean p|there are p",
+    f"{FIT} --model.optimizer Adamm": "no optimizer 'Adamm' for model.optimizer; did you mean Adam?",
+    f"{FIT} --model.optimizer.lrr 1": "no option model.optimizer.lrr; did you mean lr?",
+    f"{FIT} --model.optimizer.lr -1": "Invalid learning rate: -1.0",
+    f"{FIT} --model.class_weights [1,2]": "class_weights needs 10 numbers",
+    f"{FIT} --trainer.max_epochss 3": "no option --trainer.max_epochss; did you mean max_epochs?",
+    f"{FIT} --trainer.max_epoch 3": "no option --trainer.max_epoch; did you mean max_epochs?",
+    f"{FIT} --trainer.max_epochs x": "trainer.max_epochs: must be of type int, got 'x'",
+    f"{FIT} --trainer.callbacks Foo": "no callback 'Foo' for trainer.callbacks",
+    f"{FIT} --trainer.accelerator abacus": "abacus",
+    f"{FIT} --seed x": "no option --seed; did you mean --seed_everything?|no option --seed",
+    f"{FIT} --seed_everything x": "seed_everything: must be of type bool or int, got 'x'",
+    f"{FIT} --dat.x 3": "no option --dat.x; did you mean --data?",
+    f"{FIT} extra": "'extra' is no option: options begin with --",
+    f"{FIT} --ckpt_path nowhere.ckpt": "no checkpoint file nowhere.ckpt",
+    f"{FIT} --ckpt_path broken.ckpt": "broken.ckpt is no checkpoint of this program",
+    f"{FIT} --ckpt_path other.ckpt": "other.ckpt is a checkpoint of another network: .*--run FOLDER",
+    f"{FIT} --runs broken.ckpt": "cannot make the run folder",
+}
+
+
+@pytest.fixture
+def _files() -> None:
+    Path("broken.yaml").write_text("trainer: [\n")
+    Path("unknown.yaml").write_text("trainer:\n  max_epochss: 3\n")
+    Path("broken.ckpt").write_bytes(b"not a checkpoint")
+    torch.save({"state_dict": {"network.weight": torch.zeros(2)}}, "other.ckpt")
+    for file in ("idx/MNIST/raw/train-images-idx3-ubyte", "gz/MNIST/raw/train-images-idx3-ubyte.gz",
+                 "pickle/cifar-10-batches-py/data_batch_1"):  # fmt: skip
+        Path(file).parent.mkdir(parents=True)
+        Path(file).write_bytes(b"nonsense")
+
+
+@pytest.mark.usefixtures("_files")
+@pytest.mark.parametrize("command", CASES)
+def test_one_clear_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    error = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert error.startswith("dropout-lab: error: ")
+    assert "\n" not in error
+    assert "Traceback" not in error
+    assert re.search(CASES[command], error), error
+    left = [path for path in sorted(Path().rglob("*")) if path not in before and path.is_file()]
+    assert left == []

@@ -1,0 +1,160 @@
+"""fit, validate, test and predict as a user runs them, on the embedded digits."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from app.main import main
+from models import ImageClassifier
+from models.dropout import StandardDropout
+
+FIT = (
+    "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "
+    "--model.network.dropout StandardDropout --model.network.dropout.p 0.3 --trainer.max_epochs 3 "
+    "--trainer.log_every_n_steps 5 --trainer.accelerator cpu"
+).split()
+RUN = Path("runs/run/version_0")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a run was fitted, validated, tested and predicted with."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(FIT)
+        for command in ("validate", "test", "predict"):
+            main([command, "--run", "runs/run", "--trainer.accelerator", "cpu"])
+    return folder
+
+
+def test_the_run_folder_holds_everything(finished: Path) -> None:
+    names = {path.name.split(".tfevents")[0] for path in (finished / RUN).rglob("*")}
+    assert names == {
+        "config.yaml", "checkpoints", "best.ckpt", "last.ckpt", "result.json", "predictions.csv",
+        "hparams.yaml", "events.out",
+    }  # fmt: skip
+    assert {path.name for path in finished.iterdir()} == {"runs"}
+
+
+def test_result(finished: Path) -> None:
+    result = json.loads((finished / RUN / "result.json").read_text())
+    assert result["fit"]["epochs"] == 3
+    assert result["fit"]["steps"] == 39
+    assert result["fit"]["best_step"] in (13, 26, 39)
+    for part in ("fit", "validate", "test"):
+        assert set(result[part]["metrics"]) == {"loss", "accuracy", "top5", "nll", "ece"}
+    assert result["validate"]["metrics"]["accuracy"] == pytest.approx(result["fit"]["metrics"]["accuracy"])
+    assert result["test"]["checkpoint"].endswith("best.ckpt")
+
+
+def test_predictions(finished: Path) -> None:
+    with (finished / RUN / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["index", "prediction", "probability", "label"]
+    assert [int(row["index"]) for row in rows] == list(range(359))
+    assert all(0.1 <= float(row["probability"]) <= 1 for row in rows)
+    accuracy = sum(row["prediction"] == row["label"] for row in rows) / len(rows)
+    result = json.loads((finished / RUN / "result.json").read_text())
+    assert accuracy == pytest.approx(result["test"]["metrics"]["accuracy"])
+
+
+def test_tensorboard_pages(finished: Path) -> None:
+    pages = EventAccumulator(str(finished / RUN)).Reload()
+    tags = pages.Tags()
+    for tag in ("train/loss", "train/loss_step", "train/accuracy", "val/loss", "val/accuracy", "lr-Adam"):
+        assert tag in tags["scalars"]
+    assert [event.step for event in pages.Scalars("val/accuracy")] == [12, 25, 38]
+    assert set(tags["images"]) == {"first batch/as stored", "first batch/as the network sees it"}
+    assert tags["graph"]
+    result = json.loads((finished / RUN / "result.json").read_text())
+    for tag, part in (("hp/val_accuracy", "fit"), ("hp/test_accuracy", "test")):
+        assert pages.Scalars(tag)[-1].value == pytest.approx(result[part]["metrics"]["accuracy"])
+
+
+def test_hyperparameters_tab_tells_runs_apart(finished: Path) -> None:
+    settings = yaml.safe_load((finished / RUN / "hparams.yaml").read_text())
+    assert settings["network"] == "FullyConnected"
+    assert settings["network.dropout"] == "StandardDropout"
+    assert settings["network.dropout.p"] == 0.3
+    assert settings["data"] == "DigitsDataModule"
+    assert settings["optimizer.lr"] == 1e-3
+    assert settings["seed"] == 0
+
+
+def test_checkpoints_load_safely_and_by_themselves(finished: Path) -> None:
+    file = finished / RUN / "checkpoints" / "best.ckpt"
+    model = ImageClassifier.load_from_checkpoint(file, weights_only=True)
+    assert isinstance(model.network.head.stage.dropout, StandardDropout)
+    assert model.network.head.stage.dropout.p == 0.3
+    assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_the_saved_config_runs_again_to_the_same_result(finished: Path) -> None:
+    main(["fit", "--config", str(finished / RUN / "config.yaml")])
+    (again, first) = (
+        json.loads((folder / RUN / "result.json").read_text())["fit"] for folder in (Path(), finished)
+    )
+    assert again == first
+
+
+def test_flags_win_over_the_runs_config(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (finished / RUN / "result.json").read_text()
+    main(["test", "--run", str(finished / RUN), "--data.test_size", "100", "--trainer.fast_dev_run", "1"])
+    assert (finished / RUN / "result.json").read_text() == before
+
+
+def test_a_rehearsal_leaves_nothing_behind() -> None:
+    main([*FIT, "--trainer.fast_dev_run", "1"])
+    assert not Path("runs").exists()
+
+
+def test_default_name_says_what_was_run() -> None:
+    main([word for word in [*FIT, "--trainer.limit_train_batches", "1"] if word not in ("--name", "run")])
+    assert Path("runs/digits-fullyconnected-standarddropout/version_0").is_dir()
+
+
+def test_without_validation_the_last_checkpoint_can_be_tested(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*FIT, "--trainer.limit_val_batches", "0"])
+    with pytest.raises(SystemExit):
+        main(["test", "--run", "runs/run"])
+    assert "best.ckpt needs validation" in capsys.readouterr().err
+    main(["test", "--run", "runs/run", "--ckpt_path", "last"])
+    assert "test" in json.loads((RUN / "result.json").read_text())
+
+
+def test_configs_and_flags_compose_and_later_ones_win() -> None:
+    Path("a.yaml").write_text("model: {network: {class_path: FullyConnected, init_args: {hidden: [8]}}}\n")
+    Path("b.yaml").write_text(
+        "model: {network: {init_args: {dropout: torch.nn.AlphaDropout, hidden: [9]}}}\n"
+    )
+    main(
+        "fit --config a.yaml --config b.yaml --data DigitsDataModule --trainer.max_epochs 1 --name x".split()
+    )
+    network = yaml.safe_load(Path("runs/x/version_0/config.yaml").read_text())["model"]["network"]
+    assert network["init_args"]["hidden"] == [9]
+    assert network["init_args"]["dropout"]["class_path"] == "torch.nn.AlphaDropout"
+
+
+def test_optimizer_and_scheduler_from_flags() -> None:
+    main(
+        [*FIT, "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--model.scheduler", "StepLR",
+         "--model.scheduler.step_size", "1", "--model.scheduler.gamma", "0.5"]
+    )  # fmt: skip
+    pages = EventAccumulator(str(RUN)).Reload()
+    rates = [event.value for event in pages.Scalars("lr-SGD")]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0.025)
+
+
+def test_one_class_path_is_enough_for_a_variant_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.py").write_text(
+        "from torch import nn\nclass Half(nn.Module):\n    def forward(self, x):\n        return x / 2\n"
+    )
+    monkeypatch.syspath_prepend(".")
+    main([*FIT, "--model.network.dropout", "mine.Half", "--trainer.fast_dev_run", "1"])

@@ -1,0 +1,103 @@
+"""Run folders: made, numbered, found again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.errors import UserError
+from app.run_options import resolve_run
+from app.runs import RunFolder, find_run_folder, make_run_folder, next_run_folder
+
+
+def finished_run(folder: RunFolder, *checkpoints: str) -> RunFolder:
+    folder.config.write_text("a: 1\n")
+    folder.checkpoints.mkdir()
+    for name in checkpoints:
+        (folder.checkpoints / name).write_bytes(b"")
+    return folder
+
+
+def test_versions_count_up(tmp_path: Path) -> None:
+    names = [make_run_folder(tmp_path, "a").path.name for _ in range(3)]
+    assert names == ["version_0", "version_1", "version_2"]
+    (tmp_path / "a" / "version_10").mkdir()
+    (tmp_path / "a" / "version_x").mkdir()
+    assert next_run_folder(tmp_path, "a").path.name == "version_11"
+    assert make_run_folder(tmp_path, "a").path.name == "version_11"
+
+
+def test_two_that_ask_at_once_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run_folder(tmp_path, "a")
+    monkeypatch.setattr("app.runs.next_run_folder", lambda root, name: RunFolder(root / name / "version_0"))
+    assert make_run_folder(tmp_path, "a").path.name == "version_1"
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match="cannot make the run folder .*a/version_0.*choose another --runs"):
+        make_run_folder(tmp_path, "a")
+
+
+def test_newest_run_that_can_be_evaluated(tmp_path: Path) -> None:
+    for _ in range(11):
+        finished_run(make_run_folder(tmp_path, "a"), "last.ckpt")
+    make_run_folder(tmp_path, "a").config.write_text("")
+    assert find_run_folder(tmp_path / "a").path.name == "version_10"
+    assert find_run_folder(tmp_path / "a" / "version_2").path.name == "version_2"
+
+
+def test_nothing_to_find(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run folder .*nowhere; `fit` makes one"):
+        find_run_folder(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no run in "):
+        find_run_folder(tmp_path)
+
+
+def test_checkpoints(tmp_path: Path) -> None:
+    folder = finished_run(make_run_folder(tmp_path, "a"), "last.ckpt")
+    assert folder.checkpoint("last").name == "last.ckpt"
+    with pytest.raises(UserError, match=r"no checkpoint .*best\.ckpt; the folder has last\.ckpt"):
+        folder.checkpoint("best")
+
+
+def test_results_stand_beside_each_other(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path, "a")
+    folder.add_result("fit", {"epochs": 3})
+    folder.add_result("test", {"metrics": {"accuracy": 0.5}})
+    folder.add_result("test", {"metrics": {"accuracy": 0.75}})
+    expected = {"fit": {"epochs": 3}, "test": {"metrics": {"accuracy": 0.75}}}
+    assert folder.result() == json.loads(folder.result_file.read_text()) == expected
+    assert [path.name for path in folder.path.iterdir()] == ["result.json"]
+
+
+def test_a_result_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run_folder(tmp_path, "a")
+    folder.add_result("fit", {"epochs": 3})
+
+    def full(source: Path, target: Path) -> Path:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        folder.add_result("test", {})
+    assert folder.result() == {"fit": {"epochs": 3}}
+
+
+def test_run_stands_for_its_config_and_checkpoint(tmp_path: Path) -> None:
+    folder = finished_run(make_run_folder(tmp_path, "a"), "best.ckpt", "last.ckpt")
+    path, config = str(folder.path), str(folder.config)
+    best, last = str(folder.checkpoints / "best.ckpt"), str(folder.checkpoints / "last.ckpt")
+    words, found = resolve_run(["test", "--run", path, "--data.root", "x"])
+    assert words == ["test", "--config", config, "--data.root", "x", "--ckpt_path", best]
+    assert found == folder
+    assert resolve_run(["test", "--run", path, "--ckpt_path", "last"])[0][-1] == last
+    assert resolve_run(["test", f"--ckpt_path={last}"]) == (
+        ["test", "--config", config, "--ckpt_path", last],
+        folder,
+    )
+
+
+def test_no_run_named() -> None:
+    with pytest.raises(UserError, match="predict needs --run FOLDER"):
+        resolve_run(["predict", "--data.root", "x"])

@@ -1,0 +1,58 @@
+"""The best step against a list of validations."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import LightningModule
+
+from callbacks import BestStep
+
+
+class FakeTrainer:
+    """What the callback reads of a trainer."""
+
+    def __init__(self) -> None:
+        self.sanity_checking = False
+        self.current_epoch = 0
+        self.global_step = 0
+        self.callback_metrics: dict[str, torch.Tensor] = {}
+
+    def validates(self, accuracy: float, epoch: int, step: int) -> Any:
+        self.current_epoch, self.global_step = epoch, step
+        self.callback_metrics = {
+            "val/accuracy": torch.tensor(accuracy),
+            "val/loss": torch.tensor(1 - accuracy),
+            "train/loss": torch.tensor(9.0),
+        }
+        return self
+
+
+@pytest.fixture
+def module() -> LightningModule:
+    return LightningModule()
+
+
+def test_keeps_the_first_of_the_best(module: LightningModule) -> None:
+    best, trainer = BestStep(), FakeTrainer()
+    assert best.value == -math.inf
+    for epoch, accuracy in enumerate([0.5, 0.75, 0.25, 0.75]):
+        best.on_validation_end(trainer.validates(accuracy, epoch, 10 * epoch), module)
+    assert (best.epoch, best.step, best.value) == (1, 10, 0.75)
+    assert best.metrics == {"val/accuracy": 0.75, "val/loss": 0.25}
+
+
+def test_a_sanity_check_is_no_validation(module: LightningModule) -> None:
+    best, trainer = BestStep(), FakeTrainer()
+    trainer.sanity_checking = True
+    best.on_validation_end(trainer.validates(1.0, 0, 0), module)
+    assert best.step is None
+
+
+def test_goes_through_a_checkpoint(module: LightningModule) -> None:
+    best = BestStep()
+    best.on_validation_end(FakeTrainer().validates(0.5, 3, 40), module)
+    again = BestStep()
+    again.load_state_dict(best.state_dict())
+    assert (again.epoch, again.step, again.metrics) == (best.epoch, best.step, best.metrics)

@@ -1,0 +1,37 @@
+"""A line an epoch, by a clock that the test holds."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from pytorch_lightning import Trainer
+from rich.console import Console
+
+from callbacks import EpochLines, epoch_lines
+from datamodules import DigitsDataModule
+from models import ImageClassifier
+from models.networks import FullyConnected
+
+
+def test_a_line_an_epoch_with_its_own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock: Iterator[float] = iter([100.0, 102.5, 200.0, 207.0])
+    monkeypatch.setattr(epoch_lines.time, "monotonic", lambda: next(clock))
+    out = io.StringIO()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        limit_train_batches=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[EpochLines(Console(file=out))],
+    )
+    trainer.fit(ImageClassifier(FullyConnected([8], (1, 8, 8))), datamodule=DigitsDataModule())
+    first, second = out.getvalue().splitlines()
+    assert first.startswith("epoch 1/2  2.5 s  train/loss 2.")
+    assert second.startswith("epoch 2/2  7.0 s  train/loss ")
+    for line in (first, second):
+        for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
+            assert name in line
+    assert second.endswith(f"val/accuracy {float(trainer.callback_metrics['val/accuracy']):.4f}")

@@ -1,0 +1,57 @@
+"""Every shipped YAML parses and trains one batch."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.main import main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+WHOLE = sorted(CONFIGS.glob("*.yaml"))
+PARTS = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "studies")
+
+# What completes a part to a run: the network for data, the data for a network, both for a dropout.
+IMAGES = {"alan_cnn": "mnist", "gavier_cifar": "cifar10"}
+
+
+@pytest.fixture
+def root(request: pytest.FixtureRequest) -> str:
+    request.getfixturevalue("cifar10_root")
+    folder: Path = request.getfixturevalue("mnist_root")
+    return str(folder)
+
+
+def fit(configs: list[Path], root: str) -> None:
+    words = [word for path in configs for word in ("--config", str(path))]
+    small = ["--data.root", root, "--data.val_size", "10", "--trainer.accelerator", "cpu"]
+    main(["fit", *words, *small, "--trainer.fast_dev_run", "1"])
+
+
+@pytest.mark.parametrize("config", WHOLE, ids=lambda path: path.name)
+def test_whole_run(config: Path, root: str) -> None:
+    fit([config], root)
+
+
+@pytest.mark.parametrize("config", PARTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_part_of_a_run(config: Path, root: str) -> None:
+    data, network = CONFIGS / "data", CONFIGS / "networks"
+    rest = {
+        "data": [network / "fully_connected.yaml", CONFIGS / "dropout" / "standard.yaml"],
+        "networks": [data / f"{IMAGES.get(config.stem, 'digits')}.yaml"],
+        "dropout": [data / "digits.yaml", network / "fully_connected.yaml"],
+    }[config.parent.name]
+    fit([*rest, config], root)
+
+
+@pytest.mark.parametrize("config", [*WHOLE, *PARTS], ids=lambda path: path.name)
+def test_every_key_says_what_it_means(config: Path) -> None:
+    lines = config.read_text().splitlines()
+    assert lines[0].startswith("# "), "the first line says what the file is for"
+    unexplained = {"class_path", "init_args", "data", "model", "network", "trainer", "optimizer", "dropout"}
+    plain = {"name", "max_epochs", "lr", "weight_decay"}
+    for line in lines:
+        key = line.strip().split(":")[0]
+        if ":" in line and not line.strip().startswith("#") and key not in unexplained | plain:
+            assert "#" in line, f"{config.name}: {key} has no comment"
+    assert isinstance(yaml.safe_load(config.read_text()), dict)

@@ -1,0 +1,54 @@
+"""Normalizations against NumPy."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules.normalize import NORMALIZATIONS, channel_statistics
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    return torch.randint(0, 256, (5000, 3, 4, 5), dtype=torch.uint8)
+
+
+def test_channel_statistics_are_exact(pixels: Tensor) -> None:
+    mean, deviation = channel_statistics(pixels)
+    array = pixels.numpy().astype(np.float64)
+    np.testing.assert_allclose(mean.flatten(), array.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(deviation.flatten(), array.std(axis=(0, 2, 3)), rtol=1e-12)
+
+
+def test_each_against_numpy(pixels: Tensor) -> None:
+    x = pixels.numpy().astype(np.float64)
+    mean, deviation = x.mean((0, 2, 3), keepdims=True), x.std((0, 2, 3), keepdims=True)
+    expected = {
+        "standard": (x - mean) / deviation,
+        "mean-255": (x - mean) / 255,
+        "mean-image": x - x.mean(0),
+        "none": x / 255,
+    }
+    assert expected.keys() == NORMALIZATIONS.keys()
+    for name, values in expected.items():
+        found = NORMALIZATIONS[name](pixels)(pixels)
+        assert found.dtype == torch.float32
+        np.testing.assert_allclose(found.numpy(), values, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_inverse_gives_the_pixels_back(name: str, pixels: Tensor) -> None:
+    normalization = NORMALIZATIONS[name](pixels)
+    back = normalization.inverse(normalization(pixels))
+    assert torch.allclose(back, pixels / 255, atol=1e-5)
+
+
+def test_a_channel_of_one_value_becomes_zero() -> None:
+    pixels = torch.full((3, 1, 2, 2), 7, dtype=torch.uint8)
+    assert torch.equal(NORMALIZATIONS["standard"](pixels)(pixels), torch.zeros(3, 1, 2, 2))
+
+
+def test_leaves_its_input_alone(pixels: Tensor) -> None:
+    before = pixels.clone()
+    NORMALIZATIONS["standard"](pixels)(pixels)
+    assert torch.equal(before, pixels)
