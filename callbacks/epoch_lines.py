@@ -1,6 +1,6 @@
 """Progress for logs: where no terminal redraws a bar, a line an epoch."""
 
-import time
+from time import monotonic
 from typing import final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -30,12 +30,12 @@ class EpochLines(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch before, and start the clock."""
         self._print(trainer)
-        self._start = time.monotonic()
+        self._start = monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock; the module logs its training metrics after this hook, so printing waits."""
         last = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        self._ended = f"epoch {trainer.current_epoch + 1}{last}  {time.monotonic() - self._start:.1f} s"
+        self._ended = f"epoch {trainer.current_epoch + 1}{last}  {monotonic() - self._start:.1f} s"
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the last epoch."""

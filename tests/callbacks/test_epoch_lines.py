@@ -7,7 +7,7 @@ import pytest
 from pytorch_lightning import Trainer
 from rich.console import Console
 
-from callbacks import EpochLines, epoch_lines
+from callbacks import EpochLines
 from datamodules import DigitsDataModule
 from models import ImageClassifier
 from models.networks import FullyConnected
@@ -15,7 +15,7 @@ from models.networks import FullyConnected
 
 def test_a_line_an_epoch_with_its_own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Iterator[float] = iter([100.0, 102.5, 200.0, 207.0])
-    monkeypatch.setattr(epoch_lines.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("callbacks.epoch_lines.monotonic", lambda: next(clock))
     out = io.StringIO()
     trainer = Trainer(
         accelerator="cpu",
