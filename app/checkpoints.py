@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import torch
@@ -11,7 +12,16 @@ from torch import Tensor
 from app.errors import UserError
 
 
-def read_weights(path: str, model: LightningModule) -> dict[str, Tensor]:
+class Weights(NamedTuple):
+    """What a checkpoint holds of a model."""
+
+    state: dict[str, Tensor]
+    """The state dict."""
+    step: int
+    """Training steps they have seen."""
+
+
+def read_weights(path: str, model: LightningModule) -> Weights:
     """Return the weights in a checkpoint of this model.
 
     Raises:
@@ -22,14 +32,15 @@ def read_weights(path: str, model: LightningModule) -> dict[str, Tensor]:
         raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
     try:
         # weights_only: nothing in the file is executed.
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        state, step = content["state_dict"], int(content["global_step"])
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{file} is no checkpoint of this program, or it is damaged ({reason})") from error
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if wanted == found:
-        return state
+        return Weights(state, step)
     name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     raise UserError(
         f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "

@@ -14,7 +14,7 @@ from app.console import print_header, print_line, print_result
 from app.defaults import tensorboard_callbacks, tensorboard_logger
 from app.runs import RunFolder, make_run_folder, next_run_folder
 from app.specification import run_name
-from callbacks import BestStep, HyperparametersTest, PredictionCSV
+from callbacks import BestStep, PredictionCSV, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
 
@@ -91,10 +91,7 @@ def fit(session: Session, ckpt_path: str | None) -> None:
 
 
 def validate(session: Session, folder: RunFolder, ckpt_path: str) -> None:
-    """Measure a run's checkpoint on the validation split.
-
-    Not logged to TensorBoard: the curves of the fit would get a point at step 0.
-    """
+    """Measure a run's checkpoint on the validation split."""
     _load(session, ckpt_path)
     (metrics,) = session.trainer.validate(session.model, datamodule=session.data, verbose=False)
     _add_result(session, folder, "validate", ckpt_path, metrics)
@@ -102,11 +99,10 @@ def validate(session: Session, folder: RunFolder, ckpt_path: str) -> None:
 
 def test(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the test split."""
-    _load(session, ckpt_path)
-    if session.with_tensorboard:
-        session.trainer.loggers = [tensorboard_logger(folder)]
-        session.add_callbacks(HyperparametersTest())
+    step = _load(session, ckpt_path)
     (metrics,) = session.trainer.test(session.model, datamodule=session.data, verbose=False)
+    if session.with_tensorboard and session.trainer.is_global_zero:
+        write_test_metrics(folder.path, dict(metrics), step)
     _add_result(session, folder, "test", ckpt_path, metrics)
 
 
@@ -120,9 +116,14 @@ def predict(session: Session, folder: RunFolder, ckpt_path: str) -> None:
         print_line(f"predictions  {folder.predictions}")
 
 
-def _load(session: Session, ckpt_path: str) -> None:
-    # Lightning's own way would also restore the fit's callbacks, which evaluation has none of, and warn.
-    session.model.load_state_dict(read_weights(ckpt_path, session.model))
+def _load(session: Session, ckpt_path: str) -> int:
+    """Load weights and return their step.
+
+    Lightning's own way would also restore the fit's callbacks, which evaluation has none of, and warn.
+    """
+    weights = read_weights(ckpt_path, session.model)
+    session.model.load_state_dict(weights.state)
+    return weights.step
 
 
 def _add_result(session: Session, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> None:

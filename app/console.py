@@ -76,8 +76,8 @@ def print_result(folder: RunFolder) -> None:
     print_line(f"result of    {folder.path}")
     console.print(table)
     if "test" not in result:
-        print_line(f"test it:     dropout-lab test --run {folder.path}")
-    print_line(f"look at it:  tensorboard --logdir {folder.path.parent.parent}")
+        print_line(f"test it      dropout-lab test --run {folder.path}")
+    print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
 
 
 @rank_zero_only

@@ -56,7 +56,7 @@ def run_name(settings: dict[str, Any]) -> str:
 
 
 def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:
-    """Return the settings that tell runs apart, flat: ``network.dropout.p``, ``data.batch_size``, …
+    """Return the settings that tell runs apart, flat: ``dropout.p``, ``data.batch_size``, …
 
     A class is its short name; lists are texts; what is null or technical is left out.
     """
@@ -67,6 +67,8 @@ def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:
             flat[limit] = value
     model = {key: value for key, value in settings["model"].items() if not key.startswith("_")}
     _flatten("", model, flat)
+    # Under a short name, because it is what is compared.
+    flat = {name.removeprefix("network.") if ".dropout" in name else name: flat[name] for name in flat}
     _flatten("data", settings["data"], flat)
     return flat
 

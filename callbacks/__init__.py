@@ -3,7 +3,7 @@
 from callbacks.best_step import BestStep
 from callbacks.epoch_lines import EpochLines
 from callbacks.first_batch import FirstBatch
-from callbacks.hyperparameters import Hyperparameters, HyperparametersTest
+from callbacks.hyperparameters import Hyperparameters, write_test_metrics
 from callbacks.network_graph import NetworkGraph
 from callbacks.prediction_csv import PredictionCSV
 
@@ -12,7 +12,7 @@ __all__ = [
     "EpochLines",
     "FirstBatch",
     "Hyperparameters",
-    "HyperparametersTest",
     "NetworkGraph",
     "PredictionCSV",
+    "write_test_metrics",
 ]

@@ -1,9 +1,11 @@
 """Fills TensorBoard's HParams tab."""
 
 import math
+from pathlib import Path
 from typing import final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.best_step import BestStep
 from callbacks.tensorboard import summary_writers
@@ -16,7 +18,7 @@ class Hyperparameters(Callback):
     """Lists a run in the HParams tab: its settings, and the final accuracies beside them.
 
     The metrics of a tab must be named when the run begins, so they start as NaN; the validation accuracy is
-    written when the fit ends, the test accuracy by :class:`HyperparametersTest`.
+    written when the fit ends, the test accuracy by :func:`write_test_metrics`.
 
     Args:
         settings: the run's settings by name.
@@ -41,11 +43,17 @@ class Hyperparameters(Callback):
             writer.add_scalar(VALIDATION, self.best.value, self.best.step)
 
 
-@final
-class HyperparametersTest(Callback):
-    """Adds the test accuracy to a run's row in the HParams tab."""
+def write_test_metrics(folder: Path, metrics: dict[str, float], step: int) -> None:
+    """Add a test to a run's curves and to its row in the HParams tab, at the step of the checkpoint.
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the test accuracy."""
-        for writer in summary_writers(trainer):
-            writer.add_scalar(TEST, float(trainer.callback_metrics["test/accuracy"]), trainer.global_step)
+    Lightning's own logging of a test knows no step, and puts a point at 0 into every curve.
+
+    Args:
+        folder: where the run's events are.
+        metrics: by logged name, ``test/accuracy`` among them.
+        step: the training step of the weights that were tested.
+    """
+    with SummaryWriter(str(folder)) as writer:
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
+        writer.add_scalar(TEST, metrics["test/accuracy"], step)

@@ -8,6 +8,10 @@ from typing import Any, final
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
+from torch import distributed
+
+Row = tuple[int, int, float, int]
+"""Index, prediction, probability, label."""
 
 
 @final
@@ -33,20 +37,22 @@ class PredictionCSV(BasePredictionWriter):
         predictions: Sequence[Any],
         batch_indices: Sequence[Any],
     ) -> None:
-        """Write all batches of this process; processes add their parts to one file in turn."""
-        partial = self.file.with_suffix(".partial")
-        indices = torch.tensor([index for batch in batch_indices[0] for index in batch])
+        """Gather the batches of all processes, and write them."""
+        indices = [index for batch in batch_indices[0] for index in batch]
         highest = torch.cat([prediction.probabilities for prediction in predictions]).max(dim=1)
         target = torch.cat([prediction.target for prediction in predictions])
-        rows = sorted(
-            zip(
-                indices.tolist(),
-                highest.indices.tolist(),
-                highest.values.tolist(),
-                target.tolist(),
-                strict=True,
-            )
+        rows = list(
+            zip(indices, highest.indices.tolist(), highest.values.tolist(), target.tolist(), strict=True)
         )
+        if distributed.is_available() and distributed.is_initialized():
+            parts: list[list[Row]] = [[] for _ in range(trainer.world_size)]
+            distributed.all_gather_object(parts, rows)
+            rows = [row for part in parts for row in part]
+        if trainer.is_global_zero:
+            self._write(sorted(rows))
+
+    def _write(self, rows: list[Row]) -> None:
+        partial = self.file.with_suffix(".partial")
         with partial.open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(("index", "prediction", "probability", "label"))

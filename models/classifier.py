@@ -147,6 +147,7 @@ class ImageClassifier(LightningModule):
     def _log_split(self, metrics: SplitMetrics, prefix: str) -> None:
         results = {f"{prefix}/{name}": value for name, value in metrics.compute().items()}
         in_bar = f"{prefix}/accuracy"
-        self.log(in_bar, results.pop(in_bar), prog_bar=True)
-        self.log_dict(results)
+        # Every process has the metrics of all; sync_dist, the mean of equal numbers, tells Lightning so.
+        self.log(in_bar, results.pop(in_bar), prog_bar=True, sync_dist=True)
+        self.log_dict(results, sync_dist=True)
         metrics.reset()

@@ -73,7 +73,7 @@ def _files() -> None:
     Path("broken.yaml").write_text("trainer: [\n")
     Path("unknown.yaml").write_text("trainer:\n  max_epochss: 3\n")
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
-    torch.save({"state_dict": {"network.weight": torch.zeros(2)}}, "other.ckpt")
+    torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")
     for file in ("idx/MNIST/raw/train-images-idx3-ubyte", "gz/MNIST/raw/train-images-idx3-ubyte.gz",
                  "pickle/cifar-10-batches-py/data_batch_1"):  # fmt: skip
         Path(file).parent.mkdir(parents=True)

@@ -70,6 +70,10 @@ def test_tensorboard_pages(finished: Path) -> None:
     for tag in ("train/loss", "train/loss_step", "train/accuracy", "val/loss", "val/accuracy", "lr-Adam"):
         assert tag in tags["scalars"]
     assert [event.step for event in pages.Scalars("val/accuracy")] == [12, 25, 38]
+    # The test stands at the step of its weights, and adds no point elsewhere.
+    best_step = json.loads((finished / RUN / "result.json").read_text())["fit"]["best_step"]
+    assert [event.step for event in pages.Scalars("test/accuracy")] == [best_step]
+    assert min(event.step for event in pages.Scalars("epoch")) > 0
     assert set(tags["images"]) == {"first batch/as stored", "first batch/as the network sees it"}
     assert tags["graph"]
     result = json.loads((finished / RUN / "result.json").read_text())
@@ -80,8 +84,8 @@ def test_tensorboard_pages(finished: Path) -> None:
 def test_hyperparameters_tab_tells_runs_apart(finished: Path) -> None:
     settings = yaml.safe_load((finished / RUN / "hparams.yaml").read_text())
     assert settings["network"] == "FullyConnected"
-    assert settings["network.dropout"] == "StandardDropout"
-    assert settings["network.dropout.p"] == 0.3
+    assert settings["dropout"] == "StandardDropout"
+    assert settings["dropout.p"] == 0.3
     assert settings["data"] == "DigitsDataModule"
     assert settings["optimizer.lr"] == 1e-3
     assert settings["seed"] == 0
