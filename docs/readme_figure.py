@@ -1,10 +1,11 @@
-"""Draws the README's picture: python docs/readme_figure.py (a minute on two cores).
+"""Draws the README's picture: python docs/readme_figure.py (half a minute on two cores).
 
 Accuracy on the embedded digits over training, with and without dropout, when only 150 images are there to learn
 from: mean over seeds, and the 95 % interval of that mean.
 """
 
 import logging
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -70,6 +71,7 @@ def train(make: DropoutFactory, seed: int) -> dict[str, list[float]]:
 
 def main() -> None:
     """Train and draw."""
+    warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.* is deprecated")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for color, (name, make) in zip(("tab:gray", "tab:blue"), VARIANTS.items(), strict=True):
@@ -79,11 +81,15 @@ def main() -> None:
             mean = values.mean(axis=0)
             half = stats.t.ppf(0.975, SEEDS - 1) * values.std(axis=0, ddof=1) / SEEDS**0.5
             epochs = np.arange(1, EPOCHS + 1)
-            label = f"{name}, {metric.split('/')[0].replace('val', 'validation').replace('train', 'training')}"
+            label = (
+                f"{name}, {metric.split('/')[0].replace('val', 'validation').replace('train', 'training')}"
+            )
             axes.plot(epochs, mean, style, color=color, label=label)
             axes.fill_between(epochs, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
     axes.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(75, 101), xlim=(1, EPOCHS))
-    axes.set_title(f"Digits, {IMAGES} training images: mean of {SEEDS} seeds with its 95 % interval", fontsize=10)
+    axes.set_title(
+        f"Digits, {IMAGES} training images: mean of {SEEDS} seeds with its 95 % interval", fontsize=10
+    )
     axes.legend(loc="lower right", fontsize=9)
     axes.grid(alpha=0.3)
     figure.savefig(Path(__file__).with_name("dropout-on-digits.png"), dpi=130)
