@@ -1,7 +1,7 @@
 """Dropout variants. Each is one file: a pure function and a thin class."""
 
 from models.dropout.base import Dropout, DropoutFactory, RateDropout, Stage
-from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, make_dropout
+from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, as_dropout
 from models.dropout.none import NoDropout
 from models.dropout.standard import StandardDropout
 
@@ -14,5 +14,5 @@ __all__ = [
     "RateDropout",
     "Stage",
     "StandardDropout",
-    "make_dropout",
+    "as_dropout",
 ]

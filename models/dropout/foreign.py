@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from models.dropout.base import Dropout, DropoutFactory
+from models.dropout.base import Dropout, check_drop_probability
 
 TORCH_DROPOUTS = (
     nn.Dropout,
@@ -39,18 +39,23 @@ class ForeignDropout(Dropout):
         return repr(self.layer)
 
     def set_rate(self, p: float) -> None:
-        """Set the layer's p if it is one of torch.nn's."""
-        if isinstance(self.layer, TORCH_DROPOUTS):
-            self.layer.p = p
+        """Set the layer's p, which the dropout layers of torch.nn have.
+
+        Raises:
+            ValueError: p is out of range, or the layer is none of torch.nn's.
+        """
+        check_drop_probability(p)
+        if not isinstance(self.layer, TORCH_DROPOUTS):
+            raise ValueError(f"rates cannot set p of {type(self.layer).__name__}; leave rates out (null)")
+        self.layer.p = p
 
 
-def make_dropout(make: DropoutFactory) -> Dropout:
-    """Make one dropout layer for a place of a network.
+def as_dropout(layer: nn.Module) -> Dropout:
+    """Return a variant as it is, and any other module wrapped.
 
     Raises:
-        TypeError: what was made is no module.
+        TypeError: it is no module.
     """
-    layer = make()
     if not isinstance(layer, nn.Module):
         raise TypeError(f"a dropout place needs a torch.nn.Module, got {type(layer).__name__}")
     return layer if isinstance(layer, Dropout) else ForeignDropout(layer)

@@ -14,6 +14,9 @@ class NoDropout(Dropout):
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Return x."""
-        if self.training:
+        if self.drops:
             self.kept = torch.ones((), dtype=torch.bool, device=x.device).expand(x.shape)
         return x
+
+    def set_rate(self, p: float) -> None:
+        """Do nothing: a baseline takes the place of any variant, whatever its rate."""

@@ -18,7 +18,7 @@ def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
 
 def masked(x: Tensor, kept: Tensor, p: Tensor, inverted: bool) -> Tensor:
     """Return x·m/(1−p) if ``inverted``, else x·m, for a keep mask m."""
-    return x * (kept / (1 - p).to(x.dtype)) if inverted else x * kept
+    return x * (kept / (1 - p)).to(x.dtype) if inverted else x * kept
 
 
 @final
@@ -46,7 +46,7 @@ class StandardDropout(RateDropout):
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Drop units of x; labels and weight are ignored."""
-        if not self.training:
+        if not self.drops:
             return x if self.inverted else x * (1 - self.drop_probability).to(x.dtype)
         kept = bernoulli_mask(x, self.drop_probability)
         self.kept = kept

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.dropout import Dropout, DropoutFactory, make_dropout
+from models.dropout import Dropout, DropoutFactory, as_dropout
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -65,7 +65,7 @@ class Network(nn.Module, ABC):
 
 
 def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | None = None) -> list[Dropout]:
-    """Make one dropout layer for each place of a network.
+    """Make one dropout layer for each place of a network; the last one's units go to the final linear layer.
 
     Args:
         make: makes a layer.
@@ -76,7 +76,8 @@ def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | N
     Raises:
         ValueError: ``rates`` has another length, or a p is out of range.
     """
-    layers = [make_dropout(make) for _ in range(places)]
+    *inner, penultimate = (as_dropout(make()) for _ in range(places))
+    layers = [*(layer.inner() for layer in inner), penultimate]
     if rates is not None:
         if len(rates) != places:
             raise ValueError(f"rates needs one p for each of the {places} dropout places, got {list(rates)}")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.ops import DropBlock2d
 
-from models.dropout import ForeignDropout, StandardDropout, make_dropout
+from models.dropout import ForeignDropout, StandardDropout, as_dropout
 from models.networks import FullyConnected, GavierCIFAR
 
 
@@ -30,8 +30,8 @@ def test_fits_a_hidden_stage(make: Callable[[], nn.Module]) -> None:
 
 
 def test_a_variant_is_not_wrapped() -> None:
-    assert isinstance(make_dropout(StandardDropout), StandardDropout)
-    assert isinstance(make_dropout(nn.Dropout), ForeignDropout)
+    assert isinstance(as_dropout(StandardDropout()), StandardDropout)
+    assert isinstance(as_dropout(nn.Dropout()), ForeignDropout)
 
 
 def test_rates_reach_the_layers_of_torch() -> None:
@@ -44,4 +44,16 @@ def test_rates_reach_the_layers_of_torch() -> None:
 
 def test_what_is_no_module_is_refused() -> None:
     with pytest.raises(TypeError, match=r"a dropout place needs a torch\.nn\.Module, got int"):
-        make_dropout(lambda: 3)  # type: ignore[arg-type,return-value]
+        as_dropout(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "rates", "message"),
+    [
+        (nn.Dropout, [1.5], r"p must be in \[0, 1\), got 1.5"),
+        (lambda: DropBlock2d(0.1, 3), [0.5], "rates cannot set p of DropBlock2d"),
+    ],
+)
+def test_rates_that_cannot_be_set(make: Callable[[], nn.Module], rates: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FullyConnected([5], dropout=make, rates=rates)
