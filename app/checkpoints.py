@@ -1,13 +1,12 @@
 """Weights from a checkpoint, if it is one of the model asked for."""
 
-import pickle
 from pathlib import Path
-from typing import NamedTuple
-from zipfile import BadZipFile
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
+from torch.optim import Optimizer
 
 from app.errors import UserError
 
@@ -21,11 +20,16 @@ class Weights(NamedTuple):
     """Training steps they have seen."""
 
 
-def read_weights(path: str, model: LightningModule) -> Weights:
+def read_weights(path: str, model: LightningModule, to_continue: bool = False) -> Weights:
     """Return the weights in a checkpoint of this model.
 
+    Args:
+        path: the checkpoint file.
+        model: the model that they must fit.
+        to_continue: also demand the optimizer's state, of the optimizer that the model asks for.
+
     Raises:
-        UserError: the file is missing, no checkpoint, or one of another network.
+        UserError: the file is missing, no checkpoint, or one of another network or optimizer.
     """
     file = Path(path)
     if not file.is_file():
@@ -33,17 +37,36 @@ def read_weights(path: str, model: LightningModule) -> Weights:
     try:
         # weights_only: nothing in the file is executed.
         content = torch.load(file, map_location="cpu", weights_only=True)
-        state, step = content["state_dict"], int(content["global_step"])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{file} is no checkpoint of this program, or it is damaged ({reason})") from error
+        weights = Weights(content["state_dict"], int(content["global_step"]))
+        found = {name: tuple(tensor.shape) for name, tensor in weights.state.items()}
+    except Exception as error:
+        raise UserError(
+            f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
+        ) from error
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if wanted == found:
-        return Weights(state, step)
-    name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    raise UserError(
-        f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "
-        f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
-        "--run FOLDER takes them from the run's config.yaml"
-    )
+    if wanted != found:
+        name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise UserError(
+            f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "
+            f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
+            "--run FOLDER takes them from the run's config.yaml"
+        )
+    if to_continue:
+        _check_optimizer(file, content, model)
+    return weights
+
+
+def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule) -> None:
+    made = model.configure_optimizers()
+    optimizer = made["optimizer"] if isinstance(made, dict) else made
+    assert isinstance(optimizer, Optimizer)
+    states = content.get("optimizer_states")
+    if not states:
+        raise UserError(
+            f"{file} holds weights alone, no optimizer's state: a fit cannot be continued from it"
+        )
+    if states[0]["param_groups"][0].keys() != optimizer.param_groups[0].keys():
+        raise UserError(
+            f"{file} was trained with another optimizer than {type(optimizer).__name__}: "
+            "continue with the optimizer of its run's config.yaml"
+        )

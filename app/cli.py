@@ -6,24 +6,25 @@ from typing import Any, final
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from app import commands
-from app.commands import Session
+from app.commands import Session, Writes
 from app.console import progress_callback, silence_lightning
-from app.defaults import checkpoint_callback
 from app.errors import UserError
 from app.parse_errors import explain
 from app.run_options import resolve_run
 from app.runs import RunFolder
 from app.specification import specification
-from callbacks import BestStep
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
 
 # One line for a wrong command instead of a hundred of usage; no option by its first letters.
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
+
+# Where no end is given; Lightning's own default is 1,000.
+DEFAULT_EPOCHS = 10
 
 # Arguments of every network that the data fill in, and where they come from.
 LINKS = {"num_classes": "data.num_classes", "image_shape": "data.image_shape"}
@@ -70,9 +71,15 @@ class LabCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder's options, and let the data tell the network its shapes."""
-        parser.add_argument("--runs", type=str, default="runs", help="folder of all run folders")
+        parser.add_argument("--runs", type=str, default="runs", help="fit: folder of all run folders")
         parser.add_argument(
-            "--name", type=str | None, default=None, help="name of the run; null: data-network-dropout"
+            "--name", type=str | None, default=None, help="fit: name of the run; null: data-network-dropout"
+        )
+        parser.add_argument(
+            "--run",
+            type=str | None,
+            default=None,
+            help="validate, test, predict: the run, runs/NAME/version_N, or runs/NAME for its newest version",
         )
         for argument, source in LINKS.items():
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
@@ -84,6 +91,8 @@ class LabCLI(LightningCLI):
             UserError: an argument is given that the data fill in; LightningCLI would ignore it in silence.
         """
         self.config = parser.parse_args(args)
+        if self.config[self.config.subcommand].run is not None:
+            raise UserError("fit makes a new run folder: --run is for validate, test and predict; see --name")
         given = parser.parse_args(args, defaults=False)
         for argument, source in LINKS.items():
             if f"{given.subcommand}.model.network.init_args.{argument}" in given:
@@ -95,7 +104,7 @@ class LabCLI(LightningCLI):
         return
 
     def instantiate_trainer(self) -> Trainer:  # type: ignore[override]
-        """Build the trainer and read the data: what a command finds wrong, it finds before it writes."""
+        """Build the trainer and read the data, before anything is written."""
         options: Namespace = self.config[self.subcommand]
         given = options.trainer
         parser = self._parser(self.subcommand)
@@ -103,33 +112,33 @@ class LabCLI(LightningCLI):
         spec = specification(full, {name: getattr(self.datamodule, name) for name in LINKS})
         self.model.save_hyperparameters(spec["model"], logger=False)
 
-        best_step = BestStep()
-        checkpoint = checkpoint_callback(None if given.limit_val_batches == 0 else best_step.monitor)
+        callbacks = self._get(self.config_init, "trainer").callbacks or []
+        theirs = callbacks if isinstance(callbacks, list) else [callbacks]
+        overrides: dict[str, Any] = {}
+        if given.barebones or given.fast_dev_run:
+            writes = Writes(nothing=True)
+        else:
+            # Loggers and checkpoints of ours wait for the run folder.
+            writes = Writes(
+                tensorboard=given.logger in (None, True), checkpoints=given.enable_checkpointing is not False
+            )
+            if writes.tensorboard:
+                overrides["logger"] = False
+            if not any(isinstance(each, Checkpoint) for each in theirs):
+                overrides["enable_checkpointing"] = False
+            if (given.max_epochs, given.max_steps, given.max_time) == (None, -1, None):
+                overrides["max_epochs"] = DEFAULT_EPOCHS
+        has_bar = any(isinstance(each, ProgressBar) for each in theirs)
         ours: list[Callback] = []
-        if self.subcommand == "fit" and not given.fast_dev_run:
-            ours = [best_step, checkpoint]
-        overrides: dict[str, bool] = {}
-        if given.enable_progress_bar is not False and not self._has_progress_bar():
-            progress = progress_callback()
-            ours.append(progress)
-            overrides["enable_progress_bar"] = isinstance(progress, ProgressBar)
-        if given.logger in (None, True):
-            # Ours waits for the run folder.
-            overrides["logger"] = False
+        if not has_bar and not given.barebones and given.enable_progress_bar is not False:
+            ours = [progress_callback()]
+            overrides["enable_progress_bar"] = isinstance(ours[0], ProgressBar)
         self.trainer_defaults["callbacks"] = ours
         trainer = super().instantiate_trainer(**overrides)
         if trainer.is_global_zero:
             self.datamodule.prepare_data()
-        self.session = Session(
-            trainer,
-            self.model,
-            self.datamodule,
-            parser.dump(options, skip_none=False),
-            spec,
-            with_tensorboard="logger" in overrides and not given.fast_dev_run,
-            best_step=best_step,
-            checkpoint=checkpoint,
-        )
+        config = parser.dump(options, skip_none=False)
+        self.session = Session(trainer, self.model, self.datamodule, config, spec, writes)
         return trainer
 
     def fit(
@@ -153,10 +162,6 @@ class LabCLI(LightningCLI):
     def _evaluated(self) -> RunFolder:
         assert self.source is not None, "resolve_run names the run of every command but fit"
         return self.source
-
-    def _has_progress_bar(self) -> bool:
-        given = self._get(self.config_init, "trainer").callbacks or []
-        return any(isinstance(each, ProgressBar) for each in (given if isinstance(given, list) else [given]))
 
 
 def run(words: list[str]) -> None:

@@ -1,22 +1,36 @@
 """What the commands do, once data, model and trainer stand."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from app.checkpoints import read_weights
-from app.console import print_header, print_line, print_result
-from app.defaults import tensorboard_callbacks, tensorboard_logger
+from app.console import print_header, print_line, print_metrics, print_result
+from app.defaults import check_monitors, checkpoint_callbacks, tensorboard_callbacks, tensorboard_logger
+from app.errors import UserError
 from app.runs import RunFolder, make_run_folder, next_run_folder
-from app.specification import run_name
+from app.specification import changed_settings, run_name
 from callbacks import BestStep, PredictionCSV, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What a command leaves behind.
+
+    Attributes:
+        tensorboard: log to TensorBoard; the user gave no logger and did not forbid it.
+        checkpoints: keep the best and the last weights.
+        nothing: a rehearsal: not even a run folder.
+    """
+
+    tensorboard: bool = False
+    checkpoints: bool = False
+    nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -24,14 +38,12 @@ class Session:
     """What a command works with.
 
     Attributes:
-        trainer: Lightning's, without loggers of this application.
+        trainer: Lightning's, without loggers and checkpoints of this application.
         model: as specified, untrained.
         data: read and found good.
         config: the options as YAML, enough to run again.
         specification: the same with what the data fill in, as plain values.
-        with_tensorboard: log to TensorBoard in the run folder; the user gave no logger and did not forbid it.
-        best_step: watches validation, in a fit.
-        checkpoint: keeps the best and the last weights, in a fit.
+        writes: what is left behind.
     """
 
     trainer: Trainer
@@ -39,14 +51,7 @@ class Session:
     data: ImageDataModule
     config: str
     specification: dict[str, Any]
-    with_tensorboard: bool
-    best_step: BestStep
-    checkpoint: ModelCheckpoint
-
-    @property
-    def is_rehearsal(self) -> bool:
-        """Whether a few batches are run and nothing is written (``--trainer.fast_dev_run``)."""
-        return bool(self.specification["trainer"]["fast_dev_run"])
+    writes: Writes
 
     def add_callbacks(self, *callbacks: Callback) -> None:
         """Let the trainer call these too."""
@@ -55,26 +60,34 @@ class Session:
 
 def fit(session: Session, ckpt_path: str | None) -> None:
     """Train in a new run folder, and write down what was reached."""
-    trainer = session.trainer
+    trainer, writes = session.trainer, session.writes
+    check_monitors(trainer, session.model)
+    # Bad settings of the optimizer are found here, before there is a folder.
+    session.model.configure_optimizers()
     if ckpt_path is not None:
-        read_weights(ckpt_path, session.model)
-    if session.is_rehearsal:
+        read_weights(ckpt_path, session.model, to_continue=True)
+    if writes.nothing:
         trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
         return
     folder = _new_folder(session)
-    session.checkpoint.dirpath = str(folder.checkpoints)
-    if session.with_tensorboard:
+    best_step = BestStep()
+    session.add_callbacks(best_step)
+    if writes.tensorboard:
         trainer.loggers = [tensorboard_logger(folder)]
         session.add_callbacks(
-            *tensorboard_callbacks(session.specification, session.best_step, session.model, session.data)
+            *tensorboard_callbacks(session.specification, best_step, session.model, session.data)
         )
-    print_header(folder, session.model, session.data)
+    if writes.checkpoints:
+        session.add_callbacks(*checkpoint_callbacks(folder, best_step.monitor))
+    print_header(folder, session.model, session.data, trainer)
     try:
         trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
+        if trainer.global_step == 0:
+            raise UserError("nothing was trained: the limits of the trainer leave no batch")
     except BaseException:
-        # Nothing was learned: a folder without a checkpoint would only be in the way.
-        if trainer.is_global_zero and trainer.global_step == 0:
-            shutil.rmtree(folder.path)
+        # Without a checkpoint the folder would only be in the way.
+        if trainer.is_global_zero and not any(folder.checkpoints.glob("*.ckpt")):
+            folder.remove()
         raise
     if trainer.is_global_zero:
         folder.add_result(
@@ -82,9 +95,9 @@ def fit(session: Session, ckpt_path: str | None) -> None:
             {
                 "epochs": trainer.current_epoch,
                 "steps": trainer.global_step,
-                "best_epoch": session.best_step.epoch,
-                "best_step": session.best_step.step,
-                "metrics": _without_split(session.best_step.metrics),
+                "best_epoch": best_step.epoch,
+                "best_step": best_step.step,
+                "metrics": _without_split(best_step.metrics),
             },
         )
         print_result(folder)
@@ -93,26 +106,26 @@ def fit(session: Session, ckpt_path: str | None) -> None:
 def validate(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the validation split."""
     _load(session, ckpt_path)
-    (metrics,) = session.trainer.validate(session.model, datamodule=session.data, verbose=False)
+    metrics = session.trainer.validate(session.model, datamodule=session.data, verbose=False)
     _add_result(session, folder, "validate", ckpt_path, metrics)
 
 
 def test(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the test split."""
     step = _load(session, ckpt_path)
-    (metrics,) = session.trainer.test(session.model, datamodule=session.data, verbose=False)
-    if session.with_tensorboard and session.trainer.is_global_zero:
-        write_test_metrics(folder.path, dict(metrics), step)
-    _add_result(session, folder, "test", ckpt_path, metrics)
+    metrics = session.trainer.test(session.model, datamodule=session.data, verbose=False)
+    if _add_result(session, folder, "test", ckpt_path, metrics) and session.writes.tensorboard:
+        write_test_metrics(folder.path, dict(metrics[0]), step)
 
 
 def predict(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     """Write a run's predictions on the test split."""
     _load(session, ckpt_path)
-    if not session.is_rehearsal:
+    kept = not session.writes.nothing and _belongs(session, folder, ckpt_path)
+    if kept:
         session.add_callbacks(PredictionCSV(folder.predictions))
     session.trainer.predict(session.model, datamodule=session.data, return_predictions=False)
-    if not session.is_rehearsal:
+    if kept:
         print_line(f"predictions  {folder.predictions}")
 
 
@@ -126,21 +139,43 @@ def _load(session: Session, ckpt_path: str) -> int:
     return weights.step
 
 
-def _add_result(session: Session, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> None:
-    if session.trainer.is_global_zero and not session.is_rehearsal:
-        folder.add_result(command, {"checkpoint": ckpt_path, "metrics": _without_split(metrics)})
-        print_result(folder)
+def _add_result(session: Session, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> bool:
+    """Write figures into the run if they are the run's own; return whether they were."""
+    if not metrics or not metrics[0]:
+        raise UserError(f"{command} has measured nothing: the limits of the trainer leave no batch")
+    if not session.trainer.is_global_zero:
+        return False
+    figures = _without_split(metrics[0])
+    if session.writes.nothing or not _belongs(session, folder, ckpt_path):
+        print_metrics(f"{command} of {ckpt_path}", figures)
+        return False
+    name = command if Path(ckpt_path).stem == "best" else f"{command} {Path(ckpt_path).stem}"
+    folder.add_result(name, {"checkpoint": ckpt_path, "metrics": figures})
+    print_result(folder)
+    return name == command
+
+
+def _belongs(session: Session, folder: RunFolder, ckpt_path: str) -> bool:
+    """Return whether what is measured now is what the run's own settings and weights give; say why not."""
+    there = yaml.safe_load(folder.config.read_text())
+    changed = changed_settings(there, session.specification)
+    if Path(ckpt_path).resolve().parent != folder.checkpoints.resolve():
+        changed.append("the checkpoint, which is not of this run")
+    if changed:
+        print_line(f"not written into {folder.path}: it differs in {', '.join(changed)}")
+    return not changed
 
 
 def _new_folder(session: Session) -> RunFolder:
-    root, name = Path(session.specification["runs"]), run_name(session.specification)
+    root, name = Path(session.specification["runs"]).expanduser(), run_name(session.specification)
     if not session.trainer.is_global_zero:
         # Only rank 0 writes; the path of checkpoints is broadcast from there.
         return next_run_folder(root, name)
     folder = make_run_folder(root, name)
     config = yaml.safe_load(session.config)
     # What was continued from is no setting: whoever takes up this config starts afresh.
-    config.pop("ckpt_path")
+    for answered in ("ckpt_path", "run"):
+        config.pop(answered)
     folder.config.write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
 

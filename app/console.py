@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections import Counter
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
@@ -20,9 +20,6 @@ console = Console()
 # Redrawing the bar at every step costs as much as a small network's step.
 REFRESH_STEPS = 20
 
-COLUMNS = {"fit": "best validation", "validate": "validation", "test": "test"}
-"""Parts of a result that are metrics of a checkpoint, and what to call them."""
-
 
 def silence_lightning() -> None:
     """Keep Lightning's notes on devices, seeds and tips out of the terminal; warnings of use to a user stay."""
@@ -32,8 +29,9 @@ def silence_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
     # A whole batch is one gather in memory: more workers make it slower, not faster.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities.seed").setLevel(logging.WARNING)
 
 
 def progress_callback() -> Callback:
@@ -44,11 +42,12 @@ def progress_callback() -> Callback:
 
 
 @rank_zero_only
-def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModule) -> None:
+def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModule, trainer: Trainer) -> None:
     """Say what is about to be trained, and where it goes."""
     train, val, test = (len(split.labels) for split in data.splits)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     layers = Counter(repr(layer) for layer in model.network.dropout_layers().values())
+    places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
     table = Table.grid(padding=(0, 2))
     table.add_row("run", str(folder.path))
     table.add_row(
@@ -57,27 +56,45 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
     )
     table.add_row("network", f"{type(model.network).__name__}: {parameters:,} parameters")
-    places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
     table.add_row("dropout", ", ".join(places) or "none")
-    console.print(table)
+    table.add_row(
+        "epochs",
+        "until max_steps or max_time" if trainer.max_epochs in (None, -1) else str(trainer.max_epochs),
+    )
+    console.print(table, highlight=False)
 
 
 @rank_zero_only
 def print_result(folder: RunFolder) -> None:
     """Show all figures of a run as a table, and how to go on."""
     result = folder.result()
-    parts = {part: result[part]["metrics"] for part in COLUMNS if part in result}
-    names = sorted({name for metrics in parts.values() for name in metrics})
-    table = Table("metric", *(COLUMNS[part] for part in parts))
-    for name in names:
-        table.add_row(
-            name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in parts.values())
-        )
+    columns = {
+        "best validation" if command == "fit" else command: figures["metrics"]
+        for command, figures in result.items()
+        if figures["metrics"]
+    }
     print_line(f"result of    {folder.path}")
-    console.print(table)
-    if "test" not in result:
+    if columns:
+        _print_table(columns)
+    if not any(command.startswith("test") for command in result):
         print_line(f"test it      dropout-lab test --run {folder.path}")
     print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
+
+
+@rank_zero_only
+def print_metrics(title: str, metrics: dict[str, float]) -> None:
+    """Show figures that are written nowhere."""
+    _print_table({title: metrics})
+
+
+def _print_table(columns: dict[str, dict[str, float]]) -> None:
+    names = sorted({name for metrics in columns.values() for name in metrics})
+    table = Table("metric", *columns)
+    for name in names:
+        table.add_row(
+            name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in columns.values())
+        )
+    console.print(table)
 
 
 @rank_zero_only

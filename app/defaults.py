@@ -1,11 +1,12 @@
 """What every run gets without being asked: checkpoints, TensorBoard's pages."""
 
-from typing import Any
+from typing import Any, final
 
-from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from app.errors import UserError
 from app.runs import RunFolder
 from app.specification import flat_settings
 from callbacks import BestStep, FirstBatch, Hyperparameters, NetworkGraph
@@ -13,15 +14,46 @@ from datamodules import ImageDataModule
 from models import ImageClassifier
 
 
-def checkpoint_callback(monitor: str | None) -> ModelCheckpoint:
-    """Keep ``best.ckpt``, of the highest ``monitor``, and ``last.ckpt``; without a monitor the last alone."""
-    return ModelCheckpoint(
+@final
+class RunCheckpoint(ModelCheckpoint):
+    """A checkpoint of the run folder. Its own name sets its state apart from a ModelCheckpoint of the user's."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Forget the state: a run that continues another keeps its own best, in its own folder."""
+
+
+def checkpoint_callbacks(folder: RunFolder, monitor: str) -> list[Callback]:
+    """Keep ``best.ckpt``, of the highest ``monitor``, and ``last.ckpt``, of the last epoch."""
+    best = RunCheckpoint(
+        dirpath=folder.checkpoints,
         monitor=monitor,
         mode="max",
-        filename="best" if monitor else "last",
-        save_last=True if monitor else None,
+        filename="best",
         enable_version_counter=False,
+        save_on_train_epoch_end=False,
     )
+    last = RunCheckpoint(
+        dirpath=folder.checkpoints,
+        filename="last",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    return [best, last]
+
+
+def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
+    """Check that callbacks watch metrics that there are; Lightning asks only after an epoch.
+
+    Raises:
+        UserError: one watches a metric that is not logged.
+    """
+    known = model.logged_metrics()
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping | ModelCheckpoint) and callback.monitor not in (None, *known):
+            raise UserError(
+                f"{type(callback).__name__} watches {callback.monitor!r}, which is not logged; "
+                f"there are {', '.join(known)}"
+            )
 
 
 def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:

@@ -8,6 +8,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.errors import UserError
 
@@ -59,6 +60,8 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    # A variant, a network or data of one's own are named by import path, from where one stands.
+    sys.path.insert(0, str(Path.cwd()))
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
         return

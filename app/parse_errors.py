@@ -72,11 +72,20 @@ def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
         return _unknown_option(found[1])
     if found := re.match(r"Subcommand '.*?' does not accept option '(.+?)'", text):
         return _unknown_option(f"--{found[1]}")
-    if found := re.match(r"the following arguments are required: (.*)", text):
+    if found := re.match(r"the following arguments are required: (.*?)(?:\. Got value: .*)?$", text):
         names = ", ".join(
             re.sub(r"^(fit|validate|test|predict)\.", "", name) for name in found[1].split(", ")
         )
         return f"missing: {names}; give each as a flag or in a --config file"
+    if found := re.match(
+        r"Expected a typing\.Literal\[(.+?)\](?:\. Got value: (.*?))?(?:\. Got value: Namespace.*)?$", text
+    ):
+        got = found[2] or value
+        return f"must be one of {found[1]}" + ("" if got is None else f", got {got!r}")
+    if found := re.match(
+        r"Multiple subclasses with name (\w+)\. Give the full class path .*: (.*?)\.?$", text
+    ):
+        return f"{found[1]!r} is the name of several classes; give one's import path: {found[2]}"
     if found := re.match(r"Expected an? <class '(.+?)'>\. Got value: (.*?)\. Got value", text):
         return f"must be of type {found[1]}, got {found[2]!r}"
     if found := re.match(r"Expected an? <class '(.+?)'>", text):

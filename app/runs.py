@@ -1,11 +1,13 @@
 """Run folders: where a run keeps everything, and how it is found again.
 
-``runs/<name>/version_<n>/`` holds ``config.yaml``, TensorBoard's events, ``metrics.csv``, ``checkpoints/``
+``runs/<name>/version_<n>/`` holds ``config.yaml``, TensorBoard's events and ``hparams.yaml``, ``checkpoints/``
 with ``best.ckpt`` and ``last.ckpt``, ``result.json`` and, after ``predict``, ``predictions.csv``.
 """
 
+import contextlib
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,9 +20,15 @@ VERSION = re.compile(r"version_(\d+)")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run's folder."""
+    """One run's folder.
+
+    Attributes:
+        path: the folder.
+        made_above: how many folders above it were made together with it.
+    """
 
     path: Path
+    made_above: int = 0
 
     @property
     def config(self) -> Path:
@@ -49,11 +57,22 @@ class RunFolder:
         result: dict[str, Any] = json.loads(self.result_file.read_text())
         return result
 
+    def remove(self) -> None:
+        """Remove the folder, and with it the folders above that were made for it."""
+        shutil.rmtree(self.path)
+        for parent in self.path.parents[: self.made_above]:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
     def add_result(self, command: str, figures: dict[str, Any]) -> None:
         """Put a command's figures beside those of the others, all or nothing."""
         partial = self.result_file.with_suffix(".partial")
         partial.write_text(json.dumps({**self.result(), command: figures}, indent=2) + "\n")
         partial.replace(self.result_file)
+
+    def default_checkpoint(self) -> str:
+        """Return ``"best"``, or ``"last"`` where no validation has chosen a best."""
+        return "best" if (self.checkpoints / "best.ckpt").is_file() else "last"
 
     def checkpoint(self, which: str) -> Path:
         """Return the path of checkpoint ``"best"`` or ``"last"``.
@@ -65,8 +84,8 @@ class RunFolder:
         if not file.is_file():
             there = sorted(path.name for path in self.checkpoints.glob("*.ckpt"))
             raise UserError(
-                f"no checkpoint {file}; the folder has {', '.join(there) or 'none'}. "
-                "Name one with --ckpt_path FILE, or fit again (best.ckpt needs validation)"
+                f"no checkpoint {file}; the folder has {', '.join(there) or 'none'} (best.ckpt needs validation). "
+                "Name another with --ckpt_path last or --ckpt_path FILE"
             )
         return file
 
@@ -84,8 +103,9 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
         UserError: it cannot be made.
     """
     first = next_run_folder(root, name)
+    made_above = sum(not parent.exists() for parent in first.path.parents)
     for version in count(int(first.path.name.removeprefix("version_"))):
-        folder = RunFolder(root / name / f"version_{version}")
+        folder = RunFolder(root / name / f"version_{version}", made_above)
         try:
             folder.path.mkdir(parents=True)
         except FileExistsError:

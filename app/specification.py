@@ -1,8 +1,11 @@
 """A run's settings as plain values: what checkpoints carry, what names a run, what tables show."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from app.errors import UserError
 
 Setting = str | int | float | bool
 
@@ -45,6 +48,8 @@ def short_name(spec: dict[str, Any] | str | None) -> str | None:
 def run_name(settings: dict[str, Any]) -> str:
     """Return ``--name``, or ``data-network-dropout`` in small letters."""
     if settings["name"]:
+        if Path(settings["name"]).name != settings["name"]:
+            raise UserError(f"name must be a single word for a folder, got {settings['name']!r}; see --runs")
         return str(settings["name"])
     network = settings["model"]["network"]
     parts = [
@@ -53,6 +58,25 @@ def run_name(settings: dict[str, Any]) -> str:
         short_name(network["init_args"].get("dropout")),
     ]
     return "-".join(part for part in parts if part).lower()
+
+
+def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Return what of data, model and limits is not the same in two specifications, by flat name.
+
+    Batch sizes and technical settings do not change what is measured.
+    """
+    flat: list[dict[str, Setting]] = []
+    for settings in (there, here):
+        found: dict[str, Setting] = {}
+        for part in ("model", "data"):
+            _flatten(part, {key: value for key, value in settings[part].items() if key[0] != "_"}, found)
+        for split in ("val", "test", "predict"):
+            limit = settings["trainer"].get(f"limit_{split}_batches")
+            found[f"trainer.limit_{split}_batches"] = "all" if limit is None else limit
+        flat.append(found)
+    names = sorted(flat[0].keys() | flat[1].keys())
+    skipped = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler")
+    return [name for name in names if flat[0].get(name) != flat[1].get(name) and not name.startswith(skipped)]
 
 
 def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:

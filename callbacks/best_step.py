@@ -1,7 +1,7 @@
 """When validation was best, and what else was measured then."""
 
 import math
-from typing import Any, final
+from typing import final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -9,6 +9,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 @final
 class BestStep(Callback):
     """Keeps the best value of a validation metric, the epoch and step it was reached at, and the other metrics.
+
+    A run that continues another starts afresh, as its ``best.ckpt`` does.
 
     Args:
         monitor: logged metric to watch; higher is better.
@@ -35,13 +37,3 @@ class BestStep(Callback):
             self.epoch = trainer.current_epoch
             self.step = trainer.global_step
             self.metrics = {name: value for name, value in metrics.items() if name.startswith("val/")}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Go into the checkpoint."""
-        return {"epoch": self.epoch, "step": self.step, "metrics": self.metrics}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Come back from a checkpoint."""
-        self.epoch = state_dict["epoch"]
-        self.step = state_dict["step"]
-        self.metrics = state_dict["metrics"]

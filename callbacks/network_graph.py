@@ -1,14 +1,13 @@
 """Shows the network's graph in TensorBoard."""
 
 import warnings
-from typing import final
+from typing import Any, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.utils.tensorboard.writer import FileWriter
 
 from callbacks.tensorboard import summary_writers
@@ -34,6 +33,20 @@ class _Tracer(fx.Tracer):
         return isinstance(m, Dropout) or super().is_leaf_module(m, module_qualified_name)
 
 
+class _Shapes(fx.Interpreter):
+    """Runs a traced network and keeps the shape of every tensor."""
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.found: dict[fx.Node, torch.Size] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            self.found[n] = result.shape
+        return result
+
+
 def network_graph(network: nn.Module, images: Tensor) -> GraphDef:
     """Trace a network in evaluation and return its graph: a node a layer, grouped by module names.
 
@@ -49,8 +62,9 @@ def network_graph(network: nn.Module, images: Tensor) -> GraphDef:
     try:
         root = _Images(network)
         traced = fx.GraphModule(root, _Tracer().trace(root))
+        shapes = _Shapes(traced)
         with torch.no_grad():
-            ShapeProp(traced).propagate(images)
+            shapes.run(images)
     finally:
         network.train(training)
     graph = GraphDef()
@@ -63,9 +77,9 @@ def network_graph(network: nn.Module, images: Tensor) -> GraphDef:
             layer = traced.get_submodule(str(node.target))
             drawn.op = type(layer).__name__
             drawn.attr["settings"].s = layer.extra_repr().encode()
-        if "tensor_meta" in node.meta:
+        if node in shapes.found:
             shape = drawn.attr["_output_shapes"].list.shape.add()
-            for size in node.meta["tensor_meta"].shape:
+            for size in shapes.found[node]:
                 shape.dim.add(size=size)
     return graph
 
@@ -100,11 +114,15 @@ class NetworkGraph(Callback):
         writers = summary_writers(trainer)
         if not writers:
             return
+        dtype = next((parameter.dtype for parameter in self.network.parameters()), torch.float32)
+        images = torch.zeros(1, *self.image_shape, device=pl_module.device, dtype=dtype)
         try:
-            graph = network_graph(self.network, torch.zeros(1, *self.image_shape, device=pl_module.device))
-        except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
+            graph = network_graph(self.network, images)
+        except Exception as error:
+            reason = str(error).strip().splitlines()
             warnings.warn(
-                f"{type(self.network).__name__} is not drawn in TensorBoard: torch.fx cannot follow it ({error})",
+                f"{type(self.network).__name__} is not drawn in TensorBoard: torch.fx cannot follow it "
+                f"({type(error).__name__}: {reason[0] if reason else ''})",
                 stacklevel=2,
             )
             return

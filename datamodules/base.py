@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import torch
 from pytorch_lightning import LightningDataModule
-from torch import Generator, Tensor
+from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
+from torch import Generator, Tensor, distributed
 from torch.utils.data import DataLoader
 
 from datamodules.augment import Augmentation, InOrder
@@ -52,16 +53,16 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def __init__(
         self,
-        root: str,
-        batch_size: int,
-        val_size: int | float,
-        train_limit: int | None,
-        image_size: int | None,
-        normalize: NormalizationName,
-        augment: bool,
-        seed: int,
-        download: bool,
-        num_workers: int,
+        root: str = "data",
+        batch_size: int = 100,
+        val_size: int | float = 0.1,
+        train_limit: int | None = None,
+        image_size: int | None = None,
+        normalize: NormalizationName = "standard",
+        augment: bool = False,
+        seed: int = 0,
+        download: bool = False,
+        num_workers: int = 0,
     ) -> None:
         """Check the arguments; nothing is read yet."""
         super().__init__()
@@ -165,10 +166,14 @@ class ImageDataModule(LightningDataModule, ABC):
     def _loader(
         self, images: Images, augment: Augmentation | None = None, shuffle: Generator | None = None
     ) -> Loader:
+        dataset = BatchDataset(images, self.normalization, augment)
+        evaluated_by_many = shuffle is None and distributed.is_available() and distributed.is_initialized()
         return DataLoader(
-            BatchDataset(images, self.normalization, augment),
+            dataset,
             batch_size=self.batch_size,
             shuffle=shuffle is not None,
+            # Lightning's own would give some images to two processes, so that all have as many.
+            sampler=UnrepeatedDistributedSampler(dataset, shuffle=False) if evaluated_by_many else None,
             generator=shuffle,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

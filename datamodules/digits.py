@@ -82,6 +82,10 @@ class DigitsDataModule(ImageDataModule):
 
     def _stratified(self, images: Images, name: str, size: int | float) -> tuple[Images, Images]:
         count = count_of(name, size, len(images.labels))
+        if count < self.num_classes:
+            raise ValueError(
+                f"{name} must be at least {self.num_classes}, one image of each digit, got {size}"
+            )
         kept, held_out = train_test_split(
             torch.arange(len(images.labels)).numpy(),
             test_size=count,

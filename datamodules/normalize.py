@@ -25,7 +25,7 @@ class Normalization:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Normalize ``(…, C, H, W)`` uint8 to float32."""
-        return pixels.to(torch.float32).sub_(self.shift).div_(self.scale)
+        return (pixels - self.shift).div_(self.scale)
 
     def inverse(self, images: Tensor) -> Tensor:
         """Return normalized images to pixels in [0, 1], to look at."""

@@ -1,5 +1,7 @@
 """The one LightningModule: any network, any dropout variant, any image data."""
 
+import hashlib
+import os
 from typing import Literal, NamedTuple, final
 
 import torch
@@ -40,7 +42,7 @@ class ImageClassifier(LightningModule):
         class_weights: weight of each class in the loss; None weighs all alike.
 
     Raises:
-        ValueError: ``class_weights`` has another length than the network has classes, or a negative entry.
+        ValueError: ``class_weights`` has another length than the network has classes, or an entry that is not above 0.
     """
 
     def __init__(
@@ -57,10 +59,10 @@ class ImageClassifier(LightningModule):
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
         if class_weights is not None and (
-            len(class_weights) != network.num_classes or min(class_weights) < 0
+            len(class_weights) != network.num_classes or min(class_weights) <= 0
         ):
             raise ValueError(
-                f"class_weights needs {network.num_classes} numbers of 0 or more, one a class, got {class_weights}"
+                f"class_weights needs {network.num_classes} numbers above 0, one a class, got {class_weights}"
             )
         self.network = network
         self.make_optimizer = optimizer
@@ -68,17 +70,33 @@ class ImageClassifier(LightningModule):
         self.scheduler_interval = scheduler_interval
         # Not a buffer of the state dict: it is an argument, and a checkpoint must load with other weights.
         self.class_weights: Tensor | None
-        self.register_buffer(
-            "class_weights", None if class_weights is None else torch.tensor(class_weights), persistent=False
-        )
-        self.train_metrics = SplitMetrics(network.num_classes)
-        self.val_metrics = SplitMetrics(network.num_classes)
-        self.test_metrics = SplitMetrics(network.num_classes)
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.train_metrics = SplitMetrics(network.num_classes, weights)
+        self.val_metrics = SplitMetrics(network.num_classes, weights)
+        self.test_metrics = SplitMetrics(network.num_classes, weights)
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits, ``(B, classes)``."""
         logits: Tensor = self.network(images, target)
         return logits
+
+    def logged_metrics(self) -> list[str]:
+        """Return the names of what a fit logs once an epoch, to be watched by callbacks and schedulers."""
+        names = self.val_metrics.names()
+        return [f"{prefix}/{name}" for prefix in ("train", "val") for name in names]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Give the batch a random stream of its own: dropout differs between ranks, and a run can be repeated."""
+        seed = os.environ.get("PL_GLOBAL_SEED")
+        if seed is None:
+            return
+        key = f"{seed} {self.global_rank} {self.current_epoch} {batch_idx}".encode()
+        stream = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
+        # Not torch.manual_seed, which takes a hundred times as long.
+        torch.default_generator.manual_seed(stream)
+        if self.device.type == "cuda":
+            torch.cuda.default_generators[self.device.index or 0].manual_seed(stream)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""

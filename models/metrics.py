@@ -14,7 +14,7 @@ BUFFER_NUMBERS = 4 * 2**20
 
 @final
 class MeanLoss(Metric):
-    """Mean over samples of a loss that is given as means over batches."""
+    """Weighted mean over samples of a loss that is given as weighted means over batches."""
 
     full_state_update = False
     total: Tensor
@@ -24,12 +24,12 @@ class MeanLoss(Metric):
         """Start at zero; both states are summed over processes."""
         super().__init__()
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, means: Tensor, counts: Tensor) -> None:
-        """Add batches: their mean losses and their sizes, both ``(batches,)``."""
-        self.total += (means * counts).sum()
-        self.count += counts.sum()
+    def update(self, means: Tensor, weights: Tensor) -> None:
+        """Add batches: their mean losses and the sums of their samples' weights, both ``(batches,)``."""
+        self.total += (means * weights).sum()
+        self.count += weights.sum()
 
     def compute(self) -> Tensor:
         """Return the mean over all samples."""
@@ -72,11 +72,15 @@ class SplitMetrics(nn.Module):
 
     Args:
         num_classes: classes of the task.
+        class_weights: weight of each class in the loss, ``(classes,)``; None weighs all alike.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    class_weights: Tensor | None
+
+    def __init__(self, num_classes: int, class_weights: Tensor | None = None) -> None:
         """Start empty."""
         super().__init__()
+        self.register_buffer("class_weights", class_weights, persistent=False)
         metrics: dict[str, Metric] = {
             "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
             "nll": NegativeLogLikelihood(),
@@ -91,6 +95,12 @@ class SplitMetrics(nn.Module):
         self._targets: list[Tensor] = []
         self._buffered = 0
 
+    def names(self) -> list[str]:
+        """Return the names of what ``compute`` returns."""
+        return ["loss", *self.metrics]
+
+    # A list that grows is a constant of a compiled graph, and every batch another one.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def update(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Take in a batch: its mean loss, logits ``(B, classes)``, labels ``(B,)``."""
         self._losses.append(loss.detach())
@@ -115,8 +125,12 @@ class SplitMetrics(nn.Module):
     def _flush(self) -> None:
         if not self._logits:
             return
-        sizes = torch.tensor([len(target) for target in self._targets], device=self._targets[0].device)
-        self.loss.update(torch.stack(self._losses).float(), sizes)
+        if self.class_weights is None:
+            sizes = [float(len(target)) for target in self._targets]
+            weights = torch.tensor(sizes, device=self._targets[0].device)
+        else:
+            weights = torch.stack([self.class_weights[target].sum() for target in self._targets])
+        self.loss.update(torch.stack(self._losses).float(), weights)
         self.metrics.update(torch.cat(self._logits).float(), torch.cat(self._targets))
         self._drop_buffer()
 

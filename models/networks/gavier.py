@@ -40,7 +40,7 @@ class GavierMNIST(Network):
         """Build the layers."""
         check_image_shape("GavierMNIST", image_shape, smallest=2, even=2)
         if dropout is None:
-            dropout, rates = StandardDropout, rates or (0.2, 0.2)
+            dropout, rates = StandardDropout, (0.2, 0.2) if rates is None else rates
         first, second = dropout_places(dropout, 2, rates)
         channels, height, width = image_shape
         features = 32 * (height // 2) * (width // 2)
@@ -84,7 +84,7 @@ class GavierCIFAR(Network):
         """Build the layers."""
         check_image_shape("GavierCIFAR", image_shape, smallest=8, even=8)
         if dropout is None:
-            dropout, rates = StandardDropout, rates or (0.2, 0.3, 0.4, 0.5, 0.5)
+            dropout, rates = StandardDropout, (0.2, 0.3, 0.4, 0.5, 0.5) if rates is None else rates
         *after_pool, fourth, fifth = dropout_places(dropout, 5, rates)
         channels, height, width = image_shape
         blocks: list[nn.Module] = []

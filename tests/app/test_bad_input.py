@@ -42,12 +42,15 @@ CASES = {
     f"{FIT} --data.batch_size 0": "batch_size must be 1 or more, got 0",
     f"{FIT} --data.batch_size many": "data.batch_size: must be of type int, got 'many'",
     f"{FIT} --data.batch_siz 3": "no option data.batch_siz; did you mean batch_size?",
-    f"{FIT} --data.normalize foo": "data.normalize: .*'standard', 'mean-255', 'mean-image', 'none'.*foo",
+    f"{FIT} --data.normalize foo": "data.normalize: must be one of 'standard', 'mean-255', .*'none', got 'foo'",
     f"{FIT} --data.val_size 1.5": "val_size must be a number of images",
     f"{FIT} --data.train_limit 9999": "train_limit must be at most 1222",
     f"{STANDARD} --model.network.dropout.p 1.5": r"p must be in \[0, 1\), got 1.5",
     f"{STANDARD} --model.network.dropout.p abc": "model.network.dropout.p: must be of type float, got 'abc'",
-    f"{STANDARD} --model.network.dropout.q 1": "no option model.network.dropout.q; did you mean p|there are p",
+    f"{STANDARD} --model.network.dropout.q 1": "no option model.network.dropout.q; there are p, inverted",
+    f"{STANDARD} --model.network.rates [0.1,1.5]": r"p must be in \[0, 1\), got 1.5",
+    f"{FIT} --model.network.dropout torch.nn.AlphaDropout --model.network.rates [0.1,1.5]": "p must be in",
+    f"{FIT} --model.network.dropout Dropout": "'Dropout' is the name of several classes; .*torch.nn.Dropout",
     f"{FIT} --model.optimizer Adamm": "no optimizer 'Adamm' for model.optimizer; did you mean Adam?",
     f"{FIT} --model.optimizer.lrr 1": "no option model.optimizer.lrr; did you mean lr?",
     f"{FIT} --model.optimizer.lr -1": "Invalid learning rate: -1.0",
@@ -56,13 +59,21 @@ CASES = {
     f"{FIT} --trainer.max_epoch 3": "no option --trainer.max_epoch; did you mean max_epochs?",
     f"{FIT} --trainer.max_epochs x": "trainer.max_epochs: must be of type int, got 'x'",
     f"{FIT} --trainer.callbacks Foo": "no callback 'Foo' for trainer.callbacks",
-    f"{FIT} --trainer.accelerator abacus": "abacus",
-    f"{FIT} --seed x": "no option --seed; did you mean --seed_everything?|no option --seed",
+    f"{FIT} --trainer.accelerator abacus": "accelerator.*'abacus'",
+    f"{FIT} --trainer.limit_train_batches 0": "nothing was trained: the limits of the trainer leave no batch",
+    f"{FIT} --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/nope": "EarlyStopping watches "
+    "'val/nope', which is not logged; there are train/loss, .*val/accuracy",
+    f"{FIT} --data.val_size 5": "val_size must be at least 10, one image of each digit, got 5",
+    f"{FIT} --name a/b": "name must be a single word for a folder, got 'a/b'",
+    f"{FIT} --run x": "fit makes a new run folder: --run is for validate, test and predict",
+    f"{FIT} --sed_everything 3": "no option --sed_everything; did you mean --seed_everything?",
     f"{FIT} --seed_everything x": "seed_everything: must be of type bool or int, got 'x'",
     f"{FIT} --dat.x 3": "no option --dat.x; did you mean --data?",
     f"{FIT} extra": "'extra' is no option: options begin with --",
     f"{FIT} --ckpt_path nowhere.ckpt": "no checkpoint file nowhere.ckpt",
     f"{FIT} --ckpt_path broken.ckpt": "broken.ckpt is no checkpoint of this program",
+    f"{FIT} --ckpt_path unknown.yaml": "unknown.yaml is no checkpoint of this program",
+    f"{FIT} --ckpt_path list.ckpt": "list.ckpt is no checkpoint of this program",
     f"{FIT} --ckpt_path other.ckpt": "other.ckpt is a checkpoint of another network: .*--run FOLDER",
     f"{FIT} --runs broken.ckpt": "cannot make the run folder",
 }
@@ -74,6 +85,7 @@ def _files() -> None:
     Path("unknown.yaml").write_text("trainer:\n  max_epochss: 3\n")
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
     torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")
+    torch.save({"state_dict": [1], "global_step": 3}, "list.ckpt")
     for file in ("idx/MNIST/raw/train-images-idx3-ubyte", "gz/MNIST/raw/train-images-idx3-ubyte.gz",
                  "pickle/cifar-10-batches-py/data_batch_1"):  # fmt: skip
         Path(file).parent.mkdir(parents=True)
@@ -92,5 +104,5 @@ def test_one_clear_line(command: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert "\n" not in error
     assert "Traceback" not in error
     assert re.search(CASES[command], error), error
-    left = [path for path in sorted(Path().rglob("*")) if path not in before and path.is_file()]
+    left = [path for path in sorted(Path().rglob("*")) if path not in before]
     assert left == []

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ FIT = (
     "--model.network.dropout StandardDropout --model.network.dropout.p 0.3 --trainer.max_epochs 3 "
     "--trainer.log_every_n_steps 5 --trainer.accelerator cpu"
 ).split()
+REPOSITORY = Path(__file__).parents[2]
 RUN = Path("runs/run/version_0")
 
 
@@ -123,13 +126,85 @@ def test_default_name_says_what_was_run() -> None:
     assert Path("runs/digits-fullyconnected-standarddropout/version_0").is_dir()
 
 
-def test_without_validation_the_last_checkpoint_can_be_tested(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_validation_the_last_checkpoint_is_tested(capsys: pytest.CaptureFixture[str]) -> None:
     main([*FIT, "--trainer.limit_val_batches", "0"])
     with pytest.raises(SystemExit):
-        main(["test", "--run", "runs/run"])
+        main(["test", "--run", "runs/run", "--ckpt_path", "best"])
     assert "best.ckpt needs validation" in capsys.readouterr().err
-    main(["test", "--run", "runs/run", "--ckpt_path", "last"])
-    assert "test" in json.loads((RUN / "result.json").read_text())
+    main(["test", "--run", "runs/run"])
+    assert "test last" in json.loads((RUN / "result.json").read_text())
+
+
+def test_the_last_checkpoint_is_the_last() -> None:
+    main([*FIT, "--trainer.check_val_every_n_epoch", "2"])
+    steps = {
+        name: torch.load(RUN / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"]
+        for name in ("best", "last")
+    }
+    assert steps == {"best": 26, "last": 39}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (["--data.seed", "5"], "data.seed"),
+        (["--trainer.limit_test_batches", "1"], "trainer.limit_test_batches"),
+        (["--model.network.dropout.inverted", "false"], "model.network.dropout.inverted"),
+        (["--ckpt_path", "elsewhere.ckpt"], "the checkpoint"),
+    ],
+)
+def test_figures_that_are_not_the_runs_own_are_shown_and_not_written(
+    changes: list[str], named: str, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (finished / RUN / "result.json").read_text()
+    Path("elsewhere.ckpt").write_bytes((finished / RUN / "checkpoints" / "best.ckpt").read_bytes())
+    main(["test", "--run", str(finished / RUN), "--trainer.accelerator", "cpu", *changes])
+    output = capsys.readouterr().out
+    assert "not written into" in output
+    assert named in output
+    assert "accuracy" in output
+    assert (finished / RUN / "result.json").read_text() == before
+
+
+def test_a_batch_size_of_its_own_does_not_change_what_is_measured(finished: Path) -> None:
+    before = json.loads((finished / RUN / "result.json").read_text())
+    main(["test", "--run", str(finished / RUN), "--trainer.accelerator", "cpu", "--data.batch_size", "7"])
+    after = json.loads((finished / RUN / "result.json").read_text())
+    assert after["test"]["metrics"] == pytest.approx(before["test"]["metrics"], rel=1e-5)
+
+
+def test_a_continued_run_reports_the_weights_that_it_keeps(finished: Path) -> None:
+    last = str(finished / RUN / "checkpoints" / "last.ckpt")
+    words = [*FIT, "--ckpt_path", last, "--trainer.max_epochs", "4", "--model.network.dropout.p", "0.99"]
+    main(words)
+    main(["validate", "--run", "runs/run", "--trainer.accelerator", "cpu"])
+    result = json.loads((RUN / "result.json").read_text())
+    assert result["fit"]["steps"] == 52
+    assert result["fit"]["metrics"] == pytest.approx(result["validate"]["metrics"], rel=1e-5)
+
+
+def test_callbacks_of_the_users_own_stand_beside_ours() -> None:
+    checkpoint = ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.monitor", "val/accuracy"]
+    main([*FIT, *checkpoint, "--trainer.callbacks.mode", "max", "--trainer.callbacks.dirpath", "mine"])
+    assert list(Path("mine").glob("*.ckpt"))
+    assert (RUN / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_no_checkpoints_and_no_logger_if_the_user_wants_none() -> None:
+    main([*FIT, "--trainer.enable_checkpointing", "false", "--trainer.logger", "false"])
+    assert {path.name for path in RUN.iterdir()} == {"config.yaml", "result.json"}
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_other_precisions_have_a_graph_too(precision: str) -> None:
+    main([*FIT, "--trainer.precision", precision])
+    assert EventAccumulator(str(RUN)).Reload().Tags()["graph"]
+
+
+def test_ends_after_ten_epochs_where_no_end_is_given() -> None:
+    words = [word for word in FIT if word not in ("--trainer.max_epochs", "3")]
+    main([*words, "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"])
+    assert json.loads((RUN / "result.json").read_text())["fit"]["epochs"] == 10
 
 
 def test_configs_and_flags_compose_and_later_ones_win() -> None:
@@ -156,9 +231,28 @@ def test_optimizer_and_scheduler_from_flags() -> None:
     assert rates[-1] == pytest.approx(0.025)
 
 
-def test_one_class_path_is_enough_for_a_variant_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variant_of_ones_own_in_the_folder_one_stands_in() -> None:
     Path("mine.py").write_text(
         "from torch import nn\nclass Half(nn.Module):\n    def forward(self, x):\n        return x / 2\n"
     )
-    monkeypatch.syspath_prepend(".")
-    main([*FIT, "--model.network.dropout", "mine.Half", "--trainer.fast_dev_run", "1"])
+    program = [sys.executable, str(REPOSITORY / "cli.py"), *FIT, "--model.network.dropout", "mine.Half"]
+    words = [word for word in program if word not in ("--model.network.dropout.p", "0.3")]
+    done = subprocess.run(
+        [*words, "--trainer.fast_dev_run", "1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_data_of_ones_own_need_three_attributes_and_read() -> None:
+    Path("own.py").write_text(
+        "import torch\n"
+        "from datamodules import ImageDataModule, Images, Splits\n"
+        "class Own(ImageDataModule):\n"
+        "    num_classes, class_names, stored_shape = 2, ('a', 'b'), (1, 6, 4)\n"
+        "    def read(self):\n"
+        "        part = Images(torch.randint(0, 256, (20, 1, 6, 4), dtype=torch.uint8), torch.arange(20) % 2)\n"
+        "        return Splits(part, part, part)\n"
+    )
+    main("fit --data own.Own --model.network FullyConnected --model.network.hidden [4] --name own "
+         "--trainer.max_epochs 1 --trainer.accelerator cpu".split())  # fmt: skip
+    main(["test", "--run", "runs/own", "--trainer.accelerator", "cpu"])

@@ -33,6 +33,17 @@ def test_two_that_ask_at_once_get_two_folders(tmp_path: Path, monkeypatch: pytes
     assert make_run_folder(tmp_path, "a").path.name == "version_1"
 
 
+def test_removes_what_it_made_and_nothing_else(tmp_path: Path) -> None:
+    make_run_folder(tmp_path / "new" / "runs", "a").remove()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "runs").mkdir()
+    first = make_run_folder(tmp_path / "runs", "a")
+    make_run_folder(tmp_path / "runs", "a").remove()
+    assert first.path.is_dir()
+    first.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(UserError, match="cannot make the run folder .*a/version_0.*choose another --runs"):
@@ -90,12 +101,15 @@ def test_run_stands_for_its_config_and_checkpoint(tmp_path: Path) -> None:
     best, last = str(folder.checkpoints / "best.ckpt"), str(folder.checkpoints / "last.ckpt")
     words, found = resolve_run(["test", "--run", path, "--data.root", "x"])
     assert words == ["test", "--config", config, "--data.root", "x", "--ckpt_path", best]
-    assert found == folder
+    assert found.path == folder.path
     assert resolve_run(["test", "--run", path, "--ckpt_path", "last"])[0][-1] == last
-    assert resolve_run(["test", f"--ckpt_path={last}"]) == (
-        ["test", "--config", config, "--ckpt_path", last],
-        folder,
-    )
+    assert resolve_run(["test", f"--ckpt_path={last}"])[0] == [
+        "test",
+        "--config",
+        config,
+        "--ckpt_path",
+        last,
+    ]
 
 
 def test_no_run_named() -> None:

@@ -151,7 +151,7 @@ def test_data_before_setup() -> None:
 @pytest.mark.parametrize("kind", [MNISTDataModule, CIFAR10DataModule])
 def test_missing_files_name_the_folder_and_both_remedies(kind: type[ImageDataModule], tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        kind(root=str(tmp_path / "nowhere")).prepare_data()  # type: ignore[call-arg]
+        kind(root=str(tmp_path / "nowhere")).prepare_data()
     message = str(caught.value)
     assert str(tmp_path / "nowhere") in message
     assert "--data.root FOLDER" in message

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.cli import ReduceLROnPlateau
 
 from datamodules import DigitsDataModule
@@ -52,8 +52,8 @@ def test_metrics_are_those_of_the_whole_split() -> None:
 
 
 def test_class_weights_weigh_the_loss_and_not_the_likelihood() -> None:
-    weights = [float(weight) for weight in range(10)]
-    model, data = classifier(class_weights=weights), DigitsDataModule(batch_size=2000)
+    weights = [float(weight) for weight in range(1, 11)]
+    model, data = classifier(class_weights=weights), DigitsDataModule(batch_size=10)
     (found,) = trainer().test(model, datamodule=data, verbose=False)
     logits = model.eval()(data.normalization(data.splits.test.pixels))
     labels = data.splits.test.labels
@@ -118,7 +118,7 @@ def test_trained_from_python_a_checkpoint_loads_safely(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"class_weights": [1.0]}, "class_weights needs 10 numbers"),
-        ({"class_weights": [-1.0] * 10}, "class_weights needs 10 numbers of 0 or more"),
+        ({"class_weights": [0.0] * 10}, "class_weights needs 10 numbers above 0"),
         ({"scheduler_interval": "batch"}, "scheduler_interval must be 'epoch' or 'step', got 'batch'"),
     ],
 )
@@ -131,3 +131,48 @@ def test_loss_of_a_new_network_is_near_the_logarithm_of_the_classes() -> None:
     network = FullyConnected([32], (1, 8, 8), weight_scale=1e-3)
     (found,) = trainer().test(ImageClassifier(network), datamodule=DigitsDataModule(), verbose=False)
     assert found["test/loss"] == pytest.approx(math.log(10), abs=1e-3)
+
+
+def test_compiles_without_recompiling_at_every_batch() -> None:
+    model = classifier()
+    torch._dynamo.reset()
+    step = torch.compile(model.validation_step, backend="aot_eager")
+    batch = (torch.randn(4, 1, 8, 8), torch.tensor([1, 2, 3, 4]))
+    model.train()
+    trainer().strategy.connect(model)
+    with torch.no_grad():
+        step(batch, 0)
+    with torch.no_grad(), torch._dynamo.config.patch(error_on_recompile=True):
+        for _ in range(4):
+            step(batch, 0)
+
+
+class Masks(Callback):
+    """Keeps the mask of every batch."""
+
+    def __init__(self) -> None:
+        self.masks: list[torch.Tensor] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        (layer,) = (module for module in pl_module.modules() if isinstance(module, StandardDropout))
+        assert layer.kept is not None
+        self.masks.append(layer.kept)
+
+
+def masks_of_a_fit(monkeypatch: pytest.MonkeyPatch, rank: int, seed: int = 3) -> list[torch.Tensor]:
+    monkeypatch.setattr(ImageClassifier, "global_rank", property(lambda self: rank))
+    seed_everything(seed, verbose=False)
+    masks = Masks()
+    fit = trainer(max_epochs=2, limit_train_batches=2, limit_val_batches=1, callbacks=[masks])
+    fit.fit(classifier(), datamodule=DigitsDataModule())
+    return masks.masks
+
+
+def test_each_rank_and_batch_has_masks_of_its_own_that_can_be_drawn_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    first, again, other = (masks_of_a_fit(monkeypatch, rank) for rank in (0, 0, 1))
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+    assert not any(torch.equal(first[0], later) for later in first[1:])
