@@ -79,8 +79,9 @@ def test_a_packed_file_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (IMAGES, idx(np.zeros((60, 32, 32))), r"images of \(32, 32\) pixels"),
         (LABELS, idx(np.zeros(59)), "59 labels for 60 images"),
         (LABELS, idx(np.full(60, 10)), "a label of 10"),
-        (LABELS, gzip.compress(idx(np.zeros(60))), "not an IDX file of 1 dimension"),
+        (LABELS, gzip.compress(idx(np.zeros(60)), mtime=0), "not an IDX file of 1 dimension"),
     ],
+    ids=range(10),
 )
 def test_broken_files(mnist_root: Path, name: str, content: bytes, message: str) -> None:
     (mnist_root / name).write_bytes(content)
