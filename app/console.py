@@ -46,7 +46,9 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
     """Say what is about to be trained, and where it goes."""
     train, val, test = (len(split.labels) for split in data.splits)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    layers = Counter(repr(layer) for layer in model.network.dropout_layers().values())
+    layers = Counter(
+        f"{type(layer).__name__}({layer.extra_repr()})" for layer in model.network.dropout_layers().values()
+    )
     places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
     table = Table.grid(padding=(0, 2))
     table.add_row("run", str(folder.path))

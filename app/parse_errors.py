@@ -125,7 +125,7 @@ def unknown_class(place: str, name: str) -> str:
     if close:
         hint = f"did you mean {close[0]}?"
     else:
-        hint = f"there are {', '.join(known)}" if len(known) < 20 else "give its import path"
+        hint = f"there are {', '.join(known)}" if len(known) < 30 else "give its import path"
     return f"no {role} {name!r} for {place}; {hint}"
 
 

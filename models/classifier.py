@@ -1,6 +1,7 @@
 """The one LightningModule: any network, any dropout variant, any image data."""
 
 import hashlib
+import math
 import os
 from typing import Literal, NamedTuple, final
 
@@ -10,7 +11,9 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from models.dropout import sampling
 from models.metrics import SplitMetrics
 from models.networks import Network
 
@@ -22,9 +25,18 @@ class Prediction(NamedTuple):
     """What ``predict`` returns for a batch."""
 
     probabilities: Tensor
-    """Softmax of the logits, ``(B, classes)``."""
+    """Softmax of the logits, ``(B, classes)``, or its mean over Monte Carlo passes."""
+    entropy: Tensor
+    """−Σ p·log p in nats, ``(B,)``."""
     target: Tensor
     """Labels, ``(B,)``; −1 where unknown."""
+
+
+def entropy(log_probabilities: Tensor) -> Tensor:
+    """Return −Σ p·log p over classes, in nats, ``(B,)``; a class of probability 0 adds 0."""
+    probabilities = log_probabilities.exp()
+    terms: Tensor = torch.special.xlogy(probabilities, probabilities)
+    return -terms.sum(dim=1)
 
 
 @final
@@ -40,6 +52,10 @@ class ImageClassifier(LightningModule):
         scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
         scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
         class_weights: weight of each class in the loss; None weighs all alike.
+        kl_weight: weight of the dropout layers' divergence in the training loss, which is
+            cross-entropy + kl_weight · Σ kl / N_train (Kingma et al. 2015); logged as ``train/kl``.
+        mc_samples: average the softmax over so many passes with dropout in ``test`` and ``predict`` (Monte Carlo
+            dropout, Gal & Ghahramani 2016), and report the predictive entropy in nats; 0 for one pass without.
 
     Raises:
         ValueError: ``class_weights`` has another length than the network has classes, or an entry that is not above 0.
@@ -53,6 +69,8 @@ class ImageClassifier(LightningModule):
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
         class_weights: list[float] | None = None,
+        kl_weight: float = 1.0,
+        mc_samples: int = 0,
     ) -> None:
         """Take the parts and make a set of metrics for each split."""
         super().__init__()
@@ -64,7 +82,13 @@ class ImageClassifier(LightningModule):
             raise ValueError(
                 f"class_weights needs {network.num_classes} numbers above 0, one a class, got {class_weights}"
             )
+        if not kl_weight >= 0:
+            raise ValueError(f"kl_weight must be 0 or more, got {kl_weight}")
+        if mc_samples < 0:
+            raise ValueError(f"mc_samples must be 0 or more, got {mc_samples}")
         self.network = network
+        self.kl_weight = kl_weight
+        self.mc_samples = mc_samples
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.scheduler_interval = scheduler_interval
@@ -99,25 +123,44 @@ class ImageClassifier(LightningModule):
             torch.cuda.default_generators[self.device.index or 0].manual_seed(stream)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
-        loss = self._step(batch, self.train_metrics)
+        """Return the loss of a batch: cross-entropy, and the divergence of learned noise."""
+        images, target = batch
+        logits = self(images, target)
+        loss = F.cross_entropy(logits, target, weight=self.class_weights)
+        kl = self.kl()
+        if kl is not None:
+            loss = loss + self.kl_weight * kl / self._training_images()
+        self.train_metrics.update(loss, logits, target)
         # self.log costs as much as a small network's forward pass, so it is called only when it will be written.
         if (self.global_step + 1) % self._log_interval() == 0:
             self.log("train/loss_step", loss, prog_bar=True)
+            if kl is not None:
+                self.log("train/kl", kl)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch."""
-        self._step(batch, self.val_metrics)
+        images, target = batch
+        self._measure(self(images), target, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch."""
-        self._step(batch, self.test_metrics)
+        """Measure a batch, by Monte Carlo dropout if asked for."""
+        images, target = batch
+        self._measure(
+            self._log_probabilities(images) if self.mc_samples else self(images), target, self.test_metrics
+        )
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        """Return class probabilities and, where known, labels."""
+        """Return class probabilities, their entropy and, where known, labels."""
         images, target = batch
-        return Prediction(self(images).softmax(dim=1), target)
+        log_probabilities = self._log_probabilities(images)
+        probabilities = log_probabilities.exp()
+        return Prediction(probabilities, entropy(log_probabilities), target)
+
+    def kl(self) -> Tensor | None:
+        """Return the divergence of all dropout layers; None if none has one."""
+        parts = [part for layer in self.network.dropout_layers().values() if (part := layer.kl()) is not None]
+        return torch.stack(parts).sum() if parts else None
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics."""
@@ -151,12 +194,22 @@ class ImageClassifier(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_interval},
         }
 
-    def _step(self, batch: Batch, metrics: SplitMetrics) -> Tensor:
-        images, target = batch
-        logits = self(images, target)
-        loss = F.cross_entropy(logits, target, weight=self.class_weights)
-        metrics.update(loss, logits, target)
-        return loss
+    def _measure(self, logits: Tensor, target: Tensor, metrics: SplitMetrics) -> None:
+        metrics.update(F.cross_entropy(logits, target, weight=self.class_weights), logits, target)
+
+    def _log_probabilities(self, images: Tensor) -> Tensor:
+        """Return log softmax, or the logarithm of its mean over passes with dropout."""
+        if not self.mc_samples:
+            logits: Tensor = self(images)
+            return logits.log_softmax(dim=1)
+        with sampling(self.network):
+            passes = torch.stack([self(images).log_softmax(dim=1) for _ in range(self.mc_samples)])
+        return passes.logsumexp(dim=0) - math.log(self.mc_samples)
+
+    def _training_images(self) -> int:
+        loader = self.trainer.train_dataloader
+        assert isinstance(loader, DataLoader)
+        return len(loader.dataset)  # type: ignore[arg-type]
 
     def _log_interval(self) -> int:
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]

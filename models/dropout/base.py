@@ -182,7 +182,7 @@ class CountDropout(Dropout, ABC):
 
     @rho.setter
     def rho(self, value: int) -> None:
-        if value < 0 or value != int(value):
+        if not (value >= 0 and value % 1 == 0):
             raise ValueError(f"rho must be a whole number, 0 or more, got {value}")
         self._rho = int(value)
         self.drop_count.fill_(int(value))

@@ -34,8 +34,8 @@ class ForeignDropout(Dropout):
         out: Tensor = self.layer(x)
         return out
 
-    def __repr__(self) -> str:
-        """Show the layer itself."""
+    def extra_repr(self) -> str:
+        """Show the layer."""
         return repr(self.layer)
 
     def set_rate(self, p: float) -> None:

@@ -1,8 +1,10 @@
 """What every network is: a body that makes features, a head that makes logits, and numbered dropout places."""
 
+import copy
 from abc import ABC
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from models.dropout import Dropout, DropoutFactory, as_dropout
@@ -53,15 +55,31 @@ class Network(nn.Module, ABC):
         self.num_classes = num_classes
         self.body = body
         self.head = head
+        self._shape_lazy_layers()
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits; labels are for the variants that look at them in training."""
         logits: Tensor = self.head(self.body(images), target)
         return logits
 
+    def _shape_lazy_layers(self) -> None:
+        # Some variants learn their shapes from the first input, and optimizers and checkpoints want them before.
+        # In evaluation nothing is drawn and nothing counted.
+        self.eval()
+        with torch.no_grad():
+            self(torch.zeros(1, *self.image_shape))
+        self.train()
+
     def dropout_layers(self) -> dict[str, Dropout]:
-        """Return the dropout layers by their names in this module, from input to output."""
-        return {name: layer for name, layer in self.named_modules() if isinstance(layer, Dropout)}
+        """Return the dropout layer of each place by its name in this module, from input to output.
+
+        A layer inside another (of a Chain) is not listed.
+        """
+        layers: dict[str, Dropout] = {}
+        for name, module in self.named_modules():
+            if isinstance(module, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):
+                layers[name] = module
+        return layers
 
 
 def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | None = None) -> list[Dropout]:
@@ -76,7 +94,13 @@ def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | N
     Raises:
         ValueError: ``rates`` has another length, or a p is out of range.
     """
-    *inner, penultimate = (as_dropout(make()) for _ in range(places))
+    made: list[Dropout] = []
+    for _ in range(places):
+        layer = as_dropout(make())
+        # What a configured factory makes may share the layers inside it (a Chain's); each place has its own.
+        shared = {module for other in made for module in other.modules()}
+        made.append(copy.deepcopy(layer) if shared & set(layer.modules()) else layer)
+    *inner, penultimate = made
     layers = [*(layer.inner() for layer in inner), penultimate]
     if rates is not None:
         if len(rates) != places:

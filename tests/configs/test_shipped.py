@@ -51,7 +51,7 @@ def test_every_key_says_what_it_means(config: Path) -> None:
     unexplained = {"class_path", "init_args", "data", "model", "network", "trainer", "optimizer", "dropout"}
     plain = {"name", "max_epochs", "lr", "weight_decay"}
     for line in lines:
-        key = line.strip().split(":")[0]
+        key = line.strip().removeprefix("- ").split(":")[0]
         if ":" in line and not line.strip().startswith("#") and key not in unexplained | plain:
             assert "#" in line, f"{config.name}: {key} has no comment"
     assert isinstance(yaml.safe_load(config.read_text()), dict)

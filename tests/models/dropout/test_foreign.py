@@ -8,17 +8,15 @@ from torch import nn
 from torchvision.ops import DropBlock2d
 
 from models.dropout import ForeignDropout, StandardDropout, as_dropout
-from models.networks import FullyConnected, GavierCIFAR
+from models.networks import FullyConnected, MalDropCNN
 
 
 @pytest.mark.parametrize(
     "make", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, lambda: DropBlock2d(0.1, 3), nn.Identity]
 )
-def test_fits_a_place_after_a_pool(make: Callable[[], nn.Module]) -> None:
-    layers = GavierCIFAR(dropout=make).body
-    assert isinstance(layers, nn.Sequential)
-    images = torch.randn(2, 3, 32, 32)
-    assert layers[:8](images).shape == (2, 32, 16, 16)
+def test_fits_a_place_of_feature_maps(make: Callable[[], nn.Module]) -> None:
+    network = MalDropCNN(image_shape=(3, 16, 16), dropout=make)
+    assert network(torch.randn(2, 3, 16, 16)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""Several variants one after another."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from models.dropout.base import Dropout
+from models.dropout.foreign import as_dropout
+
+
+@final
+class Chain(Dropout):
+    """Applies layers one after another: Dropout then Drop-in (Lerner), Dropout then MalDrop or the reverse (Maris).
+
+    Each is handed labels and weight, and is in evaluation what it is by itself. ``kept`` is what all of them kept,
+    of those that have a mask. Only the first may be one that takes over its stage (DropAlan, Standout, DropConnect).
+
+    Source: H. Lerner, *Drop-in: An Attempted Dropout Variation*, §5.2; J. Maris, I. Pashayev, *Improving
+    Generalization of Feed-Forward Classifiers with Malicious Dropout*, §6.
+
+    Args:
+        layers: dropout layers, variants or any module with ``forward(x)``.
+
+    Raises:
+        ValueError: there is no layer, or a later one must take over its stage.
+    """
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        """Put the layers in order."""
+        super().__init__()
+        if not layers:
+            raise ValueError("layers needs at least one dropout layer, got []")
+        chain = [as_dropout(layer) for layer in layers]
+        for later in chain[1:]:
+            if later.needs_stage:
+                raise ValueError(
+                    f"{type(later).__name__} takes over its stage and must be the first of a Chain's layers"
+                )
+        self.layers = nn.ModuleList(chain)
+        self.needs_labels = any(layer.needs_labels for layer in chain)
+        self.needs_stage = chain[0].needs_stage
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Apply each layer."""
+        kept = None
+        for layer in self._all():
+            x = layer(x, target, weight)
+            if layer.kept is not None:
+                kept = layer.kept if kept is None else kept & layer.kept
+        if self.drops:
+            self.kept = kept
+        return x
+
+    def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
+        """Build affine → activation → this chain, or the first layer's own stage and the other layers after it."""
+        if not self.needs_stage:
+            return super().join(affine, activation)
+        first, *later = self._all()
+        return ChainStage(first.join(affine, activation), later)
+
+    def inner(self) -> Dropout:
+        """Return the chain of what its layers are there."""
+        return Chain([layer.inner() for layer in self._all()])
+
+    def set_rate(self, p: float) -> None:
+        """Set the rate of every layer."""
+        for layer in self._all():
+            layer.set_rate(p)
+
+    def kl(self) -> Tensor | None:
+        """Return the sum over layers."""
+        parts = [part for layer in self._all() if (part := layer.kl()) is not None]
+        return torch.stack(parts).sum() if parts else None
+
+    def extra_repr(self) -> str:
+        """Show the layers in one line."""
+        return ", ".join(f"{type(layer).__name__}({layer.extra_repr()})" for layer in self._all())
+
+    def _all(self) -> list[Dropout]:
+        return [layer for layer in self.layers if isinstance(layer, Dropout)]
+
+
+@final
+class ChainStage(nn.Module):
+    """The stage that a chain's first layer has taken over, then the chain's other layers."""
+
+    def __init__(self, first: nn.Module, later: list[Dropout]) -> None:
+        """Put the parts in order."""
+        super().__init__()
+        self.first = first
+        self.later = nn.ModuleList(later)
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Map x to the units that passed all layers."""
+        units: Tensor = self.first(x, target, weight)
+        for layer in self.later:
+            units = layer(units, target, weight)
+        return units

@@ -1,0 +1,103 @@
+"""DropAlan: the drop probability follows from the unit's input, and there is no other activation."""
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from models.dropout.base import Dropout, Stage
+from models.dropout.select import saturated
+
+DISTRIBUTIONS = ("alpha", "beta")
+INFERENCES = ("identity", "expectation")
+
+
+def drop_probability(x: Tensor, distribution: Literal["alpha", "beta"], max_drop: float) -> Tensor:
+    """Return d(x): how likely a unit of input x is dropped.
+
+    α: clip(−0.8·x, 0, 0.8). β: 0 for x ≥ 0; 0.8 for −1 < x < 0; min(1 + 0.2/x, max_drop) for x ≤ −1.
+    """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        # In bfloat16 0.999 is 1, and 1/(1 − d) infinite.
+        x = x.float()
+    if distribution == "alpha":
+        return (-0.8 * x).clamp(0, 0.8)
+    # Both branches of a where are computed, and differentiated: −1 stands in where 1/x would be a division by 0.
+    tail = (1 + 0.2 / x.clamp(max=-1)).clamp(max=max_drop)
+    return torch.where(x >= 0, 0.0, torch.where(x > -1, 0.8, tail))
+
+
+def drop_alan(x: Tensor, kept: Tensor, drop: Tensor, scaled: bool) -> Tensor:
+    """Return x·m, or x·m/(1 − d) if ``scaled``, for a keep mask m; what x's dtype cannot hold is its limit."""
+    if not scaled:
+        return x * kept
+    # In float16 a unit of −66 that escapes a d of 0.999 would be infinite.
+    return saturated(x * (kept / (1 - drop)), x)
+
+
+@final
+class DropAlan(Dropout):
+    """Drops each unit with a probability d(x) of its own; the layer *is* the activation.
+
+    Negative inputs are dropped often, so in the mean a unit looks like a ReLU's, and sometimes escapes. With
+    m ~ Bernoulli(1 − d): x·m in training, or x·m/(1 − d) if ``scaled``; then the gradient flows through
+    1/(1 − d) too, as in the original. In evaluation ``"identity"`` gives x, as the original does, and
+    ``"expectation"`` the mean of the training output: x·(1 − d), or x if ``scaled``.
+
+    Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §II and §III.A. The
+    scaled form was its accident, scored best, and collapsed after 50,000 iterations. Departure: the original
+    divides by 0 at x = 0; here d(0) = 0 by definition.
+
+    Args:
+        distribution: ``"alpha"`` or ``"beta"``: the shape of d.
+        scaled: divide kept units by 1 − d.
+        inference: ``"identity"`` or ``"expectation"``.
+        max_drop: the highest drop probability of β, in [0.8, 1).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    needs_stage = True
+
+    def __init__(
+        self,
+        distribution: Literal["alpha", "beta"] = "beta",
+        scaled: bool = False,
+        inference: Literal["identity", "expectation"] = "identity",
+        max_drop: float = 0.999,
+    ) -> None:
+        """Check the arguments."""
+        super().__init__()
+        if distribution not in DISTRIBUTIONS:
+            raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}")
+        if inference not in INFERENCES:
+            raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
+        if not 0.8 <= max_drop < 1:
+            raise ValueError(f"max_drop must be in [0.8, 1), got {max_drop}")
+        self.distribution: Literal["alpha", "beta"] = distribution
+        self.scaled = scaled
+        self.inference = inference
+        self.max_drop = max_drop
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Drop units of the pre-activation x; labels and weight are ignored."""
+        if not self.drops:
+            if self.inference == "identity" or self.scaled:
+                return x
+            return (x * (1 - drop_probability(x, self.distribution, self.max_drop))).to(x.dtype)
+        drop = drop_probability(x, self.distribution, self.max_drop)
+        kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) >= drop
+        self.kept = kept
+        return drop_alan(x, kept, drop, self.scaled)
+
+    def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
+        """Build affine → this layer: the activation is left out."""
+        return Stage(affine, nn.Identity(), self)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return (
+            f"distribution={self.distribution!r}, scaled={self.scaled}, inference={self.inference!r}, "
+            f"max_drop={self.max_drop}"
+        )

@@ -1,0 +1,151 @@
+"""DropConnect: weights drop, not units."""
+
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.dropout.base import RateDropout
+
+MASKS = ("sample", "batch", "gaussian")
+INFERENCES = ("gaussian", "mean")
+
+
+def preactivation_moments(v: Tensor, weight: Tensor, bias: Tensor | None, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the moments of (W∘M)v + b, each ``(B, outputs)``.
+
+    The mean is (1−p)·Wv + b, the standard deviation √(p(1−p)·(W∘W)(v∘v)).
+    """
+    mean: Tensor = F.linear(v, weight * (1 - p).to(weight.dtype), bias)
+    # In units of the largest input: the square of 1e30 is infinite.
+    unit = v.detach().abs().amax(1, keepdim=True)
+    unit = torch.where(unit > 0, unit, 1.0)
+    share = F.linear((v / unit).square(), weight.square())
+    # The derivative of a root at 0 is infinite: a variance of 0 is no noise.
+    noisy = share > 0
+    root = torch.where(noisy, torch.where(noisy, share, 1.0).sqrt(), 0.0)
+    spread: Tensor = root * (p * (1 - p)).sqrt() * unit
+    return mean, spread.to(mean.dtype)
+
+
+def normal_quantiles(count: int) -> Tensor:
+    """Return the quantiles of N(0, 1) at (i + ½)/count, scaled to variance 1: ``count`` points that stand for it."""
+    points: Tensor = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    return points / points.square().mean().sqrt().clamp(min=1e-12) if count > 1 else points
+
+
+@final
+class DropConnect(RateDropout):
+    """f((W∘M)v + b): each weight of the linear layer before is zeroed with probability p; f is the activation.
+
+    In evaluation, ``"gaussian"`` gives the mean of f(u) over u ~ N((1−p)Wv + b, p(1−p)(W∘W)(v∘v)), with ``samples``
+    fixed quantiles in the place of random draws, so that it is deterministic; ``"mean"`` gives f((1−p)Wv + b).
+    ``kept`` is None: a mask of weights says nothing about units.
+
+    Source: L. Wan et al., *Regularization of neural networks using DropConnect*, 2013. Departures: the bias is not
+    masked; evaluation takes quantiles. ``mask="gaussian"`` draws u from the same normal in training (S. Wang,
+    C. Manning, *Fast dropout training*, 2013).
+
+    Args:
+        p: probability of dropping a weight, in [0, 1).
+        mask: a mask of W for each ``"sample"``, which costs B·outputs·inputs numbers; one for the ``"batch"``; or
+            ``"gaussian"``, the pre-activation drawn instead.
+        inference: ``"gaussian"`` or ``"mean"``.
+        samples: quantiles of the normal in evaluation.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    needs_stage = True
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        mask: Literal["sample", "batch", "gaussian"] = "sample",
+        inference: Literal["gaussian", "mean"] = "gaussian",
+        samples: int = 64,
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(p)
+        if mask not in MASKS:
+            raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
+        if inference not in INFERENCES:
+            raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
+        if samples < 1:
+            raise ValueError(f"samples must be 1 or more, got {samples}")
+        self.mask = mask
+        self.inference = inference
+        self.samples = samples
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Refuse: units alone have no weights to mask.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("DropConnect masks weights: build its stage with join(linear, activation)")
+
+    def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
+        """Build the stage that masks a linear layer's weights.
+
+        Raises:
+            ValueError: the affine map does not begin with a linear layer.
+        """
+        if isinstance(affine, nn.Sequential) and isinstance(affine[0], nn.Linear):
+            return DropConnectStage(affine[0], nn.Sequential(*affine[1:], activation), self)
+        if not isinstance(affine, nn.Linear):
+            raise ValueError(
+                f"DropConnect masks the weights of a linear layer and cannot follow {type(affine).__name__}; choose "
+                "another variant, or a network whose dropout places follow linear layers"
+            )
+        return DropConnectStage(affine, activation, self)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"{super().extra_repr()}, mask={self.mask!r}, inference={self.inference!r}, samples={self.samples}"
+
+
+@final
+class DropConnectStage(nn.Module):
+    """A linear layer whose weights drop, and its activation."""
+
+    quantiles: Tensor
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module, dropout: DropConnect) -> None:
+        """Put the parts together."""
+        super().__init__()
+        self.affine = linear
+        self.activation = activation
+        self.dropout = dropout
+        self.register_buffer("quantiles", normal_quantiles(dropout.samples).float(), persistent=False)
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Map x to activated units; labels and weight are ignored."""
+        units: Tensor
+        if self.dropout.drops:
+            units = self.activation(self._drawn(x))
+            return units
+        mean, spread = preactivation_moments(
+            x, self.affine.weight, self.affine.bias, self.dropout.drop_probability
+        )
+        if self.dropout.inference == "mean":
+            units = self.activation(mean)
+            return units
+        samples = mean + spread * self.quantiles.to(mean.dtype).view(-1, 1, 1)
+        units = self.activation(samples.flatten(0, 1)).view(samples.shape).mean(0)
+        return units
+
+    def _drawn(self, x: Tensor) -> Tensor:
+        weight, bias, p = self.affine.weight, self.affine.bias, self.dropout.drop_probability
+        if self.dropout.mask == "gaussian":
+            mean, spread = preactivation_moments(x, weight, bias, p)
+            noise = torch.randn(mean.shape, device=x.device, dtype=torch.float32)
+            return mean + spread * noise.to(mean.dtype)
+        if self.dropout.mask == "batch":
+            kept = torch.rand(weight.shape, device=x.device, dtype=torch.float32) >= p
+            return F.linear(x, weight * kept, bias)
+        kept = torch.rand(len(x), *weight.shape, device=x.device, dtype=torch.float32) >= p
+        drawn = torch.einsum("boi,bi->bo", weight * kept, x)
+        return drawn if bias is None else drawn + bias.to(drawn.dtype)

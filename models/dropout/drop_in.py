@@ -1,0 +1,116 @@
+"""Drop-in: dead units are revived instead of living ones dropped."""
+
+import math
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from models.dropout.base import RateDropout
+
+Value = float | Literal["uniform", "mean"]
+SCALES = ("count", "mass", "none")
+SCOPES = ("batch", "sample")
+
+
+def drop_in(x: Tensor, revived: Tensor, value: Tensor, factor: Tensor) -> Tensor:
+    """Return s·x with R·s in the place of revived units; R and s are constants to autograd."""
+    return torch.where(revived, value.to(x.dtype), x) * factor.to(x.dtype)
+
+
+@final
+class DropIn(RateDropout):
+    """Revives each dead unit (x == 0) with probability p to a value R, then multiplies the layer by s.
+
+    With N_x living and N_0 dead units, ``scale="count"`` is the source's s = N_x / (N_x + p·N_0·R), which
+    keeps the mean if living units are 1 on average; ``"mass"`` is s = Σx / (Σx + Σrevived), which keeps the sum
+    exactly whatever the activations; ``"none"`` is 1. Where s would be 0/0 or infinite it is 1. In evaluation: x.
+
+    Source: H. Lerner, *Drop-in: An Attempted Dropout Variation*, §4.2; ``value="mean"`` is its future work.
+    Departure: the paper checked the mean on inputs without a zero, where the layer does nothing; this one is
+    tested behind a ReLU.
+
+    Args:
+        p: probability of reviving, in [0, 1].
+        value: R: ``"uniform"`` is one number from U(0, 1), drawn when the layer is built and kept in the state
+            dict; a number is taken as it is; ``"mean"`` is the mean living activation of the scope.
+        scale: ``"count"``, ``"mass"`` or ``"none"``.
+        scope: count over the whole ``"batch"`` or per ``"sample"``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    value: Tensor
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        value: Value = "uniform",
+        scale: Literal["count", "mass", "none"] = "count",
+        scope: Literal["batch", "sample"] = "batch",
+    ) -> None:
+        """Check the arguments and draw R."""
+        super().__init__(p)
+        if isinstance(value, str) and value not in ("uniform", "mean"):
+            raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value!r}")
+        if not isinstance(value, str) and not (value >= 0 and math.isfinite(value)):
+            raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value}")
+        if scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+        if scope not in SCOPES:
+            raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
+        # A number drawn belongs to the state; one that was given is an argument, and loading leaves it alone.
+        number = (
+            torch.zeros(())
+            if value == "mean"
+            else torch.rand(())
+            if value == "uniform"
+            else torch.tensor(value)
+        )
+        self.register_buffer("value", number.float(), persistent=value == "uniform")
+        self.value_rule = value
+        self.scale = scale
+        self.scope = scope
+
+    def check_rate(self, p: float) -> None:
+        """Raise ValueError if p is not in [0, 1]."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"p must be in [0, 1], got {p}")
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Revive dead units of x; labels and weight are ignored."""
+        if not self.drops:
+            return x
+        dead = x == 0
+        noise = torch.rand(x.shape, device=x.device, dtype=torch.float32)
+        revived = dead & (noise < self.drop_probability)
+        self.kept = ~dead | revived
+        with torch.no_grad():
+            value, factor = self._value_and_factor(x.detach(), dead, revived)
+        return drop_in(x, revived, value, factor)
+
+    def _value_and_factor(self, x: Tensor, dead: Tensor, revived: Tensor) -> tuple[Tensor, Tensor]:
+        # Sums over the scope in float64: a batch of large activations must not overflow.
+        dims = tuple(range(x.dim())) if self.scope == "batch" else tuple(range(1, x.dim()))
+        living = (~dead).sum(dims, keepdim=True).double()
+        mass = x.sum(dims, keepdim=True, dtype=torch.float64)
+        value = self.value.double().expand_as(mass)
+        if self.value_rule == "mean":
+            value = mass / living.clamp(min=1)
+        if self.scale == "none":
+            return value, torch.ones_like(value)
+        if self.scale == "count":
+            before = living
+            added = self.drop_probability.double() * dead.sum(dims, keepdim=True) * value
+        else:
+            before = mass
+            added = revived.sum(dims, keepdim=True) * value
+        after = before + added
+        # Living and revived units of opposite signs may cancel: a quotient too large for x's dtype is no scale.
+        usable = before.abs() * x.abs().amax(dims, keepdim=True) < after.abs() * torch.finfo(x.dtype).max
+        return value, torch.where(usable, before / torch.where(usable, after, 1.0), 1.0)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"p={self.p}, value={self.value_rule!r}, scale={self.scale!r}, scope={self.scope!r}"

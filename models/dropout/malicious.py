@@ -1,0 +1,248 @@
+"""Malicious dropout: the units that help most with a sample are the ones it has to do without."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from models.dropout.base import CountDropout, Dropout
+from models.dropout.none import NoDropout
+from models.dropout.scores import best_subsets, contributions, losses_without
+from models.dropout.select import largest, units_of
+
+Omega = float | Literal["balanced"]
+SCORES = ("contribution", "loss", "exact")
+
+
+class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
+    """Sets the ``rho`` highest-scoring sets of units of each sample to 0; kept ones are not scaled.
+
+    In evaluation each set is multiplied by its pass rate: the mean of ``kept`` over the training samples since
+    the last :meth:`reset_pass_rate`, 1 before any. It is in the state dict as ``pass_rate``, beside
+    ``pass_samples``, the number of samples it is the mean of. Counts are plain tensors, no buffers: DDP would
+    overwrite every rank's with rank 0's. The first input tells the layer how many sets there are.
+    """
+
+    needs_labels = True
+
+    def __init__(self, rho: int, omega: Omega) -> None:
+        """Check the arguments."""
+        super().__init__(rho)
+        if omega != "balanced" and (isinstance(omega, str) or not 0 <= omega < math.inf):
+            raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
+        self.omega = omega
+        self._dropped: Tensor | None = None
+        self._samples = torch.zeros((), dtype=torch.float64)
+
+    @staticmethod
+    @abstractmethod
+    def shape_of_sets(x: Tensor) -> tuple[int, ...]:
+        """Return the shape, less the batch, in which a number for each set broadcasts to x."""
+
+    @classmethod
+    def sets(cls, x: Tensor) -> int:
+        """Return how many sets of units x has: units, or channels."""
+        return math.prod(cls.shape_of_sets(x))
+
+    @abstractmethod
+    def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Mark the sets to drop, bool ``(B, sets)``."""
+
+    @property
+    def pass_rate(self) -> Tensor:
+        """Share of training samples for which each set passed, ``(sets,)``."""
+        if self._dropped is None:
+            return torch.ones(())
+        return (1 - self._dropped / self._samples.clamp(min=1)).float()
+
+    def reset_pass_rate(self) -> None:
+        """Forget what has been counted: all rates are 1."""
+        if self._dropped is not None:
+            self._dropped = torch.zeros_like(self._dropped)
+        self._samples = torch.zeros_like(self._samples)
+
+    def has_uninitialized_params(self) -> bool:
+        """Tell LazyModuleMixin whether an input is needed to know the shapes."""
+        return self._dropped is None
+
+    def initialize_parameters(self, x: Tensor, *_: Any) -> None:
+        """Take the shapes from the first input."""
+        if self._dropped is None:
+            self._dropped = torch.zeros(self.sets(x), dtype=torch.float64, device=x.device)
+            self._samples = self._samples.to(x.device)
+        elif len(self._dropped) != self.sets(x):
+            raise ValueError(f"pass_rate is of {len(self._dropped)} sets of units, and x has {self.sets(x)}")
+        # Compiled code cannot look; this runs before it is compiled.
+        self._check_rho(self.sets(x))
+
+    def inner(self) -> Dropout:
+        """Return no dropout: the final layer's weight says nothing about units that it does not read."""
+        return NoDropout()
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Drop units of x.
+
+        Args:
+            x: activations.
+            target: labels, ``(B,)``; needed in training.
+            weight: weight of the final linear layer, ``(classes, D)``; needed in training.
+
+        Raises:
+            ValueError: labels or weight are missing in training, the weight is of another width, or rho too large.
+        """
+        if not self.drops:
+            return x * self.pass_rate.to(x).view(self.shape_of_sets(x))
+        if target is None or weight is None:
+            raise ValueError(
+                f"{type(self).__name__} needs labels and the weight of the linear layer that follows, in training: "
+                "call the network with both, network(images, target); in a module of your own use "
+                "models.networks.Head, or models.dropout.swap_dropout and models.dropout.labels"
+            )
+        with torch.no_grad():
+            units = units_of(x.detach())
+            if weight.shape[1] != units.shape[1]:
+                raise ValueError(
+                    f"weight must be (classes, {units.shape[1]}), as wide as its input, got {tuple(weight.shape)}"
+                )
+            self._check_rho(self.sets(x))
+            with torch.autocast(x.device.type, enabled=False):
+                dropped = self.choose(x.detach(), target, weight.detach().to(units.dtype))
+            if self.training:
+                assert self._dropped is not None, "LazyModuleMixin initializes before the first forward"
+                self._dropped = self._dropped.to(x.device) + dropped.sum(0, dtype=torch.float32)
+                self._samples = self._samples.to(x.device) + len(x)
+        kept = ~dropped.view(len(x), *self.shape_of_sets(x))
+        self.kept = kept
+        return x * kept
+
+    def balance(self, classes: int) -> float:
+        """Return ω: the number given, or 1/(C − 1)."""
+        return 1 / max(classes - 1, 1) if isinstance(self.omega, str) else self.omega
+
+    def _check_rho(self, sets: int) -> None:
+        # Compiled code must not read the number: another one would recompile.
+        if not torch.compiler.is_compiling() and self.rho > sets:
+            raise ValueError(f"rho must be at most {sets}, what there is to drop, got {self.rho}")
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "pass_rate"] = self.pass_rate
+        destination[prefix + "pass_samples"] = self._samples.clone()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        keys = [prefix + "pass_rate", prefix + "pass_samples"]
+        missing_keys += [key for key in keys if key not in state_dict]
+        rate, samples = (state_dict.pop(key, None) for key in keys)
+        if rate is not None and samples is not None:
+            if rate.dim() > 0:
+                self._samples = samples.double().clone()
+                # A whole number, which the rate gives back but for its rounding.
+                self._dropped = ((1 - rate.double()) * self._samples).round()
+            else:
+                self.reset_pass_rate()
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
+
+@final
+class MalDrop(MaliciousDropout):
+    """Drops the ``rho`` units of each sample with the highest V, those that help its classification most.
+
+    ``score="contribution"`` is the source's V_j = H_j·W[y, j] − ω·H_j·Σ_{k≠y} W[k, j], for one gather and one
+    product, where the paper paid a factor of two; ``"loss"`` is the exact cross-entropy with unit j alone set
+    to 0; ``"exact"`` tries every subset of ρ units, to judge the other two on small layers. Kept units are not
+    scaled; in evaluation x · pass rate, per unit.
+
+    Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.
+    Departures: the paper's "D − 1" that balances ω is read as the number of classes less one; its loss includes
+    the bias, which this layer is not handed.
+
+    Args:
+        rho: units to drop of each sample, 0 to D; settable at any time.
+        omega: ω, weight of the other classes; ``"balanced"`` is 1/(C − 1).
+        score: ``"contribution"``, ``"loss"`` or ``"exact"``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        rho: int,
+        omega: Omega = "balanced",
+        score: Literal["contribution", "loss", "exact"] = "contribution",
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(rho, omega)
+        if score not in SCORES:
+            raise ValueError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
+        self.score = score
+
+    @staticmethod
+    def shape_of_sets(x: Tensor) -> tuple[int, ...]:
+        """Return the shape of a sample: each unit is a set."""
+        return tuple(x.shape[1:])
+
+    def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Mark the units to drop, bool ``(B, D)``."""
+        units = units_of(units)
+        if self.score == "exact":
+            return best_subsets(units, target, weight, self.rho)
+        if self.score == "loss":
+            scores = losses_without(units, target, weight)
+        else:
+            scores = contributions(units, target, weight, self.balance(len(weight)))
+        return largest(scores, self._rho, self.drop_count)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"rho={self.rho}, omega={self.omega!r}, score={self.score!r}"
+
+
+@final
+class SpatialMalDrop(MaliciousDropout):
+    """MalDrop on channels: drops the ``rho`` channels of each sample with the highest V summed over H × W.
+
+    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel.
+
+    Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §6,
+    where it is future work.
+
+    Args:
+        rho: channels to drop of each sample, 0 to C; settable at any time.
+        omega: ω, weight of the other classes; ``"balanced"`` is 1/(classes − 1).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, rho: int, omega: Omega = "balanced") -> None:
+        """Check the arguments."""
+        super().__init__(rho, omega)
+
+    @staticmethod
+    def shape_of_sets(x: Tensor) -> tuple[int, ...]:
+        """Return (C, 1, 1), or (D,): each channel is a set."""
+        return x.shape[1], *(1 for _ in x.shape[2:])
+
+    def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Mark the channels to drop, bool ``(B, C)``."""
+        scores = contributions(units_of(units), target, weight, self.balance(len(weight)))
+        return largest(scores.view(len(units), units.shape[1], -1).sum(2), self._rho, self.drop_count)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"rho={self.rho}, omega={self.omega!r}"

@@ -1,0 +1,87 @@
+"""Multinomial dropout: units are drawn by how large they are in the batch."""
+
+import math
+from typing import final
+
+import torch
+from torch import Tensor
+
+from models.dropout.base import RateDropout
+from models.dropout.select import ROUNDING, saturated, units_of
+
+
+def sampling_probabilities(units: Tensor) -> Tensor:
+    """Return q_i = √E[x_i²] / Σ_j √E[x_j²] over the batch, ``(D,)`` float64; uniform where all units are 0."""
+    units = units.double()
+    scale = units.abs().max()
+    size = (units / torch.where(scale > 0, scale, 1.0)).square().mean(0).sqrt()
+    total = size.sum()
+    return torch.where(total > 0, size / torch.where(total > 0, total, 1.0), 1 / len(size))
+
+
+def draws_of(p: float, units: int) -> int:
+    """Return k = round((1 − p)·D), halves up, 1 at least; 0 in compiled code, which has :func:`draws_tensor`."""
+    if torch.compiler.is_compiling():
+        # Even to look at p would make it a constant of the graph.
+        return 0
+    return max(1, math.floor((ROUNDING - p) * units + 0.5))
+
+
+def draws_tensor(p: Tensor, units: int) -> Tensor:
+    """Return k = round((1 − p)·D), halves up, 1 at least, as a 0-d tensor."""
+    return ((ROUNDING - p.double()) * units + 0.5).floor().clamp(min=1)
+
+
+def draw_counts(q: Tensor, samples: int, draws: int, count_tensor: Tensor) -> Tensor:
+    """Return m ~ Multinomial(k; q) for each sample, ``(samples, D)`` float32.
+
+    Args:
+        q: probabilities, ``(D,)``.
+        samples: how many rows.
+        draws: k, 1 to D.
+        count_tensor: the same as a tensor: compiled code draws D times and counts the first k.
+    """
+    compiling = torch.compiler.is_compiling()
+    uniform = torch.rand(samples, len(q) if compiling else draws, device=q.device, dtype=torch.float64)
+    drawn = torch.searchsorted(q.cumsum(0), uniform * q.sum(), right=True).clamp(max=len(q) - 1)
+    if compiling:
+        ones = (torch.arange(len(q), device=q.device) < count_tensor).float().expand_as(uniform)
+    else:
+        ones = torch.ones((), device=q.device).expand_as(uniform)
+    return torch.zeros(samples, len(q), device=q.device).scatter_add(1, drawn, ones)
+
+
+@final
+class MultinomialDropout(RateDropout):
+    """x_i·m_i/(k·q_i) with m ~ Multinomial(k; q), k = round((1 − p)·D), q_i ∝ √E[x_i²] over the batch.
+
+    Each sample has an m of its own; units that are large in the batch are drawn more often and scaled up less, so
+    the mean is x. In evaluation: x.
+
+    Source: Z. Li, B. Gong, T. Yang, *Improved dropout for shallow and deep learning*, 2016, arXiv:1602.02220, its
+    evolutional form.
+
+    Args:
+        p: share of units to do without, in [0, 1); a unit may be drawn twice, so more than p drop.
+
+    Raises:
+        ValueError: p is out of range.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        """Check p and store it."""
+        super().__init__(p)
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Drop units of x; labels and weight are ignored."""
+        if not self.drops:
+            return x
+        with torch.no_grad():
+            units = units_of(x.detach())
+            q = sampling_probabilities(units)
+            draws = draws_tensor(self.drop_probability, len(q))
+            counts = draw_counts(q, len(x), draws_of(self.p, len(q)), draws)
+            # A unit that is 0 in the whole batch is never drawn; its quotient must not be 0/0.
+            factor = (counts / torch.where(q > 0, draws * q, 1.0)).view(x.shape)
+        self.kept = factor > 0
+        return saturated(x * factor, x)

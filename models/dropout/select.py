@@ -1,0 +1,55 @@
+"""Choosing a number of units: the same choice eagerly and compiled, whatever the number."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def units_of(x: Tensor) -> Tensor:
+    """Return each sample's units as one set, ``(B, D)``, in float32 at least."""
+    flat = x.flatten(1)
+    return flat if flat.dtype == torch.float64 else flat.float()
+
+
+def saturated(values: Tensor, x: Tensor) -> Tensor:
+    """Return values in x's dtype; what it cannot hold becomes its largest number, not infinity."""
+    limits = torch.finfo(x.dtype)
+    return values.clamp(limits.min, limits.max).to(x.dtype)
+
+
+def largest(scores: Tensor, count: int, count_tensor: Tensor) -> Tensor:
+    """Mark the ``count`` largest entries of each row; of equal ones, any, but never more than ``count``.
+
+    Args:
+        scores: ``(B, D)``.
+        count: how many, 0 to D, for eager code, which selects.
+        count_tensor: the same as a 0-d tensor, for compiled code, which sorts: a Python number would be a
+            constant of the graph, and another one would recompile.
+
+    Returns:
+        Bool, ``(B, D)``.
+    """
+    marked = torch.zeros_like(scores, dtype=torch.bool)
+    if torch.compiler.is_compiling():
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        first = torch.arange(scores.shape[1], device=scores.device) < count_tensor
+        return marked.scatter(1, order, first.expand_as(order))
+    return marked.scatter_(1, scores.topk(count, dim=1, sorted=False).indices, True)
+
+
+# A product of p in float32 and a number of units is below the true one by up to this share.
+ROUNDING = 1 + 1e-7
+
+
+def share_of(p: float, units: int) -> int:
+    """Return ⌊p·N⌋ of N units, as if p were exact; 0 in compiled code, which has :func:`share_tensor`."""
+    if torch.compiler.is_compiling():
+        # Even to look at p would make it a constant of the graph.
+        return 0
+    return min(math.floor(p * units * ROUNDING), units - 1)
+
+
+def share_tensor(p: Tensor, units: int) -> Tensor:
+    """Return ⌊p·N⌋ of N units as a 0-d tensor, as if p were exact."""
+    return (p.double() * units * ROUNDING).floor().clamp(max=units - 1).long()

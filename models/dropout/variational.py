@@ -1,0 +1,97 @@
+"""Variational dropout: Gaussian noise whose strength is learned."""
+
+import math
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedParameter, is_lazy
+
+from models.dropout.base import Dropout
+from models.dropout.gaussian import multiplicative_noise
+
+GRANULARITIES = ("layer", "unit")
+
+
+def negative_kl(log_alpha: Tensor) -> Tensor:
+    """Return Kingma's approximation of −KL, up to a constant, of noise of variance α.
+
+    0.5·log α + 1.16145124·α − 1.50204118·α² + 0.58629921·α³, good for α ≤ 1.
+    """
+    alpha = log_alpha.exp()
+    return 0.5 * log_alpha + 1.16145124 * alpha - 1.50204118 * alpha**2 + 0.58629921 * alpha**3
+
+
+@final
+class VariationalDropout(LazyModuleMixin, Dropout):
+    """x·N(1, α) with α learned, at most 1, started at p/(1 − p). In evaluation: x.
+
+    :meth:`kl` is the divergence that belongs in the loss; ``ImageClassifier`` adds ``kl_weight · Σ kl / N_train``.
+
+    Source: D. Kingma, T. Salimans, M. Welling, *Variational dropout and the local reparameterization trick*, 2015,
+    arXiv:1506.02557, type A (§3.1), KL by its equation 14. The noise has mean 1 and is off in evaluation; public
+    re-implementations get one or the other wrong. The constant of the approximation is left out.
+
+    Args:
+        p: where α starts, α = p/(1 − p), in (0, 0.5].
+        granularity: one α for the ``"layer"``, or one for each ``"unit"``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    log_alpha: nn.Parameter | UninitializedParameter
+
+    def __init__(self, p: float = 0.5, granularity: Literal["layer", "unit"] = "layer") -> None:
+        """Check the arguments; α of units takes its shape at the first forward."""
+        super().__init__()
+        if not 0 < p <= 0.5:
+            raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
+        if granularity not in GRANULARITIES:
+            raise ValueError(f"granularity must be one of {', '.join(GRANULARITIES)}, got {granularity!r}")
+        self.p = p
+        self.granularity = granularity
+        self._units = 0
+        start = math.log(p / (1 - p))
+        if granularity == "layer":
+            self.log_alpha = nn.Parameter(torch.tensor(start))
+        else:
+            self.log_alpha = UninitializedParameter()
+
+    def has_uninitialized_params(self) -> bool:
+        """Tell LazyModuleMixin whether an input is needed to know the shapes."""
+        return self._units == 0
+
+    def initialize_parameters(self, x: Tensor, *_: Any) -> None:
+        """Take the shapes from the first input."""
+        self._units = x[0].numel()
+        if isinstance(self.log_alpha, UninitializedParameter):
+            self.log_alpha.materialize(x.shape[1:])
+            nn.init.constant_(self.log_alpha, math.log(self.p / (1 - self.p)))
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        """Multiply x by noise; labels and weight are ignored."""
+        if not self.drops:
+            return x
+        noise = torch.randn(x.shape, device=x.device, dtype=torch.float32)
+        return multiplicative_noise(x, noise, self._bounded().exp())
+
+    def kl(self) -> Tensor:
+        """Return the KL divergence, summed over units, up to a constant: a scalar.
+
+        Raises:
+            RuntimeError: the layer has seen no input and does not know its units.
+        """
+        if is_lazy(self.log_alpha) or (self.granularity == "layer" and self._units == 0):
+            raise RuntimeError("kl() of VariationalDropout needs a forward first: it sums over units")
+        divergence = -negative_kl(self._bounded())
+        return divergence * self._units if self.granularity == "layer" else divergence.sum()
+
+    def _bounded(self) -> Tensor:
+        # α ≤ 1 in the value; the gradient passes, or an α that once came above could never come back.
+        return self.log_alpha - self.log_alpha.detach().clamp(min=0)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"p={self.p}, granularity={self.granularity!r}"

@@ -1,0 +1,133 @@
+"""DropAct and DropInv against sequential sampling without replacement, enumerated."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from models.dropout import DropAct, DropInv
+from models.dropout.drop_act import ActivationDropout, draw_without_replacement
+
+KINDS = [DropAct, DropInv]
+UNITS = [0.5, -1.0, 3.0, 1.0, 0.0, 0.2]
+
+
+def weights(kind: type[ActivationDropout], units: list[float]) -> list[float]:
+    return [(x if kind is DropAct else 1 / x) if x > 0 else 0.0 for x in units]
+
+
+def probabilities_of_sets(weight: list[float], count: int) -> dict[frozenset[int], float]:
+    """Draw one after another, the weights of what is left in proportion: every order, summed over orders."""
+    result: dict[frozenset[int], float] = {}
+    positive = [j for j, w in enumerate(weight) if w > 0]
+    for order in itertools.permutations(positive, min(count, len(positive))):
+        left, probability = sum(weight), 1.0
+        for j in order:
+            probability *= weight[j] / left
+            left -= weight[j]
+        result[frozenset(order)] = result.get(frozenset(order), 0.0) + probability
+    return result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_sets_drop_with_the_probabilities_of_sequential_sampling(
+    kind: type[DropAct | DropInv], count: int
+) -> None:
+    layer, draws = kind(count / 6), 40_000
+    layer(torch.tensor(UNITS).expand(draws, -1))
+    assert layer.kept is not None
+    exact = probabilities_of_sets(weights(kind, UNITS), count)
+    assert sum(exact.values()) == pytest.approx(1)
+    rows, counts = np.unique(~layer.kept.numpy(), axis=0, return_counts=True)
+    drawn = {frozenset(np.flatnonzero(row).tolist()): n / draws for row, n in zip(rows, counts, strict=True)}
+    assert drawn.keys() <= exact.keys()
+    for units, probability in exact.items():
+        tolerance = 5 * (probability * (1 - probability) / draws) ** 0.5
+        assert drawn.get(units, 0.0) == pytest.approx(probability, abs=tolerance + 1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rescale", [False, True])
+@pytest.mark.parametrize("shape", [(5, 10), (3, 2, 3, 5)])
+def test_training_equals_a_loop(kind: type[DropAct | DropInv], rescale: bool, shape: tuple[int, ...]) -> None:
+    layer, x = kind(0.3, rescale), torch.rand(shape, dtype=torch.float64) + 0.1
+    out = layer(x)
+    assert layer.kept is not None
+    size = int(np.prod(shape[1:]))
+    k = int(0.3 * size + 1e-9)
+    expected = np.zeros(shape)
+    for n in range(shape[0]):
+        assert (~layer.kept[n]).sum() == k
+        for position in np.ndindex(*shape[1:]):
+            if layer.kept[n][position]:
+                expected[n][position] = x[n][position] / (1 - k / size if rescale else 1)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("p", "size", "count"), [(0.29, 100, 29), (0.7, 10, 7), (0.1, 9, 0), (0.999, 10, 9)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_floor_of_p_times_n(kind: type[DropAct | DropInv], p: float, size: int, count: int) -> None:
+    layer = kind(p)
+    layer(torch.rand(4, size) + 0.1)
+    assert layer.kept is not None
+    assert (~layer.kept).sum(1).tolist() == [count] * 4
+
+
+def test_a_p_just_below_1_leaves_a_unit() -> None:
+    out = DropAct(0.99999995, rescale=True)(torch.ones(3, 10))
+    assert out.isfinite().all()
+    assert (out > 0).sum(1).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shortfall_is_counted_and_no_zero_unit_drops(kind: type[DropAct | DropInv]) -> None:
+    layer = kind(0.5)
+    x = torch.tensor([[1.0, 0, 0, 0, -1, 2], [1, 2, 3, 0, 0, 0], [0, 0, 0, 0, 0, 0], [-1, -1, 5, 1, 1, 1]])
+    for forwards in (1, 2):
+        out = layer(x)
+        assert layer.kept is not None
+        assert not (~layer.kept & (x <= 0)).any()
+        assert (~layer.kept).sum(1).tolist() == [2, 3, 0, 3]
+        assert torch.equal(out[0], torch.tensor([0.0, 0, 0, 0, -1, 0]))
+        assert layer.shortfall.item() == forwards * (1 + 0 + 3 + 0)
+    layer.eval()(x)
+    assert layer.shortfall.item() == 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_extreme_activations_together(kind: type[DropAct | DropInv]) -> None:
+    x = torch.tensor([[1e-38, 1e38, 1e38, 1e-38, 1e38, 1e-38]]).expand(2000, -1)
+    layer = kind(0.5)
+    assert layer(x).isfinite().all()
+    assert layer.kept is not None
+    large = x > 1
+    assert torch.equal(~layer.kept, large if kind is DropAct else ~large)
+
+
+def test_noise_of_0_does_not_cost_a_drop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))
+    log_weight = torch.tensor([[-torch.inf, 0.0, -torch.inf, 1.0]])
+    dropped = draw_without_replacement(log_weight, 2, torch.tensor(2))
+    assert dropped.tolist() == [[False, True, False, True]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rescale", [False, True])
+def test_gradient_with_a_fixed_mask(kind: type[DropAct | DropInv], rescale: bool) -> None:
+    layer = kind(0.4, rescale)
+
+    def forward(units: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(1)
+        out: torch.Tensor = layer(units)
+        return out
+
+    x = (torch.rand(3, 5, dtype=torch.float64) + 0.1).requires_grad_()
+    assert torch.autograd.gradcheck(forward, x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluation_is_the_identity(kind: type[DropAct | DropInv]) -> None:
+    x = torch.randn(3, 4)
+    assert kind(rescale=True).eval()(x) is x
