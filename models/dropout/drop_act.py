@@ -9,27 +9,8 @@ from torch import Tensor
 from models.dropout.base import RateDropout
 from models.dropout.select import largest, share_of, share_tensor, units_of
 
-
-def draw_without_replacement(log_weight: Tensor, count: int, count_tensor: Tensor) -> Tensor:
-    """Mark ``count`` units of each sample, drawn one after another without replacement by their weights.
-
-    The k smallest of E_i/w_i, E_i exponential, are such a sequence exactly (an exponential race; equally the k
-    largest of log w_i + Gumbel noise, which is what is computed: it neither over- nor underflows).
-
-    Args:
-        log_weight: logarithm of the weights, ``(B, D)``; −∞ is never drawn.
-        count: how many of each row.
-        count_tensor: the same as a tensor (:func:`models.dropout.select.largest`).
-
-    Returns:
-        Bool, ``(B, D)``; fewer than ``count`` in a row that has fewer weights above 0.
-    """
-    # 1 − u is in (0, 1], where −log is finite; log(−log) is −∞ at 1 − u = 1, the first to be drawn.
-    uniform = 1 - torch.rand(log_weight.shape, device=log_weight.device, dtype=torch.float32)
-    possible = log_weight > -torch.inf
-    # Without the where, −∞ + ∞ is NaN, which sorts above every number and would take a place.
-    keys = torch.where(possible, log_weight - (-uniform.log()).log(), -torch.inf)
-    return largest(keys, count, count_tensor) & possible
+# The least share of a sample's largest unit that is told from less: −log u of it is still finite in float32.
+LEAST_SHARE = 1e-37
 
 
 class ActivationDropout(RateDropout, ABC):
@@ -37,6 +18,9 @@ class ActivationDropout(RateDropout, ABC):
 
     Only positive units can be drawn. Where fewer than k are, all of them drop, and ``shortfall`` counts how
     many drops were missing, over all training forwards so far.
+
+    The k smallest of E_i/w_i, E_i exponential, are such a sequence exactly: an exponential race, for one logarithm
+    and one selection where drawing one after another takes k rounds.
 
     Args:
         p: share of units to drop, in [0, 1).
@@ -54,8 +38,13 @@ class ActivationDropout(RateDropout, ABC):
 
     @staticmethod
     @abstractmethod
-    def log_weight(units: Tensor) -> Tensor:
-        """Return the logarithm of positive units' weights, ``(B, D)``."""
+    def race(log_uniform: Tensor, share: Tensor) -> Tensor:
+        """Return −E/w, the negative time at which a unit is drawn.
+
+        Args:
+            log_uniform: −E, the logarithm of uniform noise, below 0, ``(B, D)``.
+            share: activations as shares of the sample's largest, in (0, 1].
+        """
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Drop units of x; labels and weight are ignored."""
@@ -63,12 +52,16 @@ class ActivationDropout(RateDropout, ABC):
             return x
         with torch.no_grad():
             units = units_of(x.detach())
-            positive = units > 0
-            log_weight = torch.where(positive, self.log_weight(torch.where(positive, units, 1.0)), -torch.inf)
+            # The race is the same in any unit of measure; in this one, no activation is too large or too small.
+            top = units.amax(1, keepdim=True)
+            share = (units / torch.where(top > 0, top, 1.0)).clamp_(min=LEAST_SHARE)
+            # Without 0 and 1, whose logarithms would put a unit out of the race or end it.
+            log_uniform = torch.empty(units.shape, device=x.device).uniform_(2**-25, 1 - 2**-24).log_()
             count = share_tensor(self.drop_probability, units.shape[1])
-            dropped = draw_without_replacement(log_weight, share_of(self.p, units.shape[1]), count)
+            times = torch.where(units > 0, self.race(log_uniform, share), -torch.inf)
+            dropped = largest(times, share_of(self.p, units.shape[1]), count)
             if self.training:
-                self.shortfall = self.shortfall.to(x.device) + (count - positive.sum(1)).clamp(min=0).sum()
+                self.shortfall = self.shortfall.to(x.device) + len(x) * count - dropped.count_nonzero()
         kept = ~dropped.view(x.shape)
         self.kept = kept
         if not self.rescale:
@@ -100,9 +93,9 @@ class DropAct(ActivationDropout):
         super().__init__(p, rescale)
 
     @staticmethod
-    def log_weight(units: Tensor) -> Tensor:
-        """Return log x."""
-        return units.log()
+    def race(log_uniform: Tensor, share: Tensor) -> Tensor:
+        """Return −E/x."""
+        return log_uniform / share
 
 
 @final
@@ -125,6 +118,6 @@ class DropInv(ActivationDropout):
         super().__init__(p, rescale)
 
     @staticmethod
-    def log_weight(units: Tensor) -> Tensor:
-        """Return log 1/x."""
-        return -units.log()
+    def race(log_uniform: Tensor, share: Tensor) -> Tensor:
+        """Return −E·x."""
+        return log_uniform * share

@@ -26,12 +26,14 @@ def correlated_normal(units: Tensor, center: Literal["unit", "sample"], draws: i
     Returns:
         ``(draws, D)``.
     """
-    scale = units.abs().max()
-    units = units / torch.where(scale > 0, scale, 1.0)
-    centred = units - units.mean(dim=0 if center == "unit" else 1, keepdim=True)
+    low, high = units.aminmax()
+    scale = torch.maximum(-low, high)
+    # The noise takes the factor, the smaller of the two matrices.
     noise = torch.randn(draws, len(units), device=units.device, dtype=units.dtype)
+    noise = noise / torch.where(scale > 0, scale, 1.0)
+    mean = units.mean(dim=0 if center == "unit" else 1, keepdim=True, dtype=torch.float64)
     with torch.autocast(units.device.type, enabled=False):
-        return noise @ centred
+        return noise @ (units - mean.to(units.dtype))
 
 
 @final

@@ -18,6 +18,14 @@ def drop_in(x: Tensor, revived: Tensor, value: Tensor, factor: Tensor) -> Tensor
     return torch.where(revived, value.to(x.dtype), x) * factor.to(x.dtype)
 
 
+def _count(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
+    return mask.sum(dims, keepdim=True, dtype=torch.float64)
+
+
+def _sum(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    return x.sum(dims, keepdim=True, dtype=torch.float64)
+
+
 @final
 class DropIn(RateDropout):
     """Revives each dead unit (x == 0) with probability p to a value R, then multiplies the layer by s.
@@ -93,23 +101,22 @@ class DropIn(RateDropout):
     def _value_and_factor(self, x: Tensor, dead: Tensor, revived: Tensor) -> tuple[Tensor, Tensor]:
         # Sums over the scope in float64: a batch of large activations must not overflow.
         dims = tuple(range(x.dim())) if self.scope == "batch" else tuple(range(1, x.dim()))
-        living = (~dead).sum(dims, keepdim=True).double()
-        mass = x.sum(dims, keepdim=True, dtype=torch.float64)
-        value = self.value.double().expand_as(mass)
+        one = torch.ones((), dtype=torch.float64, device=x.device)
+        value = self.value.double()
         if self.value_rule == "mean":
-            value = mass / living.clamp(min=1)
+            value = _sum(x, dims) / _count(~dead, dims).clamp(min=1)
         if self.scale == "none":
-            return value, torch.ones_like(value)
+            return value, one
         if self.scale == "count":
-            before = living
-            added = self.drop_probability.double() * dead.sum(dims, keepdim=True) * value
-        else:
-            before = mass
-            added = revived.sum(dims, keepdim=True) * value
-        after = before + added
+            gone = _count(dead, dims)
+            living = dead[0].numel() * (len(dead) if self.scope == "batch" else 1) - gone
+            after = living + self.drop_probability.double() * gone * value
+            return value, torch.where(after > 0, living / torch.where(after > 0, after, 1.0), one)
+        mass = _sum(x, dims)
+        after = mass + _count(revived, dims) * value
         # Living and revived units of opposite signs may cancel: a quotient too large for x's dtype is no scale.
-        usable = before.abs() * x.abs().amax(dims, keepdim=True) < after.abs() * torch.finfo(x.dtype).max
-        return value, torch.where(usable, before / torch.where(usable, after, 1.0), 1.0)
+        usable = mass.abs() * x.abs().amax(dims, keepdim=True) < after.abs() * torch.finfo(x.dtype).max
+        return value, torch.where(usable, mass / torch.where(usable, after, 1.0), one)
 
     def extra_repr(self) -> str:
         """Show the arguments."""

@@ -12,7 +12,6 @@ from models.dropout.select import ROUNDING, saturated, units_of
 
 def sampling_probabilities(units: Tensor) -> Tensor:
     """Return q_i = √E[x_i²] / Σ_j √E[x_j²] over the batch, ``(D,)`` float64; uniform where all units are 0."""
-    units = units.double()
     scale = units.abs().max()
     size = (units / torch.where(scale > 0, scale, 1.0)).square().mean(0).sqrt()
     total = size.sum()

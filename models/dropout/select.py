@@ -22,7 +22,7 @@ def largest(scores: Tensor, count: int, count_tensor: Tensor) -> Tensor:
     """Mark the ``count`` largest entries of each row; of equal ones, any, but never more than ``count``.
 
     Args:
-        scores: ``(B, D)``.
+        scores: ``(B, D)``; −∞ is never marked.
         count: how many, 0 to D, for eager code, which selects.
         count_tensor: the same as a 0-d tensor, for compiled code, which sorts: a Python number would be a
             constant of the graph, and another one would recompile.
@@ -32,10 +32,11 @@ def largest(scores: Tensor, count: int, count_tensor: Tensor) -> Tensor:
     """
     marked = torch.zeros_like(scores, dtype=torch.bool)
     if torch.compiler.is_compiling():
-        order = scores.argsort(dim=1, descending=True, stable=True)
+        values, order = scores.sort(dim=1, descending=True, stable=True)
         first = torch.arange(scores.shape[1], device=scores.device) < count_tensor
-        return marked.scatter(1, order, first.expand_as(order))
-    return marked.scatter_(1, scores.topk(count, dim=1, sorted=False).indices, True)
+        return marked.scatter(1, order, first & (values > -torch.inf))
+    top = scores.topk(count, dim=1, sorted=False)
+    return marked.scatter_(1, top.indices, top.values > -torch.inf)
 
 
 # A product of p in float32 and a number of units is below the true one by up to this share.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.dropout import DropAct, DropInv
-from models.dropout.drop_act import ActivationDropout, draw_without_replacement
+from models.dropout.drop_act import ActivationDropout
 
 KINDS = [DropAct, DropInv]
 UNITS = [0.5, -1.0, 3.0, 1.0, 0.0, 0.2]
@@ -106,11 +106,16 @@ def test_extreme_activations_together(kind: type[DropAct | DropInv]) -> None:
     assert torch.equal(~layer.kept, large if kind is DropAct else ~large)
 
 
-def test_noise_of_0_does_not_cost_a_drop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))
-    log_weight = torch.tensor([[-torch.inf, 0.0, -torch.inf, 1.0]])
-    dropped = draw_without_replacement(log_weight, 2, torch.tensor(2))
-    assert dropped.tolist() == [[False, True, False, True]]
+@pytest.mark.parametrize("noise", [2**-25, 1 - 2**-24])
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_at_its_ends_does_not_cost_a_drop(
+    kind: type[DropAct | DropInv], noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda empty, low, high: empty.fill_(noise))
+    layer = kind(0.75)
+    layer(torch.tensor([[0.0, 1.0, -1.0, 1e-38]]))
+    assert layer.kept is not None
+    assert layer.kept.tolist() == [[True, False, True, False]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
