@@ -171,8 +171,9 @@ def test_a_foreign_layer_draws() -> None:
 @pytest.mark.parametrize("inverted", [True, False])
 def test_the_mean_is_the_expectation_of_a_linear_layer(inverted: bool) -> None:
     p, passes = 0.3, 20_000
-    module = nn.Sequential(StandardDropout(p, inverted), nn.Linear(6, 4)).double().eval()
-    linear, x = module[1], torch.randn(1, 6, dtype=torch.float64)
+    linear = nn.Linear(6, 4)
+    module = nn.Sequential(StandardDropout(p, inverted), linear).double().eval()
+    x = torch.randn(1, 6, dtype=torch.float64)
     scale = 1.0 if inverted else 1 - p
     expected = x[0] * scale @ linear.weight.T + linear.bias
     with torch.no_grad(), sampling(module):
