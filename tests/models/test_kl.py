@@ -121,12 +121,12 @@ def test_divergence_reaches_the_gradient(granularity: Granularity) -> None:
 @pytest.mark.parametrize("granularity", GRANULARITIES)
 def test_noise_is_learned_in_a_fit_of_the_digits(granularity: Granularity) -> None:
     model = ImageClassifier(
-        network_with(partial(variational, granularity)), lambda params: torch.optim.Adam(params, lr=3e-3)
+        network_with(partial(variational, granularity)), lambda params: torch.optim.Adam(params, lr=1e-2)
     )
     layers = [each for each in model.modules() if isinstance(each, VariationalDropout)]
     before = [layer.log_alpha.detach().clone() for layer in layers]
     assert [start.shape for start in before] == ([(), ()] if granularity == "layer" else [(20,), (12,)])
-    _, fit = fitted(model, max_epochs=8, limit_train_batches=1.0)
+    _, fit = fitted(model, max_epochs=15, limit_train_batches=1.0)
     held = {id(parameter) for group in fit.optimizers[0].param_groups for parameter in group["params"]}
     for layer, start in zip(layers, before, strict=True):
         assert id(layer.log_alpha) in held
