@@ -12,6 +12,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, Reduce
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchmetrics import MeanMetric
 
 from models.dropout import sampling
 from models.metrics import SplitMetrics
@@ -36,7 +37,8 @@ def entropy(log_probabilities: Tensor) -> Tensor:
     """Return −Σ p·log p over classes, in nats, ``(B,)``; a class of probability 0 adds 0."""
     probabilities = log_probabilities.exp()
     terms: Tensor = torch.special.xlogy(probabilities, probabilities)
-    return -terms.sum(dim=1)
+    # Rounding can bring a probability above 1.
+    return (-terms.sum(dim=1)).clamp(min=0)
 
 
 @final
@@ -44,7 +46,8 @@ class ImageClassifier(LightningModule):
     """Trains a network by cross-entropy and measures it on each split.
 
     Logged once an epoch as ``train/…``, ``val/…``, ``test/…``: loss, accuracy, top5, nll, ece
-    (:class:`models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps.
+    (:class:`models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps; with ``mc_samples``
+    ``test/entropy``, the mean over samples of the predictive entropy.
 
     Args:
         network: maps images to logits.
@@ -58,7 +61,8 @@ class ImageClassifier(LightningModule):
             dropout, Gal & Ghahramani 2016), and report the predictive entropy in nats; 0 for one pass without.
 
     Raises:
-        ValueError: ``class_weights`` has another length than the network has classes, or an entry that is not above 0.
+        ValueError: ``class_weights`` has another length than the network has classes, or an entry that is not above
+            0; another argument is out of range.
     """
 
     def __init__(
@@ -82,13 +86,13 @@ class ImageClassifier(LightningModule):
             raise ValueError(
                 f"class_weights needs {network.num_classes} numbers above 0, one a class, got {class_weights}"
             )
-        if not kl_weight >= 0:
-            raise ValueError(f"kl_weight must be 0 or more, got {kl_weight}")
-        if mc_samples < 0:
-            raise ValueError(f"mc_samples must be 0 or more, got {mc_samples}")
+        if not 0 <= kl_weight < math.inf:
+            raise ValueError(f"kl_weight must be a number of 0 or more, got {kl_weight}")
+        if not (mc_samples >= 0 and mc_samples % 1 == 0):
+            raise ValueError(f"mc_samples must be a whole number, 0 or more, got {mc_samples}")
         self.network = network
         self.kl_weight = kl_weight
-        self.mc_samples = mc_samples
+        self.mc_samples = int(mc_samples)
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.scheduler_interval = scheduler_interval
@@ -99,6 +103,7 @@ class ImageClassifier(LightningModule):
         self.train_metrics = SplitMetrics(network.num_classes, weights)
         self.val_metrics = SplitMetrics(network.num_classes, weights)
         self.test_metrics = SplitMetrics(network.num_classes, weights)
+        self.test_entropy = MeanMetric(nan_strategy="disable")
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits, ``(B, classes)``."""
@@ -146,9 +151,12 @@ class ImageClassifier(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch, by Monte Carlo dropout if asked for."""
         images, target = batch
-        self._measure(
-            self._log_probabilities(images) if self.mc_samples else self(images), target, self.test_metrics
-        )
+        if not self.mc_samples:
+            self._measure(self(images), target, self.test_metrics)
+            return
+        log_probabilities = self._log_probabilities(images)
+        self._measure(log_probabilities, target, self.test_metrics)
+        self.test_entropy.update(entropy(log_probabilities))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Return class probabilities, their entropy and, where known, labels."""
@@ -173,6 +181,9 @@ class ImageClassifier(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log the test metrics."""
         self._log_split(self.test_metrics, "test")
+        if self.mc_samples:
+            self.log("test/entropy", self.test_entropy.compute(), sync_dist=True)
+            self.test_entropy.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer and, if asked for, the scheduler."""

@@ -7,7 +7,7 @@ from models.dropout.drop_alan import DropAlan
 from models.dropout.drop_connect import DropConnect
 from models.dropout.drop_corr import DropCorr
 from models.dropout.drop_in import DropIn
-from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, as_dropout
+from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, as_dropout, made_layers
 from models.dropout.gaussian import GaussianDropout
 from models.dropout.malicious import MalDrop, SpatialMalDrop
 from models.dropout.multinomial import MultinomialDropout
@@ -47,6 +47,7 @@ __all__ = [
     "VariationalDropout",
     "as_dropout",
     "labels",
+    "made_layers",
     "sampling",
     "swap_dropout",
 ]

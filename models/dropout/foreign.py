@@ -1,10 +1,11 @@
 """Dropout layers from elsewhere: ``torch.nn.AlphaDropout``, ``torchvision.ops.DropBlock2d``, a user's own."""
 
+import copy
 from typing import final
 
 from torch import Tensor, nn
 
-from models.dropout.base import Dropout, check_drop_probability
+from models.dropout.base import Dropout, DropoutFactory, check_drop_probability
 
 TORCH_DROPOUTS = (
     nn.Dropout,
@@ -59,3 +60,20 @@ def as_dropout(layer: nn.Module) -> Dropout:
     if not isinstance(layer, nn.Module):
         raise TypeError(f"a dropout place needs a torch.nn.Module, got {type(layer).__name__}")
     return layer if isinstance(layer, Dropout) else ForeignDropout(layer)
+
+
+def made_layers(make: DropoutFactory, places: int) -> list[Dropout]:
+    """Make a dropout layer for each place.
+
+    What a configured factory makes may be one layer again and again, or share the layers inside it (a Chain's);
+    each place has its own.
+
+    Raises:
+        TypeError: what is made is no module.
+    """
+    made: list[Dropout] = []
+    for _ in range(places):
+        layer = as_dropout(make())
+        shared = {module for other in made for module in other.modules()}
+        made.append(copy.deepcopy(layer) if shared & set(layer.modules()) else layer)
+    return made

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from models.dropout.base import Dropout
 from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout
@@ -20,19 +21,23 @@ def sampling(model: nn.Module) -> Iterator[None]:
     Args:
         model: any module.
     """
-    modes = {module: module.training for module in model.modules()}
+    before = {
+        module: (module.training, isinstance(module, Dropout) and module.sampling)
+        for module in model.modules()
+    }
     model.eval()
-    for module in modes:
+    for module in before:
         if isinstance(module, Dropout):
             module.sampling = not module.needs_labels
         if isinstance(module, ForeignDropout):
-            module.layer.train()
+            for part in module.layer.modules():
+                part.training = not isinstance(part, _NormBase)
         elif isinstance(module, TORCH_DROPOUTS):
             module.train()
     try:
         yield
     finally:
-        for module, training in modes.items():
+        for module, (training, sampled) in before.items():
             module.training = training
             if isinstance(module, Dropout):
-                module.sampling = False
+                module.sampling = sampled

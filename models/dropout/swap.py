@@ -7,19 +7,49 @@ from typing import final
 from torch import Tensor, nn
 
 from models.dropout.base import Dropout, DropoutFactory
-from models.dropout.foreign import TORCH_DROPOUTS, as_dropout
+from models.dropout.foreign import TORCH_DROPOUTS, made_layers
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+ACTIVATIONS = (
+    nn.CELU,
+    nn.ELU,
+    nn.GELU,
+    nn.Hardshrink,
+    nn.Hardsigmoid,
+    nn.Hardswish,
+    nn.Hardtanh,
+    nn.LeakyReLU,
+    nn.LogSigmoid,
+    nn.Mish,
+    nn.PReLU,
+    nn.ReLU,
+    nn.RReLU,
+    nn.SELU,
+    nn.SiLU,
+    nn.Sigmoid,
+    nn.Softplus,
+    nn.Softshrink,
+    nn.Softsign,
+    nn.Tanh,
+    nn.Tanhshrink,
+    nn.Threshold,
+)
+"""Unit by unit; a pooling or a normalization is none, and a variant that leaves it out would change the network."""
+
+Change = tuple[nn.Module, str, object]
+"""A module, the name of one of its attributes, and what to set it to."""
 
 
 @final
 class LabelledHead(nn.Module):
     """A dropout layer and the final linear layer after it, in a module whose forward takes no labels.
 
+    In the place of the layer there may be the stage that it has taken over.
+
     The labels of the next forward are a plain attribute, set by :func:`labels`.
     """
 
-    def __init__(self, dropout: Dropout, linear: nn.Linear) -> None:
+    def __init__(self, dropout: nn.Module, linear: nn.Linear) -> None:
         """Own both, so that the variant is handed the weight as an argument."""
         super().__init__()
         self.dropout = dropout
@@ -56,7 +86,8 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
     A variant that looks at labels is put before the final linear layer only, if a dropout layer stands right
     before it in one ``nn.Sequential``; other places become :meth:`~models.dropout.Dropout.inner`. Train it inside
     ``with labels(module, target)``. A variant that takes over its stage takes the affine map and the activation
-    before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays.
+    before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays. A new layer is in the
+    mode, training or evaluation, of the one it replaces, and on the module's device.
 
     Args:
         module: any module; its dropout layers are children of some module in it.
@@ -67,51 +98,58 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
 
     Raises:
         ValueError: the variant cannot work in one of the places; the module is left as it was.
+        TypeError: what ``make`` returns is no module.
     """
     final_linear = ([None, *(each for each in module.modules() if isinstance(each, nn.Linear))])[-1]
+    # Not named_children(), which leaves out a layer that stands in a second place.
     places = [
-        (parent, name)
+        (parent, name, child)
         for parent in module.modules()
-        for name, child in parent.named_children()
+        for name, child in parent._modules.items()
         if isinstance(child, TORCH_DROPOUTS)
     ]
-    changes: list[tuple[nn.Module, str, nn.Module]] = []
-    for parent, name in places:
-        changes += _changes(parent, name, as_dropout(make()), final_linear)
-    if (
-        places
-        and as_dropout(make()).needs_labels
-        and not any(isinstance(new, LabelledHead) for *_, new in changes)
-    ):
+    layers = made_layers(make, len(places))
+    changes: list[Change] = []
+    for (parent, name, replaced), layer in zip(places, layers, strict=True):
+        for owner, attribute, new in _changes(parent, name, layer, final_linear):
+            if isinstance(new, nn.Module):
+                new.train(replaced.training)
+            changes.append((owner, attribute, new))
+    heads = [new for *_, new in changes if isinstance(new, LabelledHead)]
+    if layers and layers[0].needs_labels and not heads:
         raise ValueError(
             f"no dropout layer of {type(module).__name__} stands right before its final linear layer, where "
-            f"{type(as_dropout(make())).__name__} works"
+            f"{type(layers[0]).__name__} works"
         )
-    for parent, name, new in changes:
-        setattr(parent, name, new)
+    parameter = next(module.parameters(), None)
+    for owner, attribute, new in changes:
+        if isinstance(new, nn.Module) and parameter is not None:
+            new.to(parameter.device)
+        setattr(owner, attribute, new)
     return len(places)
 
 
-def _changes(
-    parent: nn.Module, name: str, layer: Dropout, final_linear: nn.Linear | None
-) -> list[tuple[nn.Module, str, nn.Module]]:
-    """Return what to set where, for one place."""
-    siblings = list(parent.named_children()) if isinstance(parent, nn.Sequential) else []
+def _changes(parent: nn.Module, name: str, layer: Dropout, final_linear: nn.Linear | None) -> list[Change]:
+    """Return what to set where, for one place; nothing is changed yet."""
+    siblings = list(parent._modules.items()) if isinstance(parent, nn.Sequential) else []
     index = [sibling for sibling, _ in siblings].index(name) if siblings else 0
-    after = siblings[index + 1] if index + 1 < len(siblings) else None
-    if layer.needs_labels:
-        if after is None or after[1] is not final_linear or final_linear is None:
-            return [(parent, name, layer.inner())]
-        return [(parent, name, nn.Identity()), (parent, after[0], LabelledHead(layer, final_linear))]
-    if layer.needs_stage and index >= 2 and isinstance(siblings[index - 2][1], AFFINE):
+    after_name, after = siblings[index + 1] if index + 1 < len(siblings) else ("", None)
+    head = final_linear if layer.needs_labels and after is final_linear else None
+    if layer.needs_labels and head is None:
+        layer = layer.inner()
+    changes: list[Change] = []
+    names, new = [name], None
+    if layer.needs_stage and index >= 2:
         (affine_name, affine), (activation_name, activation) = siblings[index - 2 : index]
-        if "inplace" in vars(activation):
-            # It would overwrite the pre-activation, which the variant may read.
-            vars(activation)["inplace"] = False
-        stage = layer.join(affine, activation)
-        return [
-            (parent, affine_name, stage),
-            (parent, activation_name, nn.Identity()),
-            (parent, name, nn.Identity()),
-        ]
-    return [(parent, name, layer.alone(f"what is before {name!r} in {type(parent).__name__}"))]
+        if isinstance(affine, AFFINE) and isinstance(activation, ACTIVATIONS):
+            names = [affine_name, activation_name, name]
+            new = layer.join(affine, activation)
+            if "inplace" in vars(activation):
+                # It would overwrite the pre-activation, which the variant may read.
+                changes.append((activation, "inplace", False))
+    if new is None:
+        new = layer.alone(f"what is before {name!r} in {type(parent).__name__}")
+    if head is not None:
+        names, new = [after_name, *names], LabelledHead(new, head)
+    first, *rest = names
+    return [*changes, (parent, first, new), *((parent, other, nn.Identity()) for other in rest)]

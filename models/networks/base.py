@@ -1,13 +1,12 @@
 """What every network is: a body that makes features, a head that makes logits, and numbered dropout places."""
 
-import copy
 from abc import ABC
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from models.dropout import Dropout, DropoutFactory, as_dropout
+from models.dropout import Dropout, DropoutFactory, made_layers
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -94,13 +93,7 @@ def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | N
     Raises:
         ValueError: ``rates`` has another length, or a p is out of range.
     """
-    made: list[Dropout] = []
-    for _ in range(places):
-        layer = as_dropout(make())
-        # What a configured factory makes may share the layers inside it (a Chain's); each place has its own.
-        shared = {module for other in made for module in other.modules()}
-        made.append(copy.deepcopy(layer) if shared & set(layer.modules()) else layer)
-    *inner, penultimate = made
+    *inner, penultimate = made_layers(make, places)
     layers = [*(layer.inner() for layer in inner), penultimate]
     if rates is not None:
         if len(rates) != places:
