@@ -135,6 +135,13 @@ class RateDropout(Dropout, ABC):
         self._p = float(value)
         self.drop_probability.fill_(value)
 
+    def eager_p(self) -> float:
+        """Return p for eager code; 0 in compiled code, which must take ``drop_probability``.
+
+        There even to look at a Python number makes it a constant of the graph, and another one recompiles.
+        """
+        return 0.0 if torch.compiler.is_compiling() else self._p
+
     def check_rate(self, p: float) -> None:
         """Raise ValueError if p is out of range."""
         check_drop_probability(p)

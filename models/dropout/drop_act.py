@@ -59,7 +59,7 @@ class ActivationDropout(RateDropout, ABC):
             log_uniform = torch.empty(units.shape, device=x.device).uniform_(2**-25, 1 - 2**-24).log_()
             count = share_tensor(self.drop_probability, units.shape[1])
             times = torch.where(units > 0, self.race(log_uniform, share), -torch.inf)
-            dropped = largest(times, share_of(self.p, units.shape[1]), count)
+            dropped = largest(times, share_of(self.eager_p(), units.shape[1]), count)
             if self.training:
                 self.shortfall = self.shortfall.to(x.device) + len(x) * count - dropped.count_nonzero()
         kept = ~dropped.view(x.shape)

@@ -80,7 +80,7 @@ class DropCorr(RateDropout):
             units = units_of(x.detach())
             scores = correlated_normal(units, self.center, len(units) if self.mask == "sample" else 1)
             count = share_tensor(self.drop_probability, units.shape[1])
-            dropped = largest(scores, share_of(self.p, units.shape[1]), count)
+            dropped = largest(scores, share_of(self.eager_p(), units.shape[1]), count)
         kept = ~dropped.view(-1, *x.shape[1:])
         self.kept = kept
         if not self.rescale:

@@ -19,10 +19,7 @@ def sampling_probabilities(units: Tensor) -> Tensor:
 
 
 def draws_of(p: float, units: int) -> int:
-    """Return k = round((1 − p)·D), halves up, 1 at least; 0 in compiled code, which has :func:`draws_tensor`."""
-    if torch.compiler.is_compiling():
-        # Even to look at p would make it a constant of the graph.
-        return 0
+    """Return k = round((1 − p)·D), halves up, 1 at least; for eager code (:func:`draws_tensor`)."""
     return max(1, math.floor((ROUNDING - p) * units + 0.5))
 
 
@@ -79,7 +76,7 @@ class MultinomialDropout(RateDropout):
             units = units_of(x.detach())
             q = sampling_probabilities(units)
             draws = draws_tensor(self.drop_probability, len(q))
-            counts = draw_counts(q, len(x), draws_of(self.p, len(q)), draws)
+            counts = draw_counts(q, len(x), draws_of(self.eager_p(), len(q)), draws)
             # A unit that is 0 in the whole batch is never drawn; its quotient must not be 0/0.
             factor = (counts / torch.where(q > 0, draws * q, 1.0)).view(x.shape)
         self.kept = factor > 0

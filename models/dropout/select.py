@@ -44,10 +44,7 @@ ROUNDING = 1 + 1e-7
 
 
 def share_of(p: float, units: int) -> int:
-    """Return ⌊p·N⌋ of N units, as if p were exact; 0 in compiled code, which has :func:`share_tensor`."""
-    if torch.compiler.is_compiling():
-        # Even to look at p would make it a constant of the graph.
-        return 0
+    """Return ⌊p·N⌋ of N units, as if p were exact; for eager code (:func:`share_tensor`)."""
     return min(math.floor(p * units * ROUNDING), units - 1)
 
 
