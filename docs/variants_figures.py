@@ -10,38 +10,6 @@ from pathlib import Path
 import torch
 from matplotlib.axes import Axes
 from rich.progress import track
-from variants_curves import (
-    act_inclusion,
-    alan_probability,
-    chain_fates,
-    channel_partners,
-    connect_distribution,
-    correlation_lift,
-    drop_in_mean,
-    identity,
-    kl_by_alpha,
-    multinomial_probability,
-    nested_survival,
-    noise_histogram,
-    sorted_channels,
-    sorted_units,
-    standard_probability,
-    standout_probability,
-)
-from variants_frame import (
-    DROPPED,
-    KEPT,
-    MASK_SEED,
-    REVIVED,
-    SAMPLES,
-    UNITS,
-    Picture,
-    activations,
-    draw,
-    masked_picture,
-    pre_activations,
-)
-from variants_list import ORDER, shipped_settings
 
 from models.dropout import (
     Chain,
@@ -63,6 +31,40 @@ from models.dropout import (
     Standout,
     VariationalDropout,
 )
+from variants_classics import (
+    chain_fates,
+    channel_partners,
+    connect_distribution,
+    identity,
+    kl_by_alpha,
+    multinomial_probability,
+    nested_survival,
+    noise_histogram,
+    standard_probability,
+    standout_probability,
+)
+from variants_curves import (
+    act_inclusion,
+    alan_probability,
+    correlation_lift,
+    drop_in_mean,
+    sorted_channels,
+    sorted_units,
+)
+from variants_frame import (
+    DROPPED,
+    KEPT,
+    MASK_SEED,
+    REVIVED,
+    SAMPLES,
+    UNITS,
+    Picture,
+    activations,
+    draw,
+    masked_picture,
+    pre_activations,
+)
+from variants_list import ORDER, shipped_settings
 
 FOLDER = Path(__file__).with_name("variants")
 
@@ -100,7 +102,7 @@ def standout() -> Picture:
 
 def mal_drop() -> Picture:
     """Units that help."""
-    return masked_picture(MalDrop(rho=6), activations(), sorted_units)
+    return masked_picture(MalDrop(rho=4), activations(), sorted_units)
 
 
 def spatial_mal_drop() -> Picture:
@@ -155,7 +157,9 @@ DRAWINGS: dict[type[Dropout], Callable[[], Picture]] = {
     MalDrop: mal_drop,
     SpatialMalDrop: spatial_mal_drop,
     DropAct: lambda: masked_picture(DropAct(), activations(), lambda axes: act_inclusion(axes, DropAct(), 1)),
-    DropInv: lambda: masked_picture(DropInv(), activations(), lambda axes: act_inclusion(axes, DropInv(), -1)),
+    DropInv: lambda: masked_picture(
+        DropInv(), activations(), lambda axes: act_inclusion(axes, DropInv(), -1)
+    ),
     DropCorr: lambda: masked_picture(DropCorr(), activations(), correlation_lift),
     NoDropout: lambda: masked_picture(NoDropout(), activations(), identity),
     StandardDropout: lambda: masked_picture(StandardDropout(), activations(), standard_probability),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,9 +23,13 @@ UNITS = 24
 CLASSES = 10
 CHANNELS = 6
 MASK_SEED = 5
+DRAWS = 20_000
+"""Draws behind a measured dot."""
+SHOWN = 9
+"""The sample whose units the curves look at: one with many living units."""
 
 DROPPED, KEPT, REVIVED = 0, 1, 2
-STATES = {DROPPED: ("zero", "#30343f"), KEPT: ("kept", "#dfe3ea"), REVIVED: ("revived", "#e8a33d")}
+STATES = {DROPPED: ("dropped", "#30343f"), KEPT: ("kept", "#dfe3ea"), REVIVED: ("revived", "#e8a33d")}
 BLUE, DARK, ORANGE = "#2f6db3", STATES[DROPPED][1], "#d1602b"
 LARGEST = 3.0
 """Where the colours of activations end."""
@@ -97,7 +102,9 @@ def drop_frequency(layer: Dropout, x: Tensor, draws: int) -> Tensor:
     return 1 - layer.kept.float().mean(0)
 
 
-def dots(axes: Axes, x: Tensor | Array, y: Tensor | Array, label: str = "measured", color: str = BLUE) -> None:
+def dots(
+    axes: Axes, x: Tensor | Array, y: Tensor | Array, label: str = "measured", color: str = BLUE
+) -> None:
     """Draw what was measured."""
     axes.plot(np.asarray(x), np.asarray(y), "o", color=color, markersize=3.5, label=label, zorder=3)
 
@@ -117,7 +124,7 @@ def describe(axes: Axes, title: str, xlabel: str, ylabel: str, legend: bool = Tr
 
 def draw(picture: Picture, file: Path) -> None:
     """Write a picture, 900 × 260 pixels."""
-    style = {
+    style: dict[Any, Any] = {
         "font.size": 8,
         "axes.titlesize": 8.5,
         "axes.spines.top": False,
@@ -135,10 +142,12 @@ def draw(picture: Picture, file: Path) -> None:
         _middle(middle, picture)
         image = _heat(after, picture.after, "output in training", "unit", picture.group)
         bar = figure.colorbar(image, ax=after, fraction=0.05, pad=0.02, extend="both", ticks=[-3, 0, 3])
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         picture.curve(curve)
         name = type(picture.layer).__name__
-        figure.suptitle(f"{name}({picture.layer.extra_repr()})", fontsize=9, x=0.01, ha="left", family="monospace")
+        figure.suptitle(
+            f"{name}({picture.layer.extra_repr()})", fontsize=9, x=0.01, ha="left", family="monospace"
+        )
         figure.savefig(file, dpi=100)
         plt.close(figure)
 
@@ -151,8 +160,11 @@ def _middle(axes: Axes, picture: Picture) -> None:
     axes.imshow(picture.middle.numpy(), cmap=colors, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
     _bare(axes, picture.middle_title, "", picture.group)
     axes.set_ylabel(picture.middle_ylabel)
-    present = picture.middle.unique().tolist()
-    handles = [Patch(color=STATES[state][1], label=STATES[state][0]) for state in present]
+    present = sorted(set(picture.middle.flatten().tolist()))
+    names = {state: name for state, (name, _) in STATES.items()} | (
+        {DROPPED: "zero"} if REVIVED in present else {}
+    )
+    handles = [Patch(color=STATES[state][1], label=names[state]) for state in present]
     axes.legend(
         handles=handles,
         loc="upper center",

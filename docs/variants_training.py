@@ -16,12 +16,12 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from rich.progress import track
 from scipy import stats
-from variants_list import Setting, shipped_settings
 
 from datamodules import DigitsDataModule, ImageDataModule, MNISTDataModule
 from models import ImageClassifier
 from models.dropout import DropoutFactory
 from models.networks import FullyConnected
+from variants_list import Setting, shipped_settings
 
 HIDDEN = [256, 256]
 DIGITS_EPOCHS = 30
@@ -84,7 +84,9 @@ def row(setting: Setting, data_root: Path) -> str:
 
 def main() -> None:
     """Train, and print the table, or write it into a file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds MNIST/raw")
     parser.add_argument("--out", type=Path, help="write the table there instead of to the terminal")
     options = parser.parse_args()
@@ -93,7 +95,9 @@ def main() -> None:
     # A whole batch is one gather in memory and needs no workers.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     # https://github.com/Lightning-AI/pytorch-lightning/issues/21900
-    warnings.filterwarnings("ignore", module="jsonargparse")
+    warnings.filterwarnings(
+        "ignore", message=r"\s*(By default only one Jsonargparse|``instantiate_classes``)"
+    )
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     lines = [
         "| variant | arguments | digits, test accuracy (%) | MNIST, test accuracy (%) |",
