@@ -4,7 +4,6 @@ python docs/variants_training.py --data-root FOLDER     (a few minutes on two co
 """
 
 import argparse
-import logging
 import math
 import statistics
 import warnings
@@ -17,6 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from rich.progress import track
 from scipy import stats
 
+from app.console import silence_lightning
 from datamodules import DigitsDataModule, ImageDataModule, MNISTDataModule
 from models import ImageClassifier
 from models.dropout import DropoutFactory
@@ -27,6 +27,9 @@ HIDDEN = [256, 256]
 DIGITS_EPOCHS = 30
 DIGITS_SEEDS = 3
 MNIST_EPOCHS = 1
+
+ALSO: dict[str, dict[str, str]] = {"DropAlan": {"inference": "expectation"}}
+"""Arguments that get a row of their own beside the shipped ones."""
 
 
 class FiniteLoss(Callback):
@@ -47,6 +50,17 @@ def factory(setting: Setting) -> DropoutFactory:
     parser.add_argument("--dropout", type=DropoutFactory)
     made: DropoutFactory = parser.instantiate_classes(parser.parse_object({"dropout": setting.spec})).dropout
     return made
+
+
+def settings() -> list[Setting]:
+    """Return the shipped settings, each followed by what stands in ALSO."""
+    found = []
+    for setting in shipped_settings().values():
+        found.append(setting)
+        if setting.name in ALSO:
+            spec = {**setting.spec, "init_args": setting.spec["init_args"] | ALSO[setting.name]}
+            found.append(Setting(setting.stem, spec))
+    return found
 
 
 def test_accuracy(setting: Setting, data: ImageDataModule, epochs: int, seed: int) -> float:
@@ -90,22 +104,17 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds MNIST/raw")
     parser.add_argument("--out", type=Path, help="write the table there instead of to the terminal")
     options = parser.parse_args()
-    # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
-    warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.* is deprecated")
-    # A whole batch is one gather in memory and needs no workers.
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    silence_lightning()
     # https://github.com/Lightning-AI/pytorch-lightning/issues/21900
     warnings.filterwarnings(
         "ignore", message=r"\s*(By default only one Jsonargparse|``instantiate_classes``)"
     )
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     lines = [
         "| variant | arguments | digits, test accuracy (%) | MNIST, test accuracy (%) |",
         "|---|---|---|---|",
     ]
-    for setting in track(list(shipped_settings().values()), description="variants"):
+    for setting in track(settings(), description="variants"):
         lines.append(row(setting, options.data_root))
-        print(lines[-1], flush=True)
     table = "\n".join(lines) + "\n"
     if options.out:
         options.out.write_text(table)
