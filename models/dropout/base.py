@@ -36,10 +36,12 @@ class Dropout(nn.Module, ABC):
     Attributes:
         needs_labels: looks at labels and at the weight of the final linear layer in training.
         needs_stage: replaces or reads more than the units, so it must be joined to an affine map.
+        revives: brings back units that were 0, so that its ``kept`` says all, whatever came before it.
     """
 
     needs_labels: bool = False
     needs_stage: bool = False
+    revives: bool = False
 
     def __init__(self) -> None:
         """Start without a mask."""

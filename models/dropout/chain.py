@@ -13,8 +13,9 @@ from models.dropout.foreign import as_dropout
 class Chain(Dropout):
     """Applies layers one after another: Dropout then Drop-in (Lerner), Dropout then MalDrop or the reverse (Maris).
 
-    Each is handed labels and weight, and is in evaluation what it is by itself. ``kept`` is what all of them kept,
-    of those that have a mask. Only the first may be one that takes over its stage (DropAlan, Standout, DropConnect).
+    Each is handed labels and weight, and is in evaluation what it is by itself. ``kept`` is what all of them kept, or
+    Drop-in revived, of those that have a mask. Only the first may be one that takes over its stage (DropAlan,
+    Standout, DropConnect).
 
     Source: H. Lerner, *Drop-in: An Attempted Dropout Variation*, §5.2; J. Maris, I. Pashayev, *Improving
     Generalization of Feed-Forward Classifiers with Malicious Dropout*, §6.
@@ -47,7 +48,7 @@ class Chain(Dropout):
         for layer in self._all():
             x = layer(x, target, weight)
             if layer.kept is not None:
-                kept = layer.kept if kept is None else kept & layer.kept
+                kept = layer.kept if kept is None or layer.revives else kept & layer.kept
         if self.drops:
             self.kept = kept
         return x

@@ -49,6 +49,7 @@ class DropIn(RateDropout):
         ValueError: an argument is out of range.
     """
 
+    revives = True
     value: Tensor
 
     def __init__(

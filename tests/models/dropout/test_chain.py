@@ -45,6 +45,13 @@ def test_evaluation_is_that_of_the_layers() -> None:
     assert torch.equal(chain(x), 0.75 * x)
 
 
+def test_a_unit_dropped_and_revived_is_kept() -> None:
+    chain = Chain([StandardDropout(0.5), DropIn(0.5, value=0.7)])
+    out = chain(torch.rand(20, 30) + 0.1)
+    assert chain.kept is not None
+    assert torch.equal(chain.kept, out != 0)
+
+
 def test_kept_is_what_all_kept() -> None:
     standard, spatial = StandardDropout(0.5), SpatialDropout(0.5)
     chain = Chain([standard, nn.Dropout(0.0), spatial])
