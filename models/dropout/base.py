@@ -99,7 +99,12 @@ class Dropout(nn.Module, ABC):
         return self
 
     def set_rate(self, p: float) -> None:
-        """Set the probability of dropping, in the variants that have one."""
+        """Set the probability of dropping.
+
+        Raises:
+            ValueError: p is out of range, or the variant has none.
+        """
+        raise ValueError(f"{type(self).__name__} has no p for rates to set; leave rates out (null)")
 
     def kl(self) -> Tensor | None:
         """Return what this layer adds to the loss, a divergence summed over units; None for nothing."""
@@ -193,12 +198,22 @@ class CountDropout(Dropout, ABC):
     def rho(self, value: int) -> None:
         if not (value >= 0 and value % 1 == 0):
             raise ValueError(f"rho must be a whole number, 0 or more, got {value}")
+        self.check_rho(int(value))
         self._rho = int(value)
         self.drop_count.fill_(int(value))
+
+    def check_rho(self, rho: int) -> None:
+        """Raise ValueError if there are fewer than rho units, where that is known."""
 
     def extra_repr(self) -> str:
         """Show rho."""
         return f"rho={self.rho}"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "CountDropout":
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        # As in RateDropout: what is derived from an argument is made from it again.
+        self.drop_count = torch.tensor(self._rho, device=self.drop_count.device)
+        return self
 
 
 class Stage(nn.Module):

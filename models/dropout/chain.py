@@ -44,12 +44,14 @@ class Chain(Dropout):
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Apply each layer."""
-        kept = None
+        kept, dropped = None, False
         for layer in self._all():
             x = layer(x, target, weight)
-            if layer.kept is not None:
+            # In sampling some may not drop; what they kept before is of another batch.
+            if layer.drops and layer.kept is not None:
                 kept = layer.kept if kept is None or layer.revives else kept & layer.kept
-        if self.drops:
+                dropped = True
+        if dropped:
             self.kept = kept
         return x
 

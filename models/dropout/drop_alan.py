@@ -73,7 +73,7 @@ class DropAlan(Dropout):
             raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}")
         if inference not in INFERENCES:
             raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
-        if not 0.8 <= max_drop < 1:
+        if not 0.8 <= max_drop < 1 or torch.tensor(max_drop, dtype=torch.float32) == 1:
             raise ValueError(f"max_drop must be in [0.8, 1), got {max_drop}")
         self.distribution: Literal["alpha", "beta"] = distribution
         self.scaled = scaled

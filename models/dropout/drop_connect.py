@@ -73,8 +73,8 @@ class DropConnect(RateDropout):
             raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
         if inference not in INFERENCES:
             raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
-        if samples < 1:
-            raise ValueError(f"samples must be 1 or more, got {samples}")
+        if not (samples >= 1 and samples % 1 == 0):
+            raise ValueError(f"samples must be a whole number, 1 or more, got {samples}")
         self.mask = mask
         self.inference = inference
         self.samples = samples

@@ -27,6 +27,7 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     """
 
     needs_labels = True
+    _dropped: Tensor | None = None
 
     def __init__(self, rho: int, omega: Omega) -> None:
         """Check the arguments."""
@@ -34,7 +35,6 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         if omega != "balanced" and (isinstance(omega, str) or not 0 <= omega < math.inf):
             raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
         self.omega = omega
-        self._dropped: Tensor | None = None
         self._samples = torch.zeros((), dtype=torch.float64)
 
     @staticmethod
@@ -68,15 +68,14 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         """Tell LazyModuleMixin whether an input is needed to know the shapes."""
         return self._dropped is None
 
-    def initialize_parameters(self, x: Tensor, *_: Any) -> None:
+    def initialize_parameters(self, x: Tensor, target: object = None, weight: object = None) -> None:
         """Take the shapes from the first input."""
         if self._dropped is None:
             self._dropped = torch.zeros(self.sets(x), dtype=torch.float64, device=x.device)
             self._samples = self._samples.to(x.device)
         elif len(self._dropped) != self.sets(x):
             raise ValueError(f"pass_rate is of {len(self._dropped)} sets of units, and x has {self.sets(x)}")
-        # Compiled code cannot look; this runs before it is compiled.
-        self._check_rho(self.sets(x))
+        self.check_rho(self.rho)
 
     def inner(self) -> Dropout:
         """Return no dropout: the final layer's weight says nothing about units that it does not read."""
@@ -97,9 +96,8 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
             return x * self.pass_rate.to(x).view(self.shape_of_sets(x))
         if target is None or weight is None:
             raise ValueError(
-                f"{type(self).__name__} needs labels and the weight of the linear layer that follows, in training: "
-                "call the network with both, network(images, target); in a module of your own use "
-                "models.networks.Head, or models.dropout.swap_dropout and models.dropout.labels"
+                f"{type(self).__name__} needs labels and the weight of the next linear layer in training: call "
+                "network(images, target); elsewhere use models.networks.Head, or swap_dropout and models.dropout.labels"
             )
         with torch.no_grad():
             units = units_of(x.detach())
@@ -107,7 +105,6 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 raise ValueError(
                     f"weight must be (classes, {units.shape[1]}), as wide as its input, got {tuple(weight.shape)}"
                 )
-            self._check_rho(self.sets(x))
             with torch.autocast(x.device.type, enabled=False):
                 dropped = self.choose(x.detach(), target, weight.detach().to(units.dtype))
             if self.training:
@@ -122,10 +119,10 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         """Return ω: the number given, or 1/(C − 1)."""
         return 1 / max(classes - 1, 1) if isinstance(self.omega, str) else self.omega
 
-    def _check_rho(self, sets: int) -> None:
-        # Compiled code must not read the number: another one would recompile.
-        if not torch.compiler.is_compiling() and self.rho > sets:
-            raise ValueError(f"rho must be at most {sets}, what there is to drop, got {self.rho}")
+    def check_rho(self, rho: int) -> None:
+        """Raise ValueError if there are fewer than rho sets; before the first input that is not known."""
+        if self._dropped is not None and rho > len(self._dropped):
+            raise ValueError(f"rho must be at most {len(self._dropped)}, what there is to drop, got {rho}")
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -146,7 +143,11 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         missing_keys += [key for key in keys if key not in state_dict]
         rate, samples = (state_dict.pop(key, None) for key in keys)
         if rate is not None and samples is not None:
-            if rate.dim() > 0:
+            if rate.dim() > 0 and self._dropped is not None and len(rate) != len(self._dropped):
+                error_msgs.append(
+                    f"{keys[0]} is of {len(rate)} sets of units, here there are {len(self._dropped)}"
+                )
+            elif rate.dim() > 0:
                 self._samples = samples.double().clone()
                 # A whole number, which the rate gives back but for its rounding.
                 self._dropped = ((1 - rate.double()) * self._samples).round()

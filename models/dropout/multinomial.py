@@ -13,7 +13,7 @@ from models.dropout.select import ROUNDING, saturated, units_of
 def sampling_probabilities(units: Tensor) -> Tensor:
     """Return q_i = √E[x_i²] / Σ_j √E[x_j²] over the batch, ``(D,)`` float64; uniform where all units are 0."""
     scale = units.abs().max()
-    size = (units / torch.where(scale > 0, scale, 1.0)).square().mean(0).sqrt()
+    size = (units / torch.where(scale > 0, scale, 1.0)).square().mean(0).sqrt().double()
     total = size.sum()
     return torch.where(total > 0, size / torch.where(total > 0, total, 1.0), 1 / len(size))
 

@@ -1,5 +1,6 @@
 """How much each unit helps a sample's classification: what malicious dropout ranks units by."""
 
+import itertools
 import math
 
 import torch
@@ -32,7 +33,8 @@ def losses_without(units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         parts.append(
             logits.logsumexp(2) - logits.gather(2, y.view(-1, 1, 1).expand(-1, h.shape[1], 1)).squeeze(2)
         )
-    return torch.cat(parts)
+    # Logits beyond the dtype's range tell nothing.
+    return torch.cat(parts).nan_to_num(nan=0.0)
 
 
 def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int) -> Tensor:
@@ -49,7 +51,8 @@ def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int) -> Ten
         )
     if rho == 0:
         return torch.zeros_like(units, dtype=torch.bool)
-    subsets = torch.combinations(torch.arange(size, device=units.device), rho)
+    # Not torch.combinations, which looks at size**rho of them.
+    subsets = torch.tensor(list(itertools.combinations(range(size), rho)), device=units.device)
     dropped = torch.zeros(len(subsets), size, dtype=torch.bool, device=units.device).scatter_(
         1, subsets, True
     )

@@ -67,6 +67,9 @@ class Standout(Dropout):
         units: Tensor = self.activation(x)
         # Halves become float32, like the noise: in bfloat16 a probability has 8 bits.
         z = x if x.dtype == torch.float64 else x.float()
+        if self.drops:
+            # The mask says nothing of how the units should change; only α and β learn through it.
+            z = z.detach()
         probability = keep_probability(z, self.alpha.to(z.dtype), self.beta.to(z.dtype), self.gate)
         if not self.drops:
             return units * probability.to(x.dtype)

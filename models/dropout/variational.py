@@ -1,7 +1,7 @@
 """Variational dropout: Gaussian noise whose strength is learned."""
 
 import math
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +46,7 @@ class VariationalDropout(LazyModuleMixin, Dropout):
     def __init__(self, p: float = 0.5, granularity: Literal["layer", "unit"] = "layer") -> None:
         """Check the arguments; α of units takes its shape at the first forward."""
         super().__init__()
-        if not 0 < p <= 0.5:
-            raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
+        self._check(p)
         if granularity not in GRANULARITIES:
             raise ValueError(f"granularity must be one of {', '.join(GRANULARITIES)}, got {granularity!r}")
         self.p = p
@@ -63,7 +62,7 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         """Tell LazyModuleMixin whether an input is needed to know the shapes."""
         return self._units == 0
 
-    def initialize_parameters(self, x: Tensor, *_: Any) -> None:
+    def initialize_parameters(self, x: Tensor, target: object = None, weight: object = None) -> None:
         """Take the shapes from the first input."""
         self._units = x[0].numel()
         if isinstance(self.log_alpha, UninitializedParameter):
@@ -74,8 +73,12 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         """Multiply x by noise; labels and weight are ignored."""
         if not self.drops:
             return x
+        if self.training:
+            with torch.no_grad():
+                # α ≤ 1: an optimizer that goes beyond is brought back, as Kingma et al. do.
+                self.log_alpha.clamp_(max=0)
         noise = torch.randn(x.shape, device=x.device, dtype=torch.float32)
-        return multiplicative_noise(x, noise, self._bounded().exp())
+        return multiplicative_noise(x, noise, self.log_alpha.exp())
 
     def kl(self) -> Tensor:
         """Return the KL divergence, summed over units, up to a constant: a scalar.
@@ -85,12 +88,20 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         """
         if is_lazy(self.log_alpha) or (self.granularity == "layer" and self._units == 0):
             raise RuntimeError("kl() of VariationalDropout needs a forward first: it sums over units")
-        divergence = -negative_kl(self._bounded())
+        divergence = -negative_kl(self.log_alpha)
         return divergence * self._units if self.granularity == "layer" else divergence.sum()
 
-    def _bounded(self) -> Tensor:
-        # α ≤ 1 in the value; the gradient passes, or an α that once came above could never come back.
-        return self.log_alpha - self.log_alpha.detach().clamp(min=0)
+    def set_rate(self, p: float) -> None:
+        """Start α at p/(1 − p), p in (0, 0.5]."""
+        self._check(p)
+        self.p = p
+        if not is_lazy(self.log_alpha):
+            nn.init.constant_(self.log_alpha, math.log(p / (1 - p)))
+
+    @staticmethod
+    def _check(p: float) -> None:
+        if not 0 < p <= 0.5:
+            raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
 
     def extra_repr(self) -> str:
         """Show the arguments."""

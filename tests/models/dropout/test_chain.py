@@ -17,6 +17,7 @@ from models.dropout import (
     StandardDropout,
     Standout,
     VariationalDropout,
+    sampling,
 )
 
 
@@ -148,3 +149,12 @@ def test_gradient_with_a_fixed_mask() -> None:
 
     x = (torch.rand(3, 5, dtype=torch.float64) + 0.1).requires_grad_()
     assert torch.autograd.gradcheck(forward, x)
+
+
+def test_sampling_after_training_on_another_batch_size() -> None:
+    chain = Chain([StandardDropout(0.5), MalDrop(3)])
+    chain(torch.rand(6, 8), torch.arange(6) % 3, torch.randn(3, 8))
+    with sampling(chain):
+        out = chain(torch.rand(4, 8))
+    assert chain.kept is not None
+    assert chain.kept.shape == out.shape == (4, 8)

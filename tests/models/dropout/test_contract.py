@@ -232,7 +232,10 @@ def rates(layer: Dropout) -> list[Callable[[], None]]:
     """Ways to change what is dropped, in turn."""
     if isinstance(layer, CountDropout):
         return [lambda rho=rho: setattr(layer, "rho", rho) for rho in (0, 3, 7, 2)]  # type: ignore[misc]
-    return [lambda p=p: layer.set_rate(p) for p in (0.5, 0.1, 0.9, 0.3)]  # type: ignore[misc]
+    if not isinstance(layer, RateDropout | Chain | VariationalDropout):
+        return [lambda: None] * 4
+    highest = 0.5 if isinstance(layer, VariationalDropout) else 0.9
+    return [lambda p=p: layer.set_rate(p) for p in (0.5, 0.1, highest, 0.3)]  # type: ignore[misc]
 
 
 def test_compiles_to_the_same_whatever_the_rate(layer: Dropout) -> None:
@@ -287,11 +290,14 @@ def test_autocast(layer: Dropout) -> None:
 
 @pytest.mark.parametrize("p", [0.2, 0.999])
 def test_a_cast_keeps_the_rate(layer: Dropout, p: float) -> None:
-    layer.set_rate(p)
-    layer.to(torch.bfloat16)
     if isinstance(layer, RateDropout):
+        layer.set_rate(p)
+        layer.to(torch.bfloat16)
         assert layer.p == p
         assert torch.equal(layer.drop_probability, torch.tensor(p))
+    if isinstance(layer, CountDropout):
+        layer.to(torch.bfloat16).to("meta").to_empty(device="cpu")
+        assert layer.drop_count.item() == layer.rho
 
 
 @pytest.mark.parametrize("affine", [nn.Linear(5, 7), nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7))])
@@ -348,7 +354,7 @@ BAD: list[tuple[type[Dropout], str, list[object], str]] = [
     (DropIn, "scope", ["unit"], "one of batch, sample"),
     (DropAlan, "distribution", ["gamma"], "one of alpha, beta"),
     (DropAlan, "inference", ["mean"], "one of identity, expectation"),
-    (DropAlan, "max_drop", [0.7, 1.0, math.nan], "in [0.8, 1)"),
+    (DropAlan, "max_drop", [0.7, 1.0, 1 - 1e-9, math.nan], "in [0.8, 1)"),
     (DropCorr, "center", ["batch"], "one of unit, sample"),
     (DropCorr, "mask", ["unit"], "one of sample, batch"),
     (MalDrop, "rho", [*COUNT], "a whole number, 0 or more"),
@@ -361,7 +367,7 @@ BAD: list[tuple[type[Dropout], str, list[object], str]] = [
     (Standout, "beta", [math.nan, -math.inf], "a finite number"),
     (DropConnect, "mask", ["unit"], "one of sample, batch, gaussian"),
     (DropConnect, "inference", ["sampled"], "one of gaussian, mean"),
-    (DropConnect, "samples", [0, -3], "1 or more"),
+    (DropConnect, "samples", [0, -3, 2.5], "a whole number, 1 or more"),
 ]
 
 
@@ -380,3 +386,16 @@ def test_every_checked_argument_is_in_the_table(variant: type[Dropout]) -> None:
     parameters = inspect.signature(variant).parameters.values()
     named = {p.name for p in parameters if p.annotation is not bool and variant is not Chain}
     assert named <= {argument for kind, argument, _, _ in BAD if kind is variant}
+
+
+def test_a_rate_that_a_variant_has_not_is_refused(layer: Dropout) -> None:
+    if isinstance(layer, RateDropout | Chain | VariationalDropout | NoDropout):
+        layer.set_rate(0.3)
+    else:
+        with pytest.raises(ValueError, match="has no p for rates to set; leave rates out"):
+            layer.set_rate(0.3)
+
+
+def test_labels_and_weight_by_name(layer: Dropout) -> None:
+    x, target, weight = inputs(torch.randn(6, 7))
+    assert place(layer)(x, target=target, weight=weight).shape == x.shape

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -143,9 +144,9 @@ def test_shapes_that_do_not_fit(kind: type[MalDrop | SpatialMalDrop]) -> None:
         kind(1)(x, target, weight[:, :3])
     layer = kind(5)
     assert (layer(x, target, weight) == 0).all()
-    layer.rho = 6
     with pytest.raises(ValueError, match="rho must be at most 5"):
-        layer(x, target, weight)
+        layer.rho = 6
+    assert layer.rho == 5
 
 
 def test_spatial_rho_counts_channels() -> None:
@@ -265,3 +266,28 @@ def test_a_copied_head_reads_its_own_weight() -> None:
 def test_is_no_dropout_in_an_inner_place() -> None:
     assert isinstance(MalDrop(3).inner(), NoDropout)
     assert isinstance(SpatialMalDrop(3).inner(), NoDropout)
+
+
+def test_a_pass_rate_of_another_width_is_not_loaded() -> None:
+    one, other = MalDrop(1), MalDrop(1)
+    one(*given(4, 5))
+    other(*given(4, 7))
+    with pytest.raises(RuntimeError, match="pass_rate is of 7 sets of units, here there are 5"):
+        one.load_state_dict(other.state_dict())
+
+
+def test_the_exact_score_tries_as_many_subsets_as_it_says() -> None:
+    x, target, weight = given(1, 20)
+    layer = MalDrop(10, score="exact")
+    layer(x, target, weight)
+    assert layer.kept is not None
+    assert layer.kept.sum().item() == 10
+
+
+@pytest.mark.parametrize("score", ["contribution", "loss"])
+def test_huge_activations_drop_rho_units(score: Literal["contribution", "loss"]) -> None:
+    x, target, weight = given(4, 12)
+    layer = MalDrop(3, score=score)
+    layer(x.sign() * 3e38, target, weight)
+    assert layer.kept is not None
+    assert (~layer.kept).sum(1).tolist() == [3] * 4
