@@ -170,8 +170,13 @@ class ImageClassifier(LightningModule):
         parts = [part for layer in self.network.dropout_layers().values() if (part := layer.kl()) is not None]
         return torch.stack(parts).sum() if parts else None
 
+    def on_validation_start(self) -> None:
+        """Let all ranks evaluate the same network."""
+        self._synchronize()
+
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics."""
+        self._synchronize()
         self._log_split(self.train_metrics, "train")
 
     def on_validation_epoch_end(self) -> None:
@@ -221,6 +226,10 @@ class ImageClassifier(LightningModule):
         loader = self.trainer.train_dataloader
         assert isinstance(loader, DataLoader)
         return len(loader.dataset)  # type: ignore[arg-type]
+
+    def _synchronize(self) -> None:
+        for layer in self.network.dropout_layers().values():
+            layer.synchronize()
 
     def _log_interval(self) -> int:
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]

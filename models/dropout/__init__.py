@@ -9,7 +9,7 @@ from models.dropout.drop_corr import DropCorr
 from models.dropout.drop_in import DropIn
 from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, as_dropout, made_layers
 from models.dropout.gaussian import GaussianDropout
-from models.dropout.malicious import MalDrop, SpatialMalDrop
+from models.dropout.mal_drop import MalDrop, SpatialMalDrop
 from models.dropout.multinomial import MultinomialDropout
 from models.dropout.nested import NestedDropout
 from models.dropout.none import NoDropout

@@ -106,6 +106,9 @@ class Dropout(nn.Module, ABC):
         """
         raise ValueError(f"{type(self).__name__} has no p for rates to set; leave rates out (null)")
 
+    def synchronize(self) -> None:
+        """Bring what is counted over training together over ranks; a collective call under DDP."""
+
     def kl(self) -> Tensor | None:
         """Return what this layer adds to the loss, a divergence summed over units; None for nothing."""
         return None

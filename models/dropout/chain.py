@@ -71,6 +71,11 @@ class Chain(Dropout):
         for layer in self._all():
             layer.set_rate(p)
 
+    def synchronize(self) -> None:
+        """Bring every layer's counts together."""
+        for layer in self._all():
+            layer.synchronize()
+
     def kl(self) -> Tensor | None:
         """Return the sum over layers."""
         parts = [part for layer in self._all() if (part := layer.kl()) is not None]

@@ -2,26 +2,25 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, Literal, final
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from models.dropout.base import CountDropout, Dropout
 from models.dropout.none import NoDropout
-from models.dropout.scores import best_subsets, contributions, losses_without
-from models.dropout.select import largest, units_of
+from models.dropout.select import units_of
 
 Omega = float | Literal["balanced"]
-SCORES = ("contribution", "loss", "exact")
 
 
 class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     """Sets the ``rho`` highest-scoring sets of units of each sample to 0; kept ones are not scaled.
 
     In evaluation each set is multiplied by its pass rate: the mean of ``kept`` over the training samples since
-    the last :meth:`reset_pass_rate`, 1 before any. It is in the state dict as ``pass_rate``, beside
+    the last :meth:`reset_pass_rate`, 1 before any; over the samples of all ranks since :meth:`synchronize`. It is in
+    the state dict as ``pass_rate``, beside
     ``pass_samples``, the number of samples it is the mean of. Counts are plain tensors, no buffers: DDP would
     overwrite every rank's with rank 0's. The first input tells the layer how many sets there are.
     """
@@ -36,6 +35,8 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
             raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
         self.omega = omega
         self._samples = torch.zeros((), dtype=torch.float64)
+        # What all ranks had counted when they last agreed; the rest is this rank's own.
+        self._agreed: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
     @abstractmethod
@@ -63,6 +64,17 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         if self._dropped is not None:
             self._dropped = torch.zeros_like(self._dropped)
         self._samples = torch.zeros_like(self._samples)
+        self._agreed = None
+
+    def synchronize(self) -> None:
+        """Add up what the ranks have counted since they last did; all of them must call it."""
+        if self._dropped is None or not (distributed.is_available() and distributed.is_initialized()):
+            return
+        dropped, samples = self._agreed or (torch.zeros_like(self._dropped), torch.zeros_like(self._samples))
+        own = torch.cat([self._dropped - dropped, (self._samples - samples).view(1)])
+        distributed.all_reduce(own)
+        self._dropped, self._samples = dropped + own[:-1], samples + own[-1]
+        self._agreed = self._dropped, self._samples
 
     def has_uninitialized_params(self) -> bool:
         """Tell LazyModuleMixin whether an input is needed to know the shapes."""
@@ -151,99 +163,9 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 self._samples = samples.double().clone()
                 # A whole number, which the rate gives back but for its rounding.
                 self._dropped = ((1 - rate.double()) * self._samples).round()
+                self._agreed = self._dropped, self._samples
             else:
                 self.reset_pass_rate()
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-
-
-@final
-class MalDrop(MaliciousDropout):
-    """Drops the ``rho`` units of each sample with the highest V, those that help its classification most.
-
-    ``score="contribution"`` is the source's V_j = H_j·W[y, j] − ω·H_j·Σ_{k≠y} W[k, j], for one gather and one
-    product, where the paper paid a factor of two; ``"loss"`` is the exact cross-entropy with unit j alone set
-    to 0; ``"exact"`` tries every subset of ρ units, to judge the other two on small layers. Kept units are not
-    scaled; in evaluation x · pass rate, per unit.
-
-    Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.
-    Departures: the paper's "D − 1" that balances ω is read as the number of classes less one; its loss includes
-    the bias, which this layer is not handed.
-
-    Args:
-        rho: units to drop of each sample, 0 to D; settable at any time.
-        omega: ω, weight of the other classes; ``"balanced"`` is 1/(C − 1).
-        score: ``"contribution"``, ``"loss"`` or ``"exact"``.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-
-    def __init__(
-        self,
-        rho: int,
-        omega: Omega = "balanced",
-        score: Literal["contribution", "loss", "exact"] = "contribution",
-    ) -> None:
-        """Check the arguments."""
-        super().__init__(rho, omega)
-        if score not in SCORES:
-            raise ValueError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
-        self.score = score
-
-    @staticmethod
-    def shape_of_sets(x: Tensor) -> tuple[int, ...]:
-        """Return the shape of a sample: each unit is a set."""
-        return tuple(x.shape[1:])
-
-    def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Mark the units to drop, bool ``(B, D)``."""
-        units = units_of(units)
-        if self.score == "exact":
-            return best_subsets(units, target, weight, self.rho)
-        if self.score == "loss":
-            scores = losses_without(units, target, weight)
-        else:
-            scores = contributions(units, target, weight, self.balance(len(weight)))
-        return largest(scores, self._rho, self.drop_count)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"rho={self.rho}, omega={self.omega!r}, score={self.score!r}"
-
-
-@final
-class SpatialMalDrop(MaliciousDropout):
-    """MalDrop on channels: drops the ``rho`` channels of each sample with the highest V summed over H × W.
-
-    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel.
-
-    Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §6,
-    where it is future work.
-
-    Args:
-        rho: channels to drop of each sample, 0 to C; settable at any time.
-        omega: ω, weight of the other classes; ``"balanced"`` is 1/(classes − 1).
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-
-    def __init__(self, rho: int, omega: Omega = "balanced") -> None:
-        """Check the arguments."""
-        super().__init__(rho, omega)
-
-    @staticmethod
-    def shape_of_sets(x: Tensor) -> tuple[int, ...]:
-        """Return (C, 1, 1), or (D,): each channel is a set."""
-        return x.shape[1], *(1 for _ in x.shape[2:])
-
-    def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Mark the channels to drop, bool ``(B, C)``."""
-        scores = contributions(units_of(units), target, weight, self.balance(len(weight)))
-        return largest(scores.view(len(units), units.shape[1], -1).sum(2), self._rho, self.drop_count)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"rho={self.rho}, omega={self.omega!r}"

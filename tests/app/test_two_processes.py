@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from app.main import main
 from app.runs import RunFolder
@@ -47,3 +48,17 @@ def test_fit_makes_one_run_folder() -> None:
     assert {path.name for path in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
     main(["test", "--run", "runs/run", "--trainer.accelerator", "cpu", "--trainer.devices", "1",
           "--trainer.strategy", "auto"])  # fmt: skip
+
+
+def test_pass_rates_are_those_of_all_samples() -> None:
+    fit = "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [32] --name run "
+    maldrop = "--model.network.dropout MalDrop --model.network.dropout.rho 4 --trainer.max_epochs 2"
+    run_with_two(*f"{fit}{maldrop}".split())
+    run_with_two(*f"{fit}{maldrop}".replace("epochs 2", "epochs 3").split(), "--ckpt_path",
+                 "runs/run/version_0/checkpoints/last.ckpt")  # fmt: skip
+    for version, epochs in ((0, 2), (1, 3)):
+        file = f"runs/run/version_{version}/checkpoints/last.ckpt"
+        state = torch.load(file, weights_only=True)["state_dict"]
+        # 1,222 training images, 611 a rank; four of 32 units drop of each.
+        assert state["network.head.stage.dropout.pass_samples"].item() == 1222 * epochs
+        assert state["network.head.stage.dropout.pass_rate"].mean().item() == pytest.approx(28 / 32)
