@@ -35,8 +35,8 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
             raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
         self.omega = omega
         self._samples = torch.zeros((), dtype=torch.float64)
-        # What all ranks had counted when they last agreed; the rest is this rank's own.
-        self._agreed: tuple[Tensor, Tensor] | None = None
+        # What all ranks had counted when they last agreed, drops and then samples; the rest is this rank's own.
+        self._agreed: Tensor | None = None
 
     @staticmethod
     @abstractmethod
@@ -70,11 +70,17 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         """Add up what the ranks have counted since they last did; all of them must call it."""
         if self._dropped is None or not (distributed.is_available() and distributed.is_initialized()):
             return
-        dropped, samples = self._agreed or (torch.zeros_like(self._dropped), torch.zeros_like(self._samples))
-        own = torch.cat([self._dropped - dropped, (self._samples - samples).view(1)])
+        # Counts are no buffers and stay behind when the module moves; NCCL adds up on its GPU alone.
+        counted = self._counted().to(self.drop_count.device)
+        agreed = torch.zeros_like(counted) if self._agreed is None else self._agreed.to(counted.device)
+        own = counted - agreed
         distributed.all_reduce(own)
-        self._dropped, self._samples = dropped + own[:-1], samples + own[-1]
-        self._agreed = self._dropped, self._samples
+        self._agreed = agreed + own
+        self._dropped, self._samples = self._agreed[:-1], self._agreed[-1]
+
+    def _counted(self) -> Tensor:
+        assert self._dropped is not None, "asked for once there is something to count"
+        return torch.cat([self._dropped, self._samples.to(self._dropped.device).view(1)])
 
     def has_uninitialized_params(self) -> bool:
         """Tell LazyModuleMixin whether an input is needed to know the shapes."""
@@ -163,7 +169,7 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 self._samples = samples.double().clone()
                 # A whole number, which the rate gives back but for its rounding.
                 self._dropped = ((1 - rate.double()) * self._samples).round()
-                self._agreed = self._dropped, self._samples
+                self._agreed = self._counted()
             else:
                 self.reset_pass_rate()
         super()._load_from_state_dict(
