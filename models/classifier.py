@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from typing import Literal, NamedTuple, final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -17,28 +17,7 @@ from torchmetrics import MeanMetric
 from models.dropout import sampling
 from models.metrics import SplitMetrics
 from models.networks import Network
-
-Batch = tuple[Tensor, Tensor]
-"""Images ``(B, C, H, W)`` float32 and labels ``(B,)`` int64."""
-
-
-class Prediction(NamedTuple):
-    """What ``predict`` returns for a batch."""
-
-    probabilities: Tensor
-    """Softmax of the logits, ``(B, classes)``, or its mean over Monte Carlo passes."""
-    entropy: Tensor
-    """−Σ p·log p in nats, ``(B,)``."""
-    target: Tensor
-    """Labels, ``(B,)``; −1 where unknown."""
-
-
-def entropy(log_probabilities: Tensor) -> Tensor:
-    """Return −Σ p·log p over classes, in nats, ``(B,)``; a class of probability 0 adds 0."""
-    probabilities = log_probabilities.exp()
-    terms: Tensor = torch.special.xlogy(probabilities, probabilities)
-    # Rounding can bring a probability above 1.
-    return (-terms.sum(dim=1)).clamp(min=0)
+from models.outputs import Batch, Prediction, StepOutput, entropy
 
 
 @final
@@ -127,8 +106,8 @@ class ImageClassifier(LightningModule):
         if self.device.type == "cuda":
             torch.cuda.default_generators[self.device.index or 0].manual_seed(stream)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch: cross-entropy, and the divergence of learned noise."""
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
+        """Return the loss of a batch: cross-entropy, and the divergence of learned noise; and the logits."""
         images, target = batch
         logits = self(images, target)
         loss = F.cross_entropy(logits, target, weight=self.class_weights)
@@ -141,22 +120,21 @@ class ImageClassifier(LightningModule):
             self.log("train/loss_step", loss, prog_bar=True)
             if kl is not None:
                 self.log("train/kl", kl)
-        return loss
+        return {"loss": loss, "logits": logits}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """Measure a batch."""
         images, target = batch
-        self._measure(self(images), target, self.val_metrics)
+        return self._measure(self(images), target, self.val_metrics)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """Measure a batch, by Monte Carlo dropout if asked for."""
         images, target = batch
         if not self.mc_samples:
-            self._measure(self(images), target, self.test_metrics)
-            return
+            return self._measure(self(images), target, self.test_metrics)
         log_probabilities = self._log_probabilities(images)
-        self._measure(log_probabilities, target, self.test_metrics)
         self.test_entropy.update(entropy(log_probabilities))
+        return self._measure(log_probabilities, target, self.test_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Return class probabilities, their entropy and, where known, labels."""
@@ -210,8 +188,10 @@ class ImageClassifier(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_interval},
         }
 
-    def _measure(self, logits: Tensor, target: Tensor, metrics: SplitMetrics) -> None:
-        metrics.update(F.cross_entropy(logits, target, weight=self.class_weights), logits, target)
+    def _measure(self, logits: Tensor, target: Tensor, metrics: SplitMetrics) -> StepOutput:
+        loss = F.cross_entropy(logits, target, weight=self.class_weights)
+        metrics.update(loss, logits, target)
+        return {"loss": loss, "logits": logits}
 
     def _log_probabilities(self, images: Tensor) -> Tensor:
         """Return log softmax, or the logarithm of its mean over passes with dropout."""

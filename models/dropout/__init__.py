@@ -1,6 +1,6 @@
 """Dropout variants. Each is one file: a pure function and a thin class."""
 
-from models.dropout.base import Dropout, DropoutFactory, RateDropout, Stage
+from models.dropout.base import CountDropout, Dropout, DropoutFactory, RateDropout, Stage
 from models.dropout.chain import Chain
 from models.dropout.drop_act import DropAct, DropInv
 from models.dropout.drop_alan import DropAlan
@@ -13,6 +13,7 @@ from models.dropout.mal_drop import MalDrop, SpatialMalDrop
 from models.dropout.multinomial import MultinomialDropout
 from models.dropout.nested import NestedDropout
 from models.dropout.none import NoDropout
+from models.dropout.places import dropout_layers
 from models.dropout.sampling import sampling
 from models.dropout.spatial import SpatialDropout
 from models.dropout.standard import StandardDropout
@@ -23,6 +24,7 @@ from models.dropout.variational import VariationalDropout
 __all__ = [
     "TORCH_DROPOUTS",
     "Chain",
+    "CountDropout",
     "DropAct",
     "DropAlan",
     "DropConnect",
@@ -46,6 +48,7 @@ __all__ = [
     "Standout",
     "VariationalDropout",
     "as_dropout",
+    "dropout_layers",
     "labels",
     "made_layers",
     "sampling",

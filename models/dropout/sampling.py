@@ -11,15 +11,16 @@ from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout
 
 
 @contextmanager
-def sampling(model: nn.Module) -> Iterator[None]:
+def sampling(model: nn.Module, with_labels: bool = False) -> Iterator[None]:
     """Let dropout layers drop while everything else, BatchNorm too, is in evaluation; afterwards all is as it was.
 
     The mean of several forwards is Monte Carlo dropout: Y. Gal, Z. Ghahramani, *Dropout as a Bayesian
     approximation*, 2016, arXiv:1506.02142. Layers of torch.nn and foreign ones in a network's places drop too.
-    Variants that need labels (MalDrop) cannot without them, and stay in evaluation.
+    Variants that need labels (MalDrop) cannot without them, and stay in evaluation unless ``with_labels``.
 
     Args:
         model: any module.
+        with_labels: the model is given labels, so that variants that need them drop too.
     """
     before = {
         module: (module.training, isinstance(module, Dropout) and module.sampling)
@@ -28,7 +29,7 @@ def sampling(model: nn.Module) -> Iterator[None]:
     model.eval()
     for module in before:
         if isinstance(module, Dropout):
-            module.sampling = not module.needs_labels
+            module.sampling = with_labels or not module.needs_labels
         if isinstance(module, ForeignDropout):
             for part in module.layer.modules():
                 part.training = not isinstance(part, _NormBase)

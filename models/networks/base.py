@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.dropout import Dropout, DropoutFactory, made_layers
+from models.dropout import Dropout, DropoutFactory, dropout_layers, made_layers
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -74,11 +74,7 @@ class Network(nn.Module, ABC):
 
         A layer inside another (of a Chain) is not listed.
         """
-        layers: dict[str, Dropout] = {}
-        for name, module in self.named_modules():
-            if isinstance(module, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):
-                layers[name] = module
-        return layers
+        return dropout_layers(self)
 
 
 def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | None = None) -> list[Dropout]:

@@ -1,0 +1,17 @@
+"""Where the dropout layers of a module are."""
+
+from torch import nn
+
+from models.dropout.base import Dropout
+
+
+def dropout_layers(module: nn.Module) -> dict[str, Dropout]:
+    """Return the dropout variants in a module by their names in it, in the order of registration.
+
+    A layer inside another (of a Chain) is not listed.
+    """
+    layers: dict[str, Dropout] = {}
+    for name, each in module.named_modules():
+        if isinstance(each, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):
+            layers[name] = each
+    return layers
