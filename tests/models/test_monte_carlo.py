@@ -9,9 +9,9 @@ from torch import Tensor
 
 from datamodules import DigitsDataModule
 from models import ImageClassifier
-from models.classifier import Prediction, entropy
 from models.dropout import StandardDropout, sampling
 from models.networks import FullyConnected
+from models.outputs import Prediction, entropy
 
 
 def classifier(**arguments: object) -> ImageClassifier:
