@@ -9,9 +9,19 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from app.errors import UserError
 from app.runs import RunFolder
 from app.specification import flat_settings
-from callbacks import BestStep, FirstBatch, Hyperparameters, NetworkGraph
+from callbacks import BestStep, Charts, FirstBatch, Hyperparameters, NetworkGraph, ScalarLayout
 from datamodules import ImageDataModule
 from models import ImageClassifier
+
+# What every run logs, as TensorBoard's page of custom scalars groups it.
+CHARTS: dict[str, Charts] = {
+    "learning": {
+        "accuracy": ["^train/accuracy$", "^val/accuracy$"],
+        "loss": ["^train/loss$", "^val/loss$"],
+        "calibration error": ["^train/ece$", "^val/ece$"],
+        "learning rate": ["^lr-"],
+    }
+}
 
 
 @final
@@ -65,9 +75,10 @@ def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:
 def tensorboard_callbacks(
     specification: dict[str, Any], best: BestStep, model: ImageClassifier, data: ImageDataModule
 ) -> list[Callback]:
-    """Make what fills TensorBoard's pages: HParams, learning rate, first batch, graph."""
+    """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph."""
     return [
         Hyperparameters(flat_settings(specification), best),
+        ScalarLayout(CHARTS),
         LearningRateMonitor(),
         FirstBatch(data.to_pixels),
         NetworkGraph(model.network, data.image_shape),

@@ -1,0 +1,71 @@
+"""Which classes are taken for which."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from callbacks.figures import confusion_figure
+from callbacks.image_data import image_data
+from callbacks.tensorboard import summary_writers
+
+
+@final
+class ConfusionMatrix(Callback):
+    """Draws the confusion matrix of a validation, over the images of all ranks, as ``confusion/validation``.
+
+    Args:
+        every_n_epochs: epochs from one figure to the next; the last epoch is always drawn.
+
+    Raises:
+        ValueError: ``every_n_epochs`` is below 1.
+    """
+
+    def __init__(self, every_n_epochs: int = 1) -> None:
+        """Start without predictions."""
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be 1 or more, got {every_n_epochs}")
+        self.every_n_epochs = every_n_epochs
+        self.counts: Tensor | None = None
+        self._predicted: list[Tensor] = []
+        self._true: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the validation before."""
+        self._predicted, self._true = [], []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take in a batch."""
+        assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
+        self._predicted.append(outputs["logits"].argmax(dim=1))
+        self._true.append(batch[1])
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count, over all ranks, and draw."""
+        if trainer.sanity_checking or not due(trainer, self.every_n_epochs):
+            return
+        names = image_data(trainer, type(self).__name__).class_names
+        counts = multiclass_confusion_matrix(
+            torch.cat(self._predicted), torch.cat(self._true), len(names), validate_args=False
+        )
+        self.counts = trainer.strategy.reduce(counts, reduce_op="sum")
+        for writer in summary_writers(trainer):
+            figure = confusion_figure(self.counts, names)
+            writer.add_figure("confusion/validation", figure, trainer.global_step, close=False)
+
+
+def due(trainer: Trainer, every_n_epochs: int) -> bool:
+    """Return whether this epoch's figure is to be drawn: each ``every_n_epochs``-th, and the last."""
+    epoch = trainer.current_epoch + 1
+    return epoch % every_n_epochs == 0 or epoch == trainer.max_epochs

@@ -1,0 +1,86 @@
+"""Figures of predictions, drawn without pyplot: no window, no global state."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Above so many classes numbers in the cells, and then names at the axes, cannot be read.
+MOST_NUMBERS, MOST_NAMES = 20, 40
+# Between images, as a share of their width.
+GAP = 0.1
+
+
+def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
+    """Draw a confusion matrix: a row for each true class, shaded by the share of its images.
+
+    Args:
+        counts: images by true class (rows) and predicted class (columns), ``(classes, classes)``.
+        class_names: in the order of the labels.
+    """
+    total = counts.sum().item()
+    shares = (counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).cpu().numpy()
+    classes = len(class_names)
+    side = min(max(3.5, 0.55 * classes), 10)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if classes <= MOST_NAMES:
+        axes.set_xticks(range(classes), class_names, rotation=90 if max(map(len, class_names)) > 3 else 0)
+        axes.set_yticks(range(classes), class_names)
+    if classes <= MOST_NUMBERS:
+        for (row, column), share in np.ndenumerate(shares):
+            if count := int(counts[row, column]):
+                colour = "white" if share > 0.5 else "black"
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true (shade: share of its images)")
+    right = counts.diagonal().sum().item() / max(total, 1)
+    axes.set_title(f"{right:.1%} of {total:,} images right")
+    return figure
+
+
+def panel_figure(
+    rows: Sequence[tuple[str, Tensor]], truth: Sequence[str], predicted: Sequence[str], title: str
+) -> Figure:
+    """Draw images in rows, a column for each image: its true class above, the prediction below.
+
+    Args:
+        rows: a caption for each row, and its images with values in [0, 1], ``(N, C, H, W)``; C is 1 or 3.
+        truth: above each column.
+        predicted: below each column.
+        title: above all.
+    """
+    # One picture of all tiles: an axes for each would take ten times as long.
+    *_, height, width = rows[0][1].shape
+    gap = max(1, round(GAP * width))
+    canvas = np.concatenate([_strip(images, gap) for _, images in rows])
+    columns = len(truth)
+    figure = Figure(
+        figsize=(max(1.2 * columns, 4), 1.2 * len(rows) * height / width + 0.9), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    axes.imshow(canvas, interpolation="nearest")
+    for column, (above, below) in enumerate(zip(truth, predicted, strict=True)):
+        centre = column * (width + gap) + (width - 1) / 2
+        axes.text(centre, -0.5 - gap, above, ha="center", va="bottom", fontsize=9)
+        axes.text(centre, len(canvas) - 0.5, below, ha="center", va="top", fontsize=9)
+    middles = [number * (height + gap) + (height - 1) / 2 for number in range(len(rows))]
+    axes.set_yticks(middles, [name for name, _ in rows])
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.text(-0.5 - gap, -0.5 - gap, "true", ha="right", va="bottom", fontsize=9)
+    axes.text(-0.5 - gap, len(canvas) - 0.5, "predicted", ha="right", va="top", fontsize=9)
+    axes.set_title(title, fontsize=10, pad=22, loc="left", fontweight="bold")
+    return figure
+
+
+def _strip(images: Tensor, gap: int) -> NDArray[np.float32]:
+    """Return images side by side for matplotlib, a white gap right of and below each, ``(H, W, 3)``."""
+    array: NDArray[np.float32] = images.float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    framed = np.pad(array, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1)
+    coloured = np.repeat(framed, 3, axis=3) if framed.shape[3] == 1 else framed
+    return np.concatenate(list(coloured), axis=1)
