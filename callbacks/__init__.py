@@ -6,6 +6,7 @@ from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import Hyperparameters, write_test_metrics
 from callbacks.network_graph import NetworkGraph
 from callbacks.prediction_csv import PredictionCSV
+from callbacks.rho_scheduler import RhoScheduler
 
 __all__ = [
     "BestStep",
@@ -14,5 +15,6 @@ __all__ = [
     "Hyperparameters",
     "NetworkGraph",
     "PredictionCSV",
+    "RhoScheduler",
     "write_test_metrics",
 ]
