@@ -18,6 +18,8 @@ class Weights(NamedTuple):
     """The state dict."""
     step: int
     """Training steps they have seen."""
+    callbacks: dict[str, dict[str, Any]]
+    """States of the fit's callbacks, by their ``state_key``."""
 
 
 def read_weights(path: str, model: LightningModule, to_continue: bool = False) -> Weights:
@@ -37,7 +39,7 @@ def read_weights(path: str, model: LightningModule, to_continue: bool = False) -
     try:
         # weights_only: nothing in the file is executed.
         content = torch.load(file, map_location="cpu", weights_only=True)
-        weights = Weights(content["state_dict"], int(content["global_step"]))
+        weights = Weights(content["state_dict"], int(content["global_step"]), content.get("callbacks", {}))
         found = {name: tuple(tensor.shape) for name, tensor in weights.state.items()}
     except Exception as error:
         raise UserError(

@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from callbacks.schedules import Schedule
 from datamodules import ImageDataModule
 from models import ImageClassifier
 from models.dropout import TORCH_DROPOUTS, Dropout, ForeignDropout
@@ -24,6 +25,7 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "optimizer": ("optimizer", (Optimizer,)),
     "scheduler": ("learning-rate scheduler", (LRScheduler,)),
     "callbacks": ("callback", (Callback,)),
+    "schedule": ("schedule", (Schedule,)),
 }
 
 GROUPS: dict[str, type] = {"trainer": Trainer, "model": ImageClassifier, "data": ImageDataModule}
@@ -32,8 +34,12 @@ OPTIONS = ("config", "seed_everything", "runs", "name", "run", "ckpt_path", "deb
 # Lines that repeat what other lines say, or name an alternative that nobody meant.
 NOISE = re.compile(
     r"Expected a path but|Does not validate against|Subtypes: |Errors:|Given value|"
-    r"Parser key |Problem with given class_path|Expected a <class 'NoneType'>"
+    r"Parser key |Problem with given class_path|Expected a <class 'NoneType'>|"
+    r"Not a valid subclass of|Subclass types expect one of|a class path \(str\)|a dict with"
 )
+
+# A flag of an item in a list is tried on the list's base class too.
+BASE_CLASS_TRIED = re.compile(r"- Problem with given class_path 'pytorch_lightning\.Callback':\n.*")
 
 
 def explain(message: str) -> str:
@@ -41,8 +47,9 @@ def explain(message: str) -> str:
 
     jsonargparse indents nested reports; each level names its key, and the leaves name what was wrong.
     """
+    message = BASE_CLASS_TRIED.sub("", message)
     place = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
-    classes = re.findall(r"class_path '?([\w.]+)'?|class_path='([\w.]+)'", message)
+    classes = re.findall(r"class_path '([\w.]+)'|class_path='([\w.]+)'", message)
     owner = next((first or second for first, second in reversed(classes)), None)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)
     value = re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", given[1]) if given else None
@@ -55,7 +62,8 @@ def explain(message: str) -> str:
         )
         if text.strip() and not NOISE.match(text):
             leaves.append(_leaf(text.strip(), place, owner, value))
-    reason = _join(dict.fromkeys(leaves)) or message.strip()
+    wanted = re.search(r"Not a valid subclass of (\w+)", message)
+    reason = _join(dict.fromkeys(leaves)) or (f"must be a {wanted[1]}" if wanted else message.strip())
     return f"{place}: {reason}" if place and not reason.startswith("no ") else reason
 
 

@@ -9,6 +9,7 @@ from callbacks.network_graph import NetworkGraph
 from callbacks.prediction_csv import PredictionCSV
 from callbacks.prediction_panels import PredictionPanels
 from callbacks.tensorboard import Charted, Charts, ScalarLayout
+from callbacks.rho_scheduler import RhoScheduler
 
 __all__ = [
     "BestStep",
@@ -22,5 +23,6 @@ __all__ = [
     "PredictionCSV",
     "PredictionPanels",
     "ScalarLayout",
+    "RhoScheduler",
     "write_test_metrics",
 ]

@@ -13,7 +13,7 @@ from models.dropout.mal_drop import MalDrop, SpatialMalDrop
 from models.dropout.multinomial import MultinomialDropout
 from models.dropout.nested import NestedDropout
 from models.dropout.none import NoDropout
-from models.dropout.places import dropout_layers
+from models.dropout.places import dropout_layers, scheduled_layers
 from models.dropout.sampling import sampling
 from models.dropout.spatial import SpatialDropout
 from models.dropout.standard import StandardDropout
@@ -52,5 +52,6 @@ __all__ = [
     "labels",
     "made_layers",
     "sampling",
+    "scheduled_layers",
     "swap_dropout",
 ]

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +38,13 @@ class Dropout(nn.Module, ABC):
         needs_labels: looks at labels and at the weight of the final linear layer in training.
         needs_stage: replaces or reads more than the units, so it must be joined to an affine map.
         revives: brings back units that were 0, so that its ``kept`` says all, whatever came before it.
+        scheduled: what a schedule may change while training goes on: ``rho``, ``p`` (by :meth:`set_rate`), or None.
     """
 
     needs_labels: bool = False
     needs_stage: bool = False
     revives: bool = False
+    scheduled: Literal["rho", "p"] | None = None
 
     def __init__(self) -> None:
         """Start without a mask."""
@@ -124,6 +127,7 @@ class RateDropout(Dropout, ABC):
         ValueError: p is out of range.
     """
 
+    scheduled = "p"
     drop_probability: Tensor
 
     def __init__(self, p: float) -> None:
@@ -183,6 +187,7 @@ class CountDropout(Dropout, ABC):
         ValueError: rho is negative or no whole number.
     """
 
+    scheduled = "rho"
     drop_count: Tensor
 
     def __init__(self, rho: int) -> None:
@@ -198,12 +203,17 @@ class CountDropout(Dropout, ABC):
         return self._rho
 
     @rho.setter
-    def rho(self, value: int) -> None:
+    def rho(self, value: float) -> None:
         if not (value >= 0 and value % 1 == 0):
             raise ValueError(f"rho must be a whole number, 0 or more, got {value}")
         self.check_rho(int(value))
         self._rho = int(value)
         self.drop_count.fill_(int(value))
+
+    @property
+    @abstractmethod
+    def units(self) -> int | None:
+        """How many units (or channels) there are to drop from; None before the first input."""
 
     def check_rho(self, rho: int) -> None:
         """Raise ValueError if there are fewer than rho units, where that is known."""

@@ -29,6 +29,7 @@ class ForeignDropout(Dropout):
         """Wrap a layer."""
         super().__init__()
         self.layer = layer
+        self.scheduled = "p" if isinstance(layer, TORCH_DROPOUTS) else None
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Apply the layer to x."""

@@ -48,6 +48,11 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         """Return how many sets of units x has: units, or channels."""
         return math.prod(cls.shape_of_sets(x))
 
+    @property
+    def units(self) -> int | None:
+        """How many sets of units there are; None before the first input."""
+        return None if self._dropped is None else len(self._dropped)
+
     @abstractmethod
     def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Mark the sets to drop, bool ``(B, sets)``."""

@@ -15,3 +15,16 @@ def dropout_layers(module: nn.Module) -> dict[str, Dropout]:
         if isinstance(each, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):
             layers[name] = each
     return layers
+
+
+def scheduled_layers(module: nn.Module) -> dict[str, Dropout]:
+    """Return the layers in a module that have a ``rho`` or a ``p`` to schedule, by their names in it.
+
+    Unlike :func:`dropout_layers` it looks into a Chain, whose parts are set one by one. Left out are NoDropout,
+    VariationalDropout, whose p is where learning starts, and modules of one's own.
+    """
+    return {
+        name: each
+        for name, each in module.named_modules()
+        if isinstance(each, Dropout) and each.scheduled is not None
+    }

@@ -11,6 +11,7 @@ from app.main import main
 FIT = (
     "fit --data DigitsDataModule --model.network GavierMNIST --trainer.max_epochs 1 --trainer.accelerator cpu"
 )
+SCHEDULED = f"{FIT} --trainer.callbacks RhoScheduler --trainer.callbacks.schedule"
 STANDARD = f"{FIT} --model.network.dropout StandardDropout"
 
 CASES = {
@@ -59,6 +60,17 @@ CASES = {
     f"{FIT} --trainer.max_epoch 3": "no option --trainer.max_epoch; did you mean max_epochs?",
     f"{FIT} --trainer.max_epochs x": "trainer.max_epochs: must be of type int, got 'x'",
     f"{FIT} --trainer.callbacks Foo": "no callback 'Foo' for trainer.callbacks",
+    f"{FIT} --config mistyped.yaml": "no schedule 'Periodi' for trainer.callbacks.schedule; did you mean Periodic?$",
+    f"{FIT} --config negative.yaml": "rho must be a number of 0 or more, got -8.0$",
+    f"{FIT} --config number.yaml": "trainer.callbacks: must be a Callback$",
+    f"{SCHEDULED} Periodi --trainer.callbacks.schedule.rho 8": "no schedule 'Periodi' for .*did you mean Periodic?$",
+    f"{SCHEDULED} Zzz": "no schedule 'Zzz' .*there are Alternating, .*ReverseAnnealing$",
+    f"{SCHEDULED} Periodic --trainer.callbacks.schedule.rh 8": "no option trainer.callbacks.schedule.rh; "
+    "did you mean rho?$",
+    f"{SCHEDULED} Periodic": "trainer.callbacks.schedule: missing: rho; give each as a flag or in a --config file$",
+    f"{FIT} --model.network.dropout MalDrop --model.network.dropout.rho 4 {SCHEDULED.removeprefix(FIT)} Constant "
+    "--trainer.callbacks.schedule.rho 4096": r"Constant\(rho=4096.0\) does not suit network.head.stage.dropout, a "
+    "MalDrop, in epoch 0: rho must be at most 1000, what there is to drop, got 4096$",
     f"{FIT} --trainer.accelerator abacus": "accelerator.*'abacus'",
     f"{FIT} --trainer.limit_train_batches 0": "nothing was trained: the limits of the trainer leave no batch",
     f"{FIT} --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/nope": "EarlyStopping watches "
@@ -83,6 +95,10 @@ CASES = {
 def _files() -> None:
     Path("broken.yaml").write_text("trainer: [\n")
     Path("unknown.yaml").write_text("trainer:\n  max_epochss: 3\n")
+    scheduler = "trainer: {callbacks+: [{class_path: RhoScheduler, init_args: {schedule: %s}}]}\n"
+    Path("mistyped.yaml").write_text(scheduler % "{class_path: Periodi, init_args: {rho: 8}}")
+    Path("negative.yaml").write_text(scheduler % "{class_path: Periodic, init_args: {rho: -8}}")
+    Path("number.yaml").write_text("trainer: {callbacks+: [3]}\n")
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
     torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")
     torch.save({"state_dict": [1], "global_step": 3}, "list.ckpt")
