@@ -40,6 +40,11 @@ def test_part_of_a_run(config: Path, root: str) -> None:
         "data": [network / "fully_connected.yaml", CONFIGS / "dropout" / "standard.yaml"],
         "networks": [data / f"{IMAGES.get(config.stem, 'digits')}.yaml"],
         "dropout": [data / "digits.yaml", network / "fully_connected.yaml"],
+        "callbacks": [
+            data / "digits.yaml",
+            network / "fully_connected.yaml",
+            CONFIGS / "dropout" / "standard.yaml",
+        ],
     }[config.parent.name]
     fit([*rest, config], root)
 
