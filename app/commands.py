@@ -14,7 +14,7 @@ from app.defaults import check_monitors, checkpoint_callbacks, tensorboard_callb
 from app.errors import UserError
 from app.runs import RunFolder, make_run_folder, next_run_folder
 from app.specification import changed_settings, run_name
-from callbacks import BestStep, PredictionCSV, write_test_metrics
+from callbacks import BestStep, PredictionCSV, Timing, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
 
@@ -91,16 +91,17 @@ def fit(session: Session, ckpt_path: str | None) -> None:
             folder.remove()
         raise
     if trainer.is_global_zero:
-        folder.add_result(
-            "fit",
-            {
-                "epochs": trainer.current_epoch,
-                "steps": trainer.global_step,
-                "best_epoch": best_step.epoch,
-                "best_step": best_step.step,
-                "metrics": _without_split(best_step.metrics),
-            },
-        )
+        figures = {
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "best_epoch": best_step.epoch,
+            "best_step": best_step.step,
+            "metrics": _without_split(best_step.metrics),
+        }
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timing):
+                figures["time"] = callback.summary
+        folder.add_result("fit", figures)
         print_result(folder)
 
 

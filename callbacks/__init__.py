@@ -2,10 +2,12 @@
 
 from callbacks.best_step import BestStep
 from callbacks.confusion_matrix import ConfusionMatrix
+from callbacks.dead_units import DeadUnits
 from callbacks.epoch_lines import EpochLines
 from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import Hyperparameters, write_test_metrics
 from callbacks.network_graph import NetworkGraph
+from callbacks.pass_rate_tracker import PassRateTracker
 from callbacks.prediction_csv import PredictionCSV
 from callbacks.prediction_panels import PredictionPanels
 from callbacks.tensorboard import Charted, Charts, ScalarLayout
@@ -16,13 +18,17 @@ __all__ = [
     "Charted",
     "Charts",
     "ConfusionMatrix",
+from callbacks.timing import Timing
+    "DeadUnits",
     "EpochLines",
     "FirstBatch",
     "Hyperparameters",
     "NetworkGraph",
+    "PassRateTracker",
     "PredictionCSV",
     "PredictionPanels",
     "ScalarLayout",
     "RhoScheduler",
+    "Timing",
     "write_test_metrics",
 ]

@@ -1,0 +1,205 @@
+"""Units that are 0 whatever comes in."""
+
+from functools import partial
+from typing import Any, final
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from callbacks.ranks import gathered, is_first_rank
+from callbacks.tensorboard import Charted, Charts
+from models.dropout import dropout_layers
+
+
+def alive_units(outputs: Tensor) -> Tensor:
+    """Mark the units that are not 0 for some sample, bool ``(units,)``, of outputs ``(B, units)``; NaN is not 0."""
+    # Both ends are 0 only where all is 0; this takes a tenth of the time of (outputs != 0).any(0).
+    return (outputs.amax(0) != 0) | (outputs.amin(0) != 0)
+
+
+@final
+class AliveUnits:
+    """Which units of a layer were seen alive, at the cost of looking at those that were not.
+
+    The first batch is looked at whole, later ones at what may still be dead. That set shrinks after batches 1, 2, 4,
+    8, …: to know its size a GPU must be waited for.
+
+    Args:
+        alive: bool, in the shape of a sample: what was seen before.
+    """
+
+    def __init__(self, alive: Tensor) -> None:
+        """Start from what was seen before."""
+        self.shape = alive.shape
+        self._alive = alive.flatten().clone()
+        self._batches = 0
+        self._candidates: Tensor | None = None
+
+    def look(self, outputs: Tensor) -> None:
+        """Look at a batch of outputs.
+
+        Raises:
+            ValueError: they are of another shape than those before.
+        """
+        if outputs.shape[1:] != self.shape:
+            raise ValueError(
+                f"the outputs of a sample were of shape {tuple(self.shape)} and are now {tuple(outputs.shape[1:])}; "
+                "DeadUnits needs units that stay the same over an epoch: feed images of one size, or leave it out"
+            )
+        units = outputs.detach().flatten(1)
+        if self._candidates is None:
+            self._alive = self._alive.to(units.device) | alive_units(units)
+        elif len(self._candidates):
+            found = alive_units(units.index_select(1, self._candidates))
+            # Candidates were dead at the last shrinking; since then each may have been found alive.
+            self._alive.index_put_((self._candidates,), found | self._alive[self._candidates])
+        self._batches += 1
+        if self._batches & (self._batches - 1) == 0:
+            self._candidates = (~self._alive).nonzero().squeeze(1)
+
+    def alive(self) -> Tensor:
+        """Return the mask, in the shape of a sample, on the CPU."""
+        return self._alive.view(self.shape).cpu()
+
+
+def dead_shares(alive: Tensor) -> dict[str, float]:
+    """Return the share of dead units as ``dead``, and of feature maps' channels that are all dead as ``dead_channels``.
+
+    Args:
+        alive: bool, in the shape of a sample: ``(D,)``, or feature maps ``(C, H, W)``.
+    """
+    shares = {"dead": (~alive).double().mean().item()}
+    if alive.dim() == 3:
+        shares["dead_channels"] = (~alive.flatten(1).any(1)).double().mean().item()
+    return shares
+
+
+@final
+class DeadUnits(Callback, Charted):
+    """Measures the share of units that are 0 for every training sample of an epoch.
+
+    Watched are each ``torch.nn.ReLU`` and ``ReLU6`` and each dropout layer; logged once an epoch, over all ranks'
+    samples: ``dead/<layer>``, and for feature maps ``dead_channels/<layer>``, the share of channels that are dead
+    everywhere. A module that a forward calls again has the further calls numbered: ``layer1.0.relu``,
+    ``layer1.0.relu#2``. Only forwards of training count: those of modules in training mode, between the start of a
+    training batch and its backward. ReLUs that a forward calls as a function are not seen. A checkpoint holds what all
+    ranks have seen.
+
+    Units are seen by forward hooks, added when the fit starts and removed when it ends. A module that was compiled by
+    ``torch.compile`` before that ignores them in silence; a warning says so where a layer was not seen in an epoch.
+    Do not compile, or compile without this callback.
+
+    Raises:
+        ValueError: during the fit, if the units of a layer do not stay the same in number.
+    """
+
+    section = "dead units"
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._hooks: list[RemovableHandle] = []
+        self._names: list[str] = []
+        self._seen: dict[str, AliveUnits] = {}
+        self._calls: dict[str, int] = {}
+        self._training = False
+        self._warned = False
+
+    def charts(self) -> Charts:
+        """Draw units and channels apart."""
+        return {"share of units": [r"dead/.*"], "share of channels": [r"dead_channels/.*"]}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the hooks."""
+        self._remove()
+        self._warned = False
+        relus = {
+            name: each for name, each in pl_module.named_modules() if isinstance(each, nn.ReLU | nn.ReLU6)
+        }
+        watched: dict[str, nn.Module] = {**relus, **dropout_layers(pl_module)}
+        self._names = list(watched)
+        for name, module in watched.items():
+            self._hooks.append(module.register_forward_hook(partial(self._look, name)))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look anew; an epoch that is resumed in its midst does not start here."""
+        self._seen = {}
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Let the hooks see."""
+        self._training = True
+        self._calls = {}
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Stop looking: what comes after is no forward of the batch."""
+        self._training = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop looking, where a batch was skipped and had no backward."""
+        self._training = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the epoch's shares."""
+        alive = self._of_all_ranks()
+        self._seen = {}
+        unseen = [name for name in self._names if name not in alive]
+        if unseen and not self._warned:
+            self._warned = True
+            rank_zero_warn(
+                f"DeadUnits has seen no training forward of {', '.join(unseen)}: it was not run, was in evaluation, or "
+                "is part of a module that torch.compile had compiled, which ignores forward hooks"
+            )
+        logged = {
+            f"{what}/{name}": share
+            for name, units in alive.items()
+            for what, share in dead_shares(units).items()
+        }
+        # Equal on all ranks; sync_dist tells Lightning so.
+        pl_module.log_dict(logged, sync_dist=True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Remove the hooks; Lightning does not come to ``teardown`` then."""
+        self._remove()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remove the hooks."""
+        self._remove()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return which units were seen alive on any rank; a collective call under DDP, as writing a checkpoint is."""
+        return {"alive": self._of_all_ranks()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was seen, on rank 0 alone: it is of all ranks."""
+        alive = state_dict["alive"] if is_first_rank() else {}
+        self._seen = {name: AliveUnits(mask) for name, mask in alive.items()}
+
+    def _look(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if not (self._training and module.training):
+            return
+        self._calls[name] = call = self._calls.get(name, 0) + 1
+        called = name if call == 1 else f"{name}#{call}"
+        if called not in self._seen:
+            unseen = torch.zeros(output.shape[1:], dtype=torch.bool, device=output.device)
+            self._seen[called] = AliveUnits(unseen)
+        with torch.no_grad():
+            self._seen[called].look(output)
+
+    def _of_all_ranks(self) -> dict[str, Tensor]:
+        union: dict[str, Tensor] = {}
+        for seen in gathered({name: units.alive() for name, units in self._seen.items()}):
+            for name, alive in seen.items():
+                union[name] = union[name] | alive if name in union else alive
+        return union
+
+    def _remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._training = False

@@ -1,0 +1,183 @@
+"""How often the units of each dropout layer pass."""
+
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple, final
+from weakref import ReferenceType, ref
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from callbacks.ranks import gathered, is_first_rank
+from callbacks.tensorboard import Charted, Charts, summary_writers
+from models.dropout import Dropout, NoDropout, dropout_layers
+
+# The largest number of rows whose sum a byte holds.
+ROWS = 255
+
+
+class Passes(NamedTuple):
+    """For how many of a layer's samples each unit passed."""
+
+    passed: Tensor
+    """``(units,)`` int64; a channel that passes as a whole is one unit."""
+    samples: int
+    """Training samples that were counted."""
+
+
+def count_passes(kept: Tensor, batch_size: int) -> Passes:
+    """Count a batch.
+
+    Args:
+        kept: which units passed, bool; ``(B, …)``, or ``(1, …)`` or ``(D,)`` for one mask that all samples share.
+        batch_size: B.
+    """
+    masks = 1 if kept.dim() < 2 else len(kept)
+    rows = kept.reshape(masks, -1).view(torch.uint8)
+    passed = torch.zeros(rows.shape[1], dtype=torch.int64, device=kept.device)
+    # A sum of bytes in a byte is exact up to 255 rows, and takes a twelfth of the time of bool.sum(0): 7 µs
+    # against 80 µs at (100, 6272) on a CPU.
+    for start in range(0, masks, ROWS):
+        passed += rows[start : start + ROWS].sum(0, dtype=torch.uint8)
+    return Passes(passed * batch_size, batch_size) if masks == 1 else Passes(passed, masks)
+
+
+def add_passes(layer: str, one: Passes | None, other: Passes) -> Passes:
+    """Add two counts of a layer up.
+
+    Raises:
+        ValueError: they are of different numbers of units.
+    """
+    if one is None:
+        return other
+    if len(one.passed) != len(other.passed):
+        raise ValueError(
+            f"PassRateTracker: {layer} had {len(one.passed)} units and now has {len(other.passed)}; a pass rate needs "
+            "units that stay the same over an epoch, so leave the layer out by the argument layers"
+        )
+    return Passes(one.passed + other.passed.to(one.passed.device), one.samples + other.samples)
+
+
+def figures(rate: Tensor) -> dict[str, float]:
+    """Return mean, least and largest pass rate, and the shares of units that never and that always passed."""
+    return {
+        "mean": rate.mean().item(),
+        "min": rate.min().item(),
+        "max": rate.max().item(),
+        "never": (rate == 0).double().mean().item(),
+        "always": (rate == 1).double().mean().item(),
+    }
+
+
+@final
+class PassRateTracker(Callback, Charted):
+    """Measures the realized pass rate of each unit: the share of an epoch's training samples for which it passed.
+
+    Logged once an epoch for each dropout layer, over all ranks' samples: ``pass_rate/<layer>/mean``, ``…/min``,
+    ``…/max`` over its units, ``…/never`` and ``…/always``, the shares of units that never and that always passed; and
+    in TensorBoard the histogram ``pass_rate/<layer>`` over units. Read from ``layer.kept``, which each training forward
+    leaves; of a layer that runs several times for a batch the last time is counted. Layers without a mask (Gaussian,
+    variational, foreign ones) and ``NoDropout`` are left out.
+
+    A checkpoint holds the counts of all ranks, so that an epoch which is resumed in its midst ends with all of its
+    samples counted.
+
+    Args:
+        layers: pattern of the names of the layers to watch, as in a shell: ``*``, ``network.head.*``.
+
+    Raises:
+        ValueError: during the fit, if the units of a layer do not stay the same in number.
+    """
+
+    section = "pass rate"
+
+    def __init__(self, layers: str = "*") -> None:
+        """Keep the pattern."""
+        self.layers = layers
+        self._watched: dict[str, Dropout] = {}
+        self._counts: dict[str, Passes] = {}
+        self._counted: dict[str, ReferenceType[Tensor]] = {}
+        self._warned = False
+
+    def charts(self) -> Charts:
+        """Draw the means of all layers together, and the units at either end."""
+        return {
+            "mean over units": [r"pass_rate/.*/mean"],
+            "least and largest": [r"pass_rate/.*/(min|max)"],
+            "share never or always passed": [r"pass_rate/.*/(never|always)"],
+        }
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the layers."""
+        layers = dropout_layers(pl_module)
+        self._watched = {name: layer for name, layer in layers.items() if fnmatchcase(name, self.layers)}
+        self._warned = not self._watched
+        if self._warned:
+            there = ", ".join(layers)
+            rank_zero_warn(
+                f"PassRateTracker(layers={self.layers!r}) watches nothing: "
+                + (f"the dropout layers are {there}" if there else "the network has no dropout layer")
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count anew; an epoch that is resumed in its midst does not start here."""
+        self._counts = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the masks that the batch has left."""
+        for name, layer in self._watched.items():
+            kept = layer.kept
+            if kept is None or isinstance(layer, NoDropout):
+                continue
+            counted = self._counted.get(name)
+            # A layer that the batch has not run still has its old mask.
+            if counted is not None and counted() is kept:
+                continue
+            self._counted[name] = ref(kept)
+            self._counts[name] = add_passes(name, self._counts.get(name), count_passes(kept, len(batch[0])))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the epoch's rates."""
+        counts = self._of_all_ranks()
+        self._counts = {}
+        if not counts and not self._warned:
+            self._warned = True
+            rank_zero_warn(
+                f"PassRateTracker(layers={self.layers!r}) counts nothing: none of {', '.join(self._watched)} has "
+                "left a mask; variants of noise without one, NoDropout and layers from elsewhere have no pass rate"
+            )
+        for name, (passed, samples) in counts.items():
+            rate = passed.double() / samples
+            logged = {f"pass_rate/{name}/{what}": value for what, value in figures(rate).items()}
+            # Equal on all ranks; sync_dist tells Lightning so.
+            pl_module.log_dict(logged, sync_dist=True)
+            for writer in summary_writers(trainer):
+                writer.add_histogram(f"pass_rate/{name}", rate.float(), trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts of all ranks; a collective call under DDP, as writing a checkpoint is."""
+        counts = self._of_all_ranks()
+        return {
+            "passed": {name: count.passed for name, count in counts.items()},
+            "samples": {name: count.samples for name, count in counts.items()},
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the counts over, on rank 0 alone: they are of all ranks."""
+        self._counts = {}
+        if is_first_rank():
+            samples = state_dict["samples"]
+            self._counts = {
+                name: Passes(passed, samples[name]) for name, passed in state_dict["passed"].items()
+            }
+
+    def _of_all_ranks(self) -> dict[str, Passes]:
+        own = {name: Passes(count.passed.cpu(), count.samples) for name, count in self._counts.items()}
+        total: dict[str, Passes] = {}
+        for counts in gathered(own):
+            for name, count in counts.items():
+                total[name] = add_passes(name, total.get(name), count)
+        return total

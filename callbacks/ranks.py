@@ -1,0 +1,29 @@
+"""What callbacks of several processes tell each other."""
+
+from typing import Any, TypeVar
+
+from torch import distributed
+
+T = TypeVar("T")
+
+
+def gathered(value: T) -> list[T]:
+    """Return what each rank handed in, by rank; all of them must call it.
+
+    Args:
+        value: anything that pickles; tensors on the CPU, since each rank would get those of the others' GPUs.
+    """
+    if not _several():
+        return [value]
+    parts: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(parts, value)
+    return parts
+
+
+def is_first_rank() -> bool:
+    """Return whether this is rank 0, which alone takes over what a checkpoint has summed over ranks."""
+    return not _several() or distributed.get_rank() == 0
+
+
+def _several() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

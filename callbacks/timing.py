@@ -1,0 +1,207 @@
+"""How long training takes, and what for."""
+
+from array import array
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, final
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+
+from callbacks.ranks import gathered
+from callbacks.tensorboard import Charted, Charts, log_scalars
+
+
+def seconds(device: torch.device) -> float:
+    """Read a monotonic clock, once the device has done what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return perf_counter()
+
+
+@dataclass
+class Times:
+    """What one rank has measured, in an epoch or in a fit.
+
+    Attributes:
+        steps: seconds of each step.
+        waiting: seconds spent waiting for batches.
+        images: trained on.
+        validation: seconds of validations.
+        epochs: seconds of each epoch.
+    """
+
+    steps: "array[float]" = field(default_factory=lambda: array("d"))
+    waiting: float = 0.0
+    images: int = 0
+    validation: float = 0.0
+    epochs: list[float] = field(default_factory=list)
+
+    def add(self, other: "Times") -> None:
+        """Add an epoch to a fit."""
+        self.steps.extend(other.steps)
+        self.waiting += other.waiting
+        self.images += other.images
+        self.validation += other.validation
+        self.epochs += other.epochs
+
+
+def figures(ranks: list[Times]) -> dict[str, float]:
+    """Return what is logged, by name, from what each rank has measured.
+
+    Over ranks: median and 95 % quantile of all their steps, images of all of them in the time of the mean rank.
+    """
+    steps = np.concatenate([np.asarray(times.steps) for times in ranks])
+    in_steps = float(steps.sum())
+    waiting = sum(times.waiting for times in ranks)
+    images = sum(times.images for times in ranks)
+    epochs = [epoch for times in ranks for epoch in times.epochs]
+    return {
+        "step_ms": 1e3 * float(np.median(steps)),
+        "step_ms_p95": 1e3 * float(np.quantile(steps, 0.95)),
+        "images_per_s": images / ((in_steps + waiting) / len(ranks)),
+        "waiting_share": waiting / (in_steps + waiting),
+        "epoch_s": sum(epochs) / len(epochs),
+        "validation_s": sum(times.validation for times in ranks) / len(epochs),
+    }
+
+
+@final
+class Timing(Callback, Charted):
+    """Measures how long steps, epochs and the fit take, and what share of training waits for data.
+
+    Each time is read from a monotonic clock after the device has done all it was given; on an accelerator this costs
+    the overlap of one step with the next.
+
+    - A **step** is from this callback's ``on_train_batch_start`` to its ``on_train_batch_end``: forward, backward,
+      optimizer. Hooks of callbacks listed before it are outside at the start and inside at the end.
+    - **Waiting** is from the end of a step, or the start of the epoch, to the start of the next step: fetching a batch
+      and bringing it to the device. Validations are taken out, and of a pause in which a checkpoint is written all
+      that comes after the writing began.
+    - An **epoch** is from ``on_train_epoch_start`` to ``on_train_epoch_end``, the **fit** from ``on_fit_start`` to
+      ``on_fit_end``; both with the validations in them.
+
+    Logged once an epoch, over all ranks: ``time/step_ms`` (median), ``time/step_ms_p95`` (95 % quantile),
+    ``time/images_per_s`` (images of all ranks per second of steps and waiting), ``time/waiting_share`` (waiting /
+    (waiting + steps)), ``time/epoch_s``, ``time/validation_s`` (its validations together); at the end
+    ``time/fit_s``, and a line is printed. What came before a run was resumed is not in its figures.
+
+    Args:
+        console: where to print; None for the terminal.
+    """
+
+    section = "time"
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Keep the console."""
+        self.console = console or Console()
+        self.summary: dict[str, float] = {}
+        self._fit = Times()
+        self._epoch = Times()
+        self._fit_start = 0.0
+        self._epoch_start = 0.0
+        self._step_start = 0.0
+        self._validation_start = 0.0
+        # Since when the next batch has been waited for; None while something else is done.
+        self._waiting_since: float | None = None
+
+    def charts(self) -> Charts:
+        """Draw steps, throughput, epochs and waiting."""
+        return {
+            "step, ms": [r"time/step_ms", r"time/step_ms_p95"],
+            "images per second": [r"time/images_per_s"],
+            "epoch and validation, s": [r"time/epoch_s", r"time/validation_s"],
+            "share waiting for data": [r"time/waiting_share"],
+        }
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the fit's clock."""
+        self.summary = {}
+        self._fit = Times()
+        self._fit_start = seconds(pl_module.device)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock where the fit is resumed within an epoch, which then does not start again."""
+        self._start_epoch(pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._start_epoch(pl_module)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """End waiting, start a step."""
+        self._step_start = seconds(pl_module.device)
+        self._end_waiting(self._step_start)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End a step, start waiting."""
+        now = seconds(pl_module.device)
+        self._epoch.steps.append(now - self._step_start)
+        self._epoch.images += len(batch[0])
+        self._waiting_since = now
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End waiting, start the validation's clock."""
+        self._validation_start = seconds(pl_module.device)
+        self._end_waiting(self._validation_start)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End a validation, start waiting; the sanity check before training is none of an epoch."""
+        now = seconds(pl_module.device)
+        if not trainer.sanity_checking:
+            self._epoch.validation += now - self._validation_start
+        self._waiting_since = now
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """End waiting."""
+        if self._waiting_since is not None:
+            self._end_waiting(seconds(pl_module.device))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the epoch's times."""
+        self._epoch.epochs = [seconds(pl_module.device) - self._epoch_start]
+        ranks = gathered(self._epoch)
+        # An epoch that was resumed at its very end has no step.
+        if all(times.steps for times in ranks):
+            self._fit.add(self._epoch)
+            # Equal on all ranks; sync_dist tells Lightning so.
+            logged = {f"time/{name}": value for name, value in figures(ranks).items()}
+            pl_module.log_dict(logged, sync_dist=True)
+        self._start_epoch(pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the fit's time, and print the line."""
+        fit_s = seconds(pl_module.device) - self._fit_start
+        ranks = gathered(self._fit)
+        if not all(times.steps for times in ranks):
+            return
+        self.summary = {"fit_s": fit_s, **figures(ranks)}
+        log_scalars(trainer, {"time/fit_s": fit_s})
+        if trainer.is_global_zero:
+            self.console.print(line(self.summary), highlight=False, soft_wrap=True)
+
+    def _start_epoch(self, pl_module: LightningModule) -> None:
+        self._epoch = Times()
+        self._epoch_start = self._waiting_since = seconds(pl_module.device)
+
+    def _end_waiting(self, now: float) -> None:
+        if self._waiting_since is not None:
+            self._epoch.waiting += now - self._waiting_since
+            self._waiting_since = None
+
+
+def line(summary: dict[str, float]) -> str:
+    """Return a fit's figures in a line."""
+    return (
+        f"time  {summary['fit_s']:.1f} s  {summary['step_ms']:.1f} ms a step (median; 95 % below "
+        f"{summary['step_ms_p95']:.1f})  {summary['images_per_s']:,.0f} images/s  "
+        f"{100 * summary['waiting_share']:.0f} % waiting for data"
+    )
