@@ -9,12 +9,19 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from app.checkpoints import read_weights
-from app.console import print_header, print_line, print_metrics, print_result
-from app.defaults import check_monitors, checkpoint_callbacks, tensorboard_callbacks, tensorboard_logger
+from app.console import print_header, print_line, print_metrics, print_result, print_stop
+from app.defaults import (
+    best_step,
+    check_monitors,
+    checkpoint_callbacks,
+    tensorboard_callbacks,
+    tensorboard_logger,
+)
 from app.errors import UserError
 from app.runs import RunFolder, make_run_folder, next_run_folder
 from app.specification import changed_settings, run_name
 from callbacks import BestStep, PredictionCSV, Timing, write_test_metrics
+from callbacks import PredictionCSV, TrainingCollapsed, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
 
@@ -60,7 +67,7 @@ class Session:
 
 
 def fit(session: Session, ckpt_path: str | None) -> None:
-    """Train in a new run folder, and write down what was reached."""
+    """Train in a new run folder, and write down what was reached, also of a run that CollapseDetector stops."""
     trainer, writes = session.trainer, session.writes
     check_monitors(trainer, session.model)
     # Bad settings of the optimizer are found here, before there is a folder.
@@ -68,22 +75,22 @@ def fit(session: Session, ckpt_path: str | None) -> None:
     if ckpt_path is not None:
         read_weights(ckpt_path, session.model, to_continue=True)
     if writes.nothing:
-        trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
+        if stop := _train(session, ckpt_path):
+            print_line(str(stop))
         return
+    best = best_step(trainer)
     folder = _new_folder(session)
-    best_step = BestStep()
-    session.add_callbacks(best_step)
     if writes.tensorboard:
         trainer.loggers = [tensorboard_logger(folder)]
         session.add_callbacks(
-            *tensorboard_callbacks(session.specification, best_step, session.model, session.data)
+            *tensorboard_callbacks(session.specification, best, session.model, session.data)
         )
     if writes.checkpoints:
-        session.add_callbacks(*checkpoint_callbacks(folder, best_step.monitor))
+        session.add_callbacks(*checkpoint_callbacks(folder, best.monitor))
     print_header(folder, session.model, session.data, trainer)
     try:
-        trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
-        if trainer.global_step == 0:
+        stop = _train(session, ckpt_path)
+        if trainer.global_step == 0 and stop is None:
             raise UserError("nothing was trained: the limits of the trainer leave no batch")
     except BaseException:
         # Without a checkpoint the folder would only be in the way.
@@ -102,6 +109,20 @@ def fit(session: Session, ckpt_path: str | None) -> None:
             if isinstance(callback, Timing):
                 figures["time"] = callback.summary
         folder.add_result("fit", figures)
+        folder.add_result(
+            "fit",
+            {
+                "epochs": trainer.current_epoch,
+                "steps": trainer.global_step,
+                "best_epoch": best.epoch,
+                "best_step": best.step,
+                "first_steps": best.first_steps,
+                "stopped": None if stop is None else str(stop),
+                "metrics": _without_split(best.metrics),
+            },
+        )
+        if stop is not None:
+            print_stop(str(stop), folder)
         print_result(folder)
 
 
@@ -129,6 +150,15 @@ def predict(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     session.trainer.predict(session.model, datamodule=session.data, return_predictions=False)
     if kept:
         print_line(f"predictions  {folder.predictions}")
+
+
+def _train(session: Session, ckpt_path: str | None) -> TrainingCollapsed | None:
+    """Train; return why it was stopped, if it was."""
+    try:
+        session.trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
+    except TrainingCollapsed as stop:
+        return stop
+    return None
 
 
 def _load(session: Session, ckpt_path: str) -> int:

@@ -78,9 +78,19 @@ def print_result(folder: RunFolder) -> None:
     print_line(f"result of    {folder.path}")
     if columns:
         _print_table(columns)
-    if not any(command.startswith("test") for command in result):
+    if any(folder.checkpoints.glob("*.ckpt")) and not any(command.startswith("test") for command in result):
         print_line(f"test it      dropout-lab test --run {folder.path}")
     print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
+
+
+@rank_zero_only
+def print_stop(reason: str, folder: RunFolder) -> None:
+    """Say why a run was stopped, and what is left of it."""
+    good = sorted(path.name for path in folder.checkpoints.glob("*.ckpt"))
+    left = (
+        f"good until then: {', '.join(good)} in {folder.checkpoints}" if good else "no checkpoint was written"
+    )
+    print_line(f"{reason}; {left}")
 
 
 @rank_zero_only

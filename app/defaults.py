@@ -1,5 +1,6 @@
 """What every run gets without being asked: checkpoints, TensorBoard's pages."""
 
+import re
 from typing import Any, final
 
 from pytorch_lightning import Callback, Trainer
@@ -10,6 +11,8 @@ from app.errors import UserError
 from app.runs import RunFolder
 from app.specification import flat_settings
 from callbacks import BestStep, Charts, FirstBatch, Hyperparameters, NetworkGraph, ScalarLayout
+from callbacks import BestStep, FirstBatch, Hyperparameters, NetworkGraph
+from callbacks.tensorboard import Charted
 from datamodules import ImageDataModule
 from models import ImageClassifier
 
@@ -54,16 +57,43 @@ def checkpoint_callbacks(folder: RunFolder, monitor: str) -> list[Callback]:
 def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
     """Check that callbacks watch metrics that there are; Lightning asks only after an epoch.
 
+    Those are the model's, and the curves that other callbacks say they draw.
+
     Raises:
         UserError: one watches a metric that is not logged.
     """
-    known = model.logged_metrics()
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, EarlyStopping | ModelCheckpoint) and callback.monitor not in (None, *known):
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    charts = [each.charts() for each in callbacks if isinstance(each, Charted)]
+    drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
+    known = [*map(re.escape, model.logged_metrics()), *drawn]
+    for callback in callbacks:
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint | BestStep) or callback.monitor is None:
+            continue
+        if not any(re.fullmatch(tag, callback.monitor) for tag in known):
             raise UserError(
                 f"{type(callback).__name__} watches {callback.monitor!r}, which is not logged; "
-                f"there are {', '.join(known)}"
+                f"there are {', '.join([*model.logged_metrics(), *drawn])}"
             )
+
+
+def best_step(trainer: Trainer) -> BestStep:
+    """Return the user's :class:`BestStep`, which then says what is best, or a new one among the callbacks.
+
+    Raises:
+        UserError: there are two.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    theirs = [callback for callback in callbacks if isinstance(callback, BestStep)]
+    if len(theirs) > 1:
+        raise UserError(
+            f"there is one best.ckpt and so one BestStep, got {len(theirs)} in trainer.callbacks; it takes several "
+            "thresholds"
+        )
+    if theirs:
+        return theirs[0]
+    ours = BestStep()
+    callbacks.append(ours)
+    return ours
 
 
 def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:

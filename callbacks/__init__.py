@@ -3,9 +3,11 @@
 from callbacks.best_step import BestStep
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.dead_units import DeadUnits
+from callbacks.collapse_detector import CollapseDetector, TrainingCollapsed
 from callbacks.epoch_lines import EpochLines
 from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import Hyperparameters, write_test_metrics
+from callbacks.inference_gap import InferenceGap
 from callbacks.network_graph import NetworkGraph
 from callbacks.pass_rate_tracker import PassRateTracker
 from callbacks.prediction_csv import PredictionCSV
@@ -20,9 +22,11 @@ __all__ = [
     "ConfusionMatrix",
 from callbacks.timing import Timing
     "DeadUnits",
+    "CollapseDetector",
     "EpochLines",
     "FirstBatch",
     "Hyperparameters",
+    "InferenceGap",
     "NetworkGraph",
     "PassRateTracker",
     "PredictionCSV",
@@ -30,5 +34,6 @@ from callbacks.timing import Timing
     "ScalarLayout",
     "RhoScheduler",
     "Timing",
+    "TrainingCollapsed",
     "write_test_metrics",
 ]

@@ -11,6 +11,7 @@ from callbacks.best_step import BestStep
 from callbacks.tensorboard import summary_writers
 
 VALIDATION, TEST = "hp/val_accuracy", "hp/test_accuracy"
+ACCURACY = "val/accuracy"
 
 
 @final
@@ -18,11 +19,11 @@ class Hyperparameters(Callback):
     """Lists a run in the HParams tab: its settings, and the final accuracies beside them.
 
     The metrics of a tab must be named when the run begins, so they start as NaN; the validation accuracy is
-    written when the fit ends, the test accuracy by :func:`write_test_metrics`.
+    written when the fit ends, also by an exception, the test accuracy by :func:`write_test_metrics`.
 
     Args:
         settings: the run's settings by name.
-        best: knows the best validation accuracy.
+        best: knows the best validation, whose accuracy is shown.
     """
 
     def __init__(self, settings: dict[str, str | int | float | bool], best: BestStep) -> None:
@@ -40,7 +41,13 @@ class Hyperparameters(Callback):
         if self.best.step is None:
             return
         for writer in summary_writers(trainer):
-            writer.add_scalar(VALIDATION, self.best.value, self.best.step)
+            writer.add_scalar(VALIDATION, self.best.metrics[ACCURACY], self.best.step)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Write it of a run that was stopped too, and ``hparams.yaml``, which loggers save at the end alone."""
+        self.on_fit_end(trainer, pl_module)
+        for logger in trainer.loggers:
+            logger.save()
 
 
 def write_test_metrics(folder: Path, metrics: dict[str, float], step: int) -> None:

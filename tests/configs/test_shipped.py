@@ -11,7 +11,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 WHOLE = sorted(CONFIGS.glob("*.yaml"))
 PARTS = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "studies")
 
-# What completes a part to a run: the network for data, the data for a network, both for a dropout.
+# What completes a part to a run: the network for data, the data for a network, both for a dropout, all for a callback.
 IMAGES = {"alan_cnn": "mnist", "gavier_cifar": "cifar10"}
 
 
@@ -53,7 +53,17 @@ def test_part_of_a_run(config: Path, root: str) -> None:
 def test_every_key_says_what_it_means(config: Path) -> None:
     lines = config.read_text().splitlines()
     assert lines[0].startswith("# "), "the first line says what the file is for"
-    unexplained = {"class_path", "init_args", "data", "model", "network", "trainer", "optimizer", "dropout"}
+    unexplained = {
+        "class_path",
+        "init_args",
+        "data",
+        "model",
+        "network",
+        "trainer",
+        "optimizer",
+        "dropout",
+        "callbacks+",
+    }
     plain = {"name", "max_epochs", "lr", "weight_decay"}
     for line in lines:
         key = line.strip().removeprefix("- ").split(":")[0]

@@ -1,0 +1,234 @@
+"""Stops a run whose network has stopped computing anything."""
+
+import math
+from typing import Any, final
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from callbacks.logit_spread import LogitSpread
+from callbacks.tensorboard import Charted, Charts
+
+NEVER = torch.iinfo(torch.int64).max
+
+# What rounding to float32 makes of constant logits of size 1.
+ROUNDING = 1e-6
+
+
+class TrainingCollapsed(Exception):  # noqa: N818 - like StopIteration, no mistake of anybody's
+    """A run was stopped, because going on could only waste time.
+
+    Attributes:
+        reason: what was seen.
+        step: the training step at which it was seen.
+    """
+
+    def __init__(self, reason: str, step: int) -> None:
+        """Put both into the message."""
+        super().__init__(f"stopped at step {step:,}: {reason}")
+        self.reason = reason
+        self.step = step
+
+
+def first_not_finite(module: torch.nn.Module) -> str | None:
+    """Return the name of the first parameter or buffer that holds a NaN or an infinity; None if all are finite."""
+    tensors = {
+        name: tensor.detach()
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+        if tensor.is_floating_point() and tensor.numel() > 0
+    }
+    # The largest magnitude of all, in one pass and one answer from the device; NaN stays NaN in it.
+    if not tensors or torch.nn.utils.get_total_norm(tensors.values(), math.inf).isfinite():
+        return None
+    return next(name for name, tensor in tensors.items() if not tensor.isfinite().all())
+
+
+@final
+class CollapseDetector(Callback, Charted):
+    """Stops a run, by raising :class:`TrainingCollapsed` on every rank, when its network is lost.
+
+    It is lost when the loss of a training step, a parameter or a buffer is not finite; or when it has collapsed: the
+    mean cross-entropy (unweighted, in nats) is within ``loss_tolerance`` of ln C, and the largest standard deviation
+    over samples of any logit is at most ``logit_tolerance``.
+
+    Losses are looked at on the device, and read every ``every_n_steps`` batches; weights are checked before each
+    validation, each full checkpoint and at the end of each epoch, so that no such checkpoint is written. Collapse is
+    looked for in the samples of each validation, logged as ``collapse/logit_std``, and, at the end of an epoch that
+    does not end in a validation, in the last whole training batch, evaluated. It is raised once the validation is
+    logged and before checkpoints are written of it.
+
+    A network that has just been initialised looks the same: five layers that start from small weights (1e-2) hold
+    logits within 1e-5 for epochs of SGD, and then learn. So until the loss has once been below ln C −
+    ``loss_tolerance``, only ends of epochs count, and only logits that are constant but for rounding, as those of a
+    network whose ReLUs are all dead.
+
+    Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §III.B: its network "lost
+    its ability to inference, as the loss increased to 2.30", after 55,000 iterations, and trained on.
+
+    A network that gives the same logits for all images but has learned how frequent the classes are is not seen
+    where classes are unbalanced: its loss is the entropy of the labels, below ln C.
+
+    Args:
+        loss_tolerance: in nats, above 0. 0.01 is far above the noise of constant logits that go on training (1e-4 by
+            Adam), and below what the slightest learning brings.
+        logit_tolerance: 0 or more. Where a network has learned anything its logits vary by 0.01 and more.
+        every_n_steps: training batches between two readings of the losses, 1 or more; each costs a wait for the
+            device, and under DDP a collective call.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    section = "collapse"
+
+    def __init__(
+        self,
+        loss_tolerance: float = 0.01,
+        logit_tolerance: float = 1e-3,
+        every_n_steps: int = 50,
+    ) -> None:
+        """Check the arguments."""
+        if not 0 < loss_tolerance < math.inf:
+            raise ValueError(f"loss_tolerance must be a number above 0, got {loss_tolerance}")
+        if not 0 <= logit_tolerance < math.inf:
+            raise ValueError(f"logit_tolerance must be a number of 0 or more, got {logit_tolerance}")
+        if not (every_n_steps >= 1 and every_n_steps % 1 == 0):
+            raise ValueError(f"every_n_steps must be a whole number, 1 or more, got {every_n_steps}")
+        self.loss_tolerance = loss_tolerance
+        self.logit_tolerance = logit_tolerance
+        self.every_n_steps = every_n_steps
+        self.learned = False
+        self._first_bad: Tensor | None = None
+        self._batch: tuple[Tensor, Tensor] | None = None
+        self._seen: LogitSpread | None = None
+        self._judged_step = -1
+        self._reason: str | None = None
+
+    def charts(self) -> Charts:
+        """Draw how much the logits vary."""
+        return {"standard deviation of the logits": ["collapse/logit_std"]}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return whether the network has ever been better than guessing."""
+        return {"learned": self.learned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it from the run that is continued."""
+        self.learned = state_dict["learned"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier fit."""
+        self._first_bad, self._batch, self._seen = None, None, None
+        self._judged_step, self._reason = -1, None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the first loss that is not finite; look at the note now and then."""
+        seen = torch.where(outputs["loss"].isfinite(), NEVER, trainer.global_step)
+        self._first_bad = seen if self._first_bad is None else torch.minimum(self._first_bad, seen)
+        # The last batch of an epoch may be of one sample, over which nothing varies.
+        if self._batch is None or len(batch[1]) >= len(self._batch[1]):
+            self._batch = batch
+        if (batch_idx + 1) % self.every_n_steps == 0:
+            self._check_losses(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check losses and weights."""
+        self._seen = None
+        if not trainer.sanity_checking:
+            self._check_losses(trainer)
+            self._check_weights(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add a batch to the sums."""
+        part = LogitSpread.of(outputs["logits"], batch[1])
+        self._seen = part if self._seen is None else self._seen + part
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge the validation; what is found is raised when its metrics are logged."""
+        if trainer.sanity_checking or self._seen is None:
+            return
+        seen = self._seen.over_ranks(trainer.strategy)
+        pl_module.log("collapse/logit_std", seen.largest_deviation, sync_dist=True)
+        self._judge(seen, trainer, "validation images", at_end=trainer.is_last_batch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop if the validation showed a collapse."""
+        self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check losses and weights, and the network's logits if they were not validated just now."""
+        self._check_losses(trainer)
+        self._check_weights(trainer, pl_module)
+        if self._batch is not None and self._judged_step != trainer.global_step:
+            seen = LogitSpread.of(_evaluate(trainer, pl_module, self._batch[0]), self._batch[1])
+            self._judge(seen.over_ranks(trainer.strategy), trainer, "training images", at_end=True)
+            self._stop(trainer)
+        self._batch = None
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let no weights be written that are not finite; once the run is stopped, the user has asked for them."""
+        if self._reason is None:
+            self._check_weights(trainer, pl_module)
+
+    def _check_losses(self, trainer: Trainer) -> None:
+        if self._first_bad is None:
+            return
+        first = int(trainer.strategy.reduce(self._first_bad.clone(), reduce_op="min"))
+        if first != NEVER:
+            self._reason = f"the loss of training step {first:,} is not finite"
+            self._stop(trainer)
+
+    def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        names = [name for name, _ in (*pl_module.named_parameters(), *pl_module.named_buffers())]
+        bad = first_not_finite(pl_module)
+        # The first name of any rank, so that all say the same.
+        index = torch.tensor(len(names) if bad is None else names.index(bad), device=pl_module.device)
+        first = int(trainer.strategy.reduce(index, reduce_op="min"))
+        if first < len(names):
+            self._reason = f"{names[first]} is not finite"
+            self._stop(trainer)
+
+    def _judge(self, seen: LogitSpread, trainer: Trainer, of: str, at_end: bool) -> None:
+        self._judged_step = trainer.global_step
+        loss, deviation, guessing = seen.mean_loss, seen.largest_deviation, seen.guessing
+        if loss < guessing - self.loss_tolerance:
+            self.learned = True
+        rounding = ROUNDING * max(1.0, float(seen.mean.abs().max()))
+        tolerance = self.logit_tolerance if self.learned else min(rounding, self.logit_tolerance)
+        if not (self.learned or at_end):
+            return
+        if abs(loss - guessing) <= self.loss_tolerance and deviation <= tolerance:
+            self._reason = (
+                f"the network has collapsed: on {int(seen.count):,} {of} its loss is {loss:.4f}, that of guessing "
+                f"among {len(seen.mean)} classes, and no logit varies by more than {deviation:.2g} (standard deviation)"
+            )
+
+    def _stop(self, trainer: Trainer) -> None:
+        if self._reason is not None:
+            raise TrainingCollapsed(self._reason, trainer.global_step)
+
+
+def _evaluate(trainer: Trainer, pl_module: LightningModule, images: Tensor) -> Tensor:
+    """Return logits in evaluation; modules are then in the mode that they were in."""
+    modes = {module: module.training for module in pl_module.modules()}
+    pl_module.eval()
+    try:
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
+            logits: Tensor = pl_module(images)
+            return logits
+    finally:
+        for module, training in modes.items():
+            module.training = training
