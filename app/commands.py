@@ -20,8 +20,7 @@ from app.defaults import (
 from app.errors import UserError
 from app.runs import RunFolder, make_run_folder, next_run_folder
 from app.specification import changed_settings, run_name
-from callbacks import BestStep, PredictionCSV, Timing, write_test_metrics
-from callbacks import PredictionCSV, TrainingCollapsed, write_test_metrics
+from callbacks import PredictionCSV, Timing, TrainingCollapsed, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
 
@@ -101,26 +100,16 @@ def fit(session: Session, ckpt_path: str | None) -> None:
         figures = {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
-            "best_epoch": best_step.epoch,
-            "best_step": best_step.step,
-            "metrics": _without_split(best_step.metrics),
+            "best_epoch": best.epoch,
+            "best_step": best.step,
+            "first_steps": best.first_steps,
+            "stopped": None if stop is None else str(stop),
+            "metrics": _without_split(best.metrics),
         }
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timing):
                 figures["time"] = callback.summary
         folder.add_result("fit", figures)
-        folder.add_result(
-            "fit",
-            {
-                "epochs": trainer.current_epoch,
-                "steps": trainer.global_step,
-                "best_epoch": best.epoch,
-                "best_step": best.step,
-                "first_steps": best.first_steps,
-                "stopped": None if stop is None else str(stop),
-                "metrics": _without_split(best.metrics),
-            },
-        )
         if stop is not None:
             print_stop(str(stop), folder)
         print_result(folder)

@@ -11,7 +11,6 @@ from app.errors import UserError
 from app.runs import RunFolder
 from app.specification import flat_settings
 from callbacks import BestStep, Charts, FirstBatch, Hyperparameters, NetworkGraph, ScalarLayout
-from callbacks import BestStep, FirstBatch, Hyperparameters, NetworkGraph
 from callbacks.tensorboard import Charted
 from datamodules import ImageDataModule
 from models import ImageClassifier

@@ -1,9 +1,9 @@
 """What happens around training: logging, progress, results."""
 
 from callbacks.best_step import BestStep
+from callbacks.collapse_detector import CollapseDetector, TrainingCollapsed
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.dead_units import DeadUnits
-from callbacks.collapse_detector import CollapseDetector, TrainingCollapsed
 from callbacks.epoch_lines import EpochLines
 from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import Hyperparameters, write_test_metrics
@@ -12,17 +12,17 @@ from callbacks.network_graph import NetworkGraph
 from callbacks.pass_rate_tracker import PassRateTracker
 from callbacks.prediction_csv import PredictionCSV
 from callbacks.prediction_panels import PredictionPanels
-from callbacks.tensorboard import Charted, Charts, ScalarLayout
 from callbacks.rho_scheduler import RhoScheduler
+from callbacks.tensorboard import Charted, Charts, ScalarLayout
+from callbacks.timing import Timing
 
 __all__ = [
     "BestStep",
     "Charted",
     "Charts",
-    "ConfusionMatrix",
-from callbacks.timing import Timing
-    "DeadUnits",
     "CollapseDetector",
+    "ConfusionMatrix",
+    "DeadUnits",
     "EpochLines",
     "FirstBatch",
     "Hyperparameters",
@@ -31,8 +31,8 @@ from callbacks.timing import Timing
     "PassRateTracker",
     "PredictionCSV",
     "PredictionPanels",
-    "ScalarLayout",
     "RhoScheduler",
+    "ScalarLayout",
     "Timing",
     "TrainingCollapsed",
     "write_test_metrics",

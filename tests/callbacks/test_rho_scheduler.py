@@ -268,7 +268,7 @@ def test_a_checkpoint_is_evaluated_with_the_p_of_its_moment(tmp_path: Path) -> N
         trained.datamodule,
         tmp_path / "kept.ckpt",
         verbose=False,
-        weights_only=True,  # type: ignore[attr-defined]
+        weights_only=True,
     )
     assert measured == pytest.approx(in_fit)
     assert rate(fresh.network.head) == pytest.approx(0.1 + 0.8 * 25 / 26)

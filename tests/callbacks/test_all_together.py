@@ -1,0 +1,138 @@
+"""All callbacks at once, wherever a fit can be cut short, and without a trace in what is trained."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+
+from app.main import main
+from app.runs import RunFolder
+from callbacks import (
+    BestStep,
+    CollapseDetector,
+    ConfusionMatrix,
+    DeadUnits,
+    InferenceGap,
+    PassRateTracker,
+    PredictionPanels,
+    RhoScheduler,
+    Timing,
+)
+from callbacks.schedules import Constant
+from models import ImageClassifier
+from models.dropout import DropoutFactory, GaussianDropout, MalDrop, NoDropout, StandardDropout
+from tests.callbacks.fits import events, fit, small_network
+
+REPOSITORY = Path(__file__).parents[2]
+WATCHERS: list[Callable[[], Callback]] = [
+    PassRateTracker,
+    DeadUnits,
+    InferenceGap,
+    CollapseDetector,
+    Timing,
+    ConfusionMatrix,
+    PredictionPanels,
+    lambda: BestStep(thresholds=[0.2, 0.99]),
+]
+SITUATIONS: dict[str, dict[str, Any]] = {
+    "rehearsal": {"fast_dev_run": True},
+    "few batches": {"limit_train_batches": 2, "limit_val_batches": 1},
+    "one batch": {"limit_train_batches": 1, "limit_val_batches": 1},
+    "no validation": {"limit_val_batches": 0},
+    "validation within the epoch": {"val_check_interval": 4},
+    "validation every second epoch": {
+        "check_val_every_n_epoch": 2,
+        "max_epochs": 3,
+        "limit_train_batches": 2,
+    },
+    "no sanity check": {"num_sanity_val_steps": 0, "limit_train_batches": 2},
+    "accumulated gradients": {"accumulate_grad_batches": 4},
+    "steps": {"max_epochs": -1, "max_steps": 15},
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("dropout", [StandardDropout, lambda: MalDrop(2)], ids=["StandardDropout", "MalDrop"])
+def test_a_fit_cut_short(situation: str, dropout: DropoutFactory, tmp_path: Path) -> None:
+    callbacks = [make() for make in WATCHERS]
+    trainer = fit(*callbacks, network=small_network(dropout), logs=tmp_path, **SITUATIONS[situation])
+    assert trainer.global_step > 0
+
+
+@pytest.mark.parametrize("dropout", [NoDropout, GaussianDropout])
+def test_no_masks_to_track(dropout: DropoutFactory, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="PassRateTracker"):
+        fit(*(make() for make in WATCHERS), network=small_network(dropout), logs=tmp_path)
+
+
+@pytest.mark.parametrize("dropout", [StandardDropout, lambda: MalDrop(2)], ids=["StandardDropout", "MalDrop"])
+def test_what_is_trained_stays_the_same_to_the_bit(dropout: DropoutFactory, tmp_path: Path) -> None:
+    weights = []
+    for callbacks in ([], [make() for make in WATCHERS]):
+        classifier = ImageClassifier(small_network(dropout))
+        for parameter in classifier.parameters():
+            torch.nn.init.normal_(
+                parameter, std=0.1, generator=torch.Generator().manual_seed(parameter.numel())
+            )
+        fit(*callbacks, classifier=classifier, logs=tmp_path / str(len(callbacks)), max_epochs=2)
+        weights.append(classifier.state_dict())
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+
+
+def test_a_constant_rho_is_the_layers_own(tmp_path: Path) -> None:
+    losses = [
+        fit(*callbacks, network=small_network(lambda: MalDrop(2)), logs=tmp_path / str(number))
+        .callback_metrics["train/loss"]
+        .item()
+        for number, callbacks in enumerate(([], [RhoScheduler(Constant(2))], [RhoScheduler(Constant(5))]))
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_from_the_command_line_with_two_processes() -> None:
+    configs = [
+        word
+        for name in ("quickstart.yaml", "callbacks/all.yaml", "callbacks/rho_scheduler.yaml")
+        for word in ("--config", str(REPOSITORY / "configs" / name))
+    ]
+    two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    words = ["fit", *configs, *two, "--trainer.max_epochs", "2", "--name", "run"]
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "cli.py"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    run = RunFolder(Path("runs/run/version_0"))
+    assert run.result()["fit"]["epochs"] == 2
+    tags = events(run.path).Tags()
+    assert {"predictions/right", "predictions/wrong", "confusion/validation"} <= set(tags["images"])
+    for start in ("pass_rate/", "dead/", "gap/", "time/", "p/"):
+        assert any(tag.startswith(start) for tag in tags["scalars"]), start
+
+
+def test_every_curve_of_a_callback_has_a_chart(tmp_path: Path) -> None:
+    main(
+        [
+            *("fit", "--config", str(REPOSITORY / "configs" / "quickstart.yaml")),
+            *("--config", str(REPOSITORY / "configs" / "callbacks" / "all.yaml")),
+            *("--config", str(REPOSITORY / "configs" / "callbacks" / "rho_scheduler.yaml")),
+            *("--trainer.max_epochs", "1", "--name", "run"),
+        ]
+    )
+    recorded = events(Path("runs/run/version_0"))
+    page = (
+        recorded.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode("utf-8", "ignore")
+    )
+    for tag in recorded.Tags()["scalars"]:
+        if tag.split("/")[0] in {"pass_rate", "dead", "gap", "time", "p"}:
+            assert tag.split("/")[0] in page, tag
