@@ -21,12 +21,9 @@ from callbacks.schedules import (
 
 UNITS = 4096
 EPOCHS = 20
-BATCHES = 5
+BATCHES = 6
 """Batches of an epoch: few, so that one can be told from the next."""
-BLUE, ORANGE, GREY = "#2f6db3", "#d1602b", "#8a8f9c"
-
-SMOOTH = (ForwardAnnealing, ReverseAnnealing, Logistic, Linear, Cosine)
-"""What is drawn as a line; the others jump from batch to batch or from epoch to epoch."""
+BLUE, ORANGE = "#2f6db3", "#d1602b"
 
 PANELS: list[tuple[str, list[tuple[str, Schedule]]]] = [
     ("Constant", [("rho=256", Constant(256))]),
@@ -56,22 +53,22 @@ def draw(axes: Axes, name: str, schedules: list[tuple[str, Schedule]]) -> None:
         largest = max(largest, *values)
         if isinstance(schedule, Randomized | Periodic):
             axes.vlines(epochs, 0, values, color=color, linewidth=1.1, label=label)
-        elif isinstance(schedule, SMOOTH):
-            axes.plot(epochs, values, color=color, label=label, linewidth=1.8)
         else:
-            axes.step(epochs, values, where="post", color=color, label=label, linewidth=1.8)
+            # A batch's value holds until the next one.
+            steps = [*epochs, EPOCHS], [*values, values[-1]]
+            axes.step(*steps, where="post", color=color, label=label, linewidth=1.8)
     axes.set_title(name, fontsize=11, loc="left", fontweight="bold")
     top = UNITS if largest > UNITS / 2 else 2048 if largest > 256 else 320
-    axes.set(xlim=(0, EPOCHS), ylim=(-0.03 * top, 1.06 * top), xticks=range(0, EPOCHS + 1, 5))
+    axes.set(xlim=(-0.3, EPOCHS), ylim=(-0.03 * top, 1.06 * top), xticks=range(0, EPOCHS + 1, 5))
     axes.set_yticks([0, top // 2, top] if top > 320 else [0, 128, 256])
-    axes.legend(fontsize=8.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+    axes.legend(fontsize=8.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 
 
 def main() -> None:
     """Draw and save."""
-    figure, grid = plt.subplots(3, 3, figsize=(10, 7.6), layout="constrained", sharex=True)
+    figure, grid = plt.subplots(3, 3, figsize=(10, 8), layout="constrained")
     for axes, (name, schedules) in zip(grid.flat, PANELS, strict=True):
         draw(axes, name, schedules)
     figure.supylabel("ρ, units that are dropped", fontsize=10)

@@ -62,6 +62,7 @@ CASES = {
     f"{FIT} --trainer.callbacks Foo": "no callback 'Foo' for trainer.callbacks",
     f"{FIT} --config mistyped.yaml": "no schedule 'Periodi' for trainer.callbacks.schedule; did you mean Periodic[?]$",
     f"{FIT} --config negative.yaml": "rho must be a number of 0 or more, got -8.0$",
+    f"{FIT} --config off.yaml": "trainer.callbacks: YAML reads the key off or no as false: put it in quotes$",
     f"{FIT} --config number.yaml": "trainer.callbacks: must be a Callback$",
     f"{SCHEDULED} Periodi --trainer.callbacks.schedule.rho 8": "no schedule 'Periodi' for .*did you mean Periodic[?]$",
     f"{SCHEDULED} Zzz": "no schedule 'Zzz' .*there are Alternating, .*ReverseAnnealing$",
@@ -98,6 +99,7 @@ def _files() -> None:
     scheduler = "trainer: {callbacks+: [{class_path: RhoScheduler, init_args: {schedule: %s}}]}\n"
     Path("mistyped.yaml").write_text(scheduler % "{class_path: Periodi, init_args: {rho: 8}}")
     Path("negative.yaml").write_text(scheduler % "{class_path: Periodic, init_args: {rho: -8}}")
+    Path("off.yaml").write_text(scheduler % "{class_path: Alternating, init_args: {value: 8, off: 0}}")
     Path("number.yaml").write_text("trainer: {callbacks+: [3]}\n")
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
     torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")
