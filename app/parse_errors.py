@@ -76,6 +76,9 @@ def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
         group = GROUPS.get(found[1])
         known = _arguments(owner) if group is None else inspect.signature(group).parameters
         return f"no option {found[1]}.{found[2]}{_meant(found[2], known)}"
+    if found := re.match(r"Key must be a string, got: (True|False)", text):
+        words = "off or no" if found[1] == "False" else "on or yes"
+        return f"YAML reads the key {words} as {found[1].lower()}: put it in quotes"
     if found := re.match(r"unrecognized arguments: (\S*)", text):
         return _unknown_option(found[1])
     if found := re.match(r"Subcommand '.*?' does not accept option '(.+?)'", text):

@@ -170,7 +170,7 @@ class Alternating(Schedule):
 
     Args:
         value: of the first epochs, 0 or more.
-        off: of the epochs between, 0 or more.
+        off: of the epochs between, 0 or more; in YAML ``"off"`` with quotes, as a bare one is read as false.
         every: epochs before each change, 1 or more.
 
     Raises:

@@ -60,13 +60,14 @@ CASES = {
     f"{FIT} --trainer.max_epoch 3": "no option --trainer.max_epoch; did you mean max_epochs?",
     f"{FIT} --trainer.max_epochs x": "trainer.max_epochs: must be of type int, got 'x'",
     f"{FIT} --trainer.callbacks Foo": "no callback 'Foo' for trainer.callbacks",
-    f"{FIT} --config mistyped.yaml": "no schedule 'Periodi' for trainer.callbacks.schedule; did you mean Periodic?$",
+    f"{FIT} --config mistyped.yaml": "no schedule 'Periodi' for trainer.callbacks.schedule; did you mean Periodic[?]$",
     f"{FIT} --config negative.yaml": "rho must be a number of 0 or more, got -8.0$",
+    f"{FIT} --config off.yaml": "trainer.callbacks: YAML reads the key off or no as false: put it in quotes$",
     f"{FIT} --config number.yaml": "trainer.callbacks: must be a Callback$",
-    f"{SCHEDULED} Periodi --trainer.callbacks.schedule.rho 8": "no schedule 'Periodi' for .*did you mean Periodic?$",
+    f"{SCHEDULED} Periodi --trainer.callbacks.schedule.rho 8": "no schedule 'Periodi' for .*did you mean Periodic[?]$",
     f"{SCHEDULED} Zzz": "no schedule 'Zzz' .*there are Alternating, .*ReverseAnnealing$",
     f"{SCHEDULED} Periodic --trainer.callbacks.schedule.rh 8": "no option trainer.callbacks.schedule.rh; "
-    "did you mean rho?$",
+    "did you mean rho[?]$",
     f"{SCHEDULED} Periodic": "trainer.callbacks.schedule: missing: rho; give each as a flag or in a --config file$",
     f"{FIT} --model.network.dropout MalDrop --model.network.dropout.rho 4 {SCHEDULED.removeprefix(FIT)} Constant "
     "--trainer.callbacks.schedule.rho 4096": r"Constant\(rho=4096.0\) does not suit network.head.stage.dropout, a "
@@ -98,6 +99,7 @@ def _files() -> None:
     scheduler = "trainer: {callbacks+: [{class_path: RhoScheduler, init_args: {schedule: %s}}]}\n"
     Path("mistyped.yaml").write_text(scheduler % "{class_path: Periodi, init_args: {rho: 8}}")
     Path("negative.yaml").write_text(scheduler % "{class_path: Periodic, init_args: {rho: -8}}")
+    Path("off.yaml").write_text(scheduler % "{class_path: Alternating, init_args: {value: 8, off: 0}}")
     Path("number.yaml").write_text("trainer: {callbacks+: [3]}\n")
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
     torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")

@@ -183,10 +183,36 @@ def test_a_continued_run_reports_the_weights_that_it_keeps(finished: Path) -> No
     assert result["fit"]["metrics"] == pytest.approx(result["validate"]["metrics"], rel=1e-5)
 
 
+def test_a_scheduled_p_is_measured_as_the_fit_measured_it() -> None:
+    Path("schedule.yaml").write_text(
+        "trainer:\n  callbacks+:\n    - class_path: RhoScheduler\n      init_args:\n"
+        "        schedule: {class_path: Linear, init_args: {start: 0.1, end: 0.9}}\n"
+    )
+    main([*FIT, "--config", "schedule.yaml", "--model.network.dropout.inverted", "false"])
+    for which in ("best", "last"):
+        main(["validate", "--run", "runs/run", "--ckpt_path", which, "--trainer.accelerator", "cpu"])
+    result = json.loads((RUN / "result.json").read_text())
+    assert result["validate"]["metrics"] == pytest.approx(result["fit"]["metrics"], rel=1e-5)
+    # That p matters: with another one it is another figure.
+    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    (key,) = (key for key in state["callbacks"] if key.startswith("RhoScheduler"))
+    assert state["callbacks"][key]["values"] == {
+        "network.head.stage.dropout": pytest.approx(0.1 + 0.8 * 38 / 39)
+    }
+    state["callbacks"][key]["values"]["network.head.stage.dropout"] = 0.3
+    torch.save(state, RUN / "checkpoints" / "last.ckpt")
+    main(["validate", "--run", "runs/run", "--ckpt_path", "last", "--trainer.accelerator", "cpu"])
+    changed = json.loads((RUN / "result.json").read_text())
+    assert changed["validate last"]["metrics"]["nll"] != pytest.approx(
+        result["validate last"]["metrics"]["nll"]
+    )
+
+
 def test_callbacks_of_the_users_own_stand_beside_ours() -> None:
     checkpoint = ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.monitor", "val/accuracy"]
     main([*FIT, *checkpoint, "--trainer.callbacks.mode", "max", "--trainer.callbacks.dirpath", "mine"])
     assert list(Path("mine").glob("*.ckpt"))
+    main(["test", "--run", "runs/run", "--trainer.accelerator", "cpu"])
     assert (RUN / "checkpoints" / "best.ckpt").is_file()
 
 

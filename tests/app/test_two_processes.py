@@ -1,5 +1,6 @@
 """Two processes on CPUs (gloo) do what one does."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,50 @@ def test_pass_rates_are_those_of_all_samples() -> None:
         # 1,222 training images, 611 a rank; four of 32 units drop of each.
         assert state["network.head.stage.dropout.pass_samples"].item() == 1222 * epochs
         assert state["network.head.stage.dropout.pass_rate"].mean().item() == pytest.approx(28 / 32)
+
+
+SPY = """
+import json
+from pathlib import Path
+from pytorch_lightning import Callback
+
+class Spy(Callback):
+    def __init__(self):
+        self.seen = []
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        first, second = pl_module.network.head.stage.dropout.layers
+        self.seen.append({"rho": second.rho, "kept": first.kept.int().tolist()})
+    def on_fit_end(self, trainer, pl_module):
+        Path(f"rank{trainer.global_rank}.json").write_text(json.dumps(self.seen))
+"""
+
+SCHEDULED = """
+model:
+  network:
+    init_args:
+      dropout:
+        class_path: Chain
+        init_args:
+          layers:
+            - class_path: StandardDropout
+            - {class_path: MalDrop, init_args: {rho: 0}}
+trainer:
+  callbacks+:
+    - {class_path: RhoScheduler, init_args: {schedule: Randomized, layers: "*.layers.1"}}
+    - class_path: spy.Spy
+"""
+
+
+def test_ranks_share_rho_and_draw_masks_of_their_own() -> None:
+    Path("spy.py").write_text(SPY)
+    Path("scheduled.yaml").write_text(SCHEDULED)
+    fit = "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [32] --name run "
+    run_with_two(*f"{fit} --config scheduled.yaml --trainer.max_epochs 2".split())
+    one, other = (json.loads(Path(f"rank{rank}.json").read_text()) for rank in (0, 1))
+    assert [step["rho"] for step in one] == [step["rho"] for step in other]
+    assert len({step["rho"] for step in one}) > 5
+    # Standard dropout's masks do not look at the images, so equal seeds would give equal masks.
+    kept = [[torch.tensor(step["kept"]) for step in rank] for rank in (one, other)]
+    same = [(a == b).double().mean().item() for a, b in zip(*kept, strict=True) if a.shape == b.shape]
+    assert len(same) == 14
+    assert all(0.4 < share < 0.6 for share in same)

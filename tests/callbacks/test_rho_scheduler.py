@@ -12,6 +12,7 @@ from torch import nn
 
 from callbacks import RhoScheduler
 from callbacks.schedules import Alternating, Constant, Linear, Moment, Periodic, Randomized, Schedule
+from datamodules import DigitsDataModule
 from models import ImageClassifier
 from models.dropout import (
     Chain,
@@ -22,7 +23,8 @@ from models.dropout import (
     VariationalDropout,
     scheduled_layers,
 )
-from tests.callbacks.fits import fit, scalars, small_network
+from models.networks import Head, Network
+from tests.callbacks.fits import BATCH_SIZE, fit, scalars, small_network
 
 STEPS = 13
 HEAD = "network.head.stage.dropout"
@@ -108,9 +110,8 @@ def test_accumulated_batches_are_each_set_and_logged_once_a_step(tmp_path: Path)
 
 def test_logged_at_the_trainers_interval(tmp_path: Path) -> None:
     fit_with(RhoScheduler(Linear(0, 0.5)), StandardDropout, logs=tmp_path, log_every_n_steps=4)
-    assert scalars(tmp_path, f"p/{FIRST}") == [
-        (step, pytest.approx(0.5 * step / STEPS)) for step in (3, 7, 11)
-    ]
+    logged: list[object] = list(scalars(tmp_path, f"p/{FIRST}"))
+    assert logged == [(step, pytest.approx(0.5 * step / STEPS)) for step in (3, 7, 11)]
     assert RhoScheduler(Constant(1)).charts().keys() == {"ρ", "p"}
 
 
@@ -179,10 +180,17 @@ def test_nothing_to_set_is_a_warning(dropout: DropoutFactory, pattern: str, mess
 
 
 def test_a_network_without_dropout() -> None:
-    network = small_network(nn.Identity)
-    network.body[1].dropout = network.head.stage.dropout = nn.Identity()  # type: ignore[index,union-attr,assignment]
+    class Pass(nn.Module):
+        def forward(self, x: torch.Tensor, target: object, weight: object) -> torch.Tensor:
+            return x
+
+    @final
+    class Bare(Network):
+        def __init__(self) -> None:
+            super().__init__((1, 8, 8), 10, nn.Flatten(), Head(Pass(), nn.Linear(64, 10)))
+
     with pytest.warns(UserWarning, match="nothing to set: the network has no dropout layer"):
-        fit(RhoScheduler(Constant(0.3)), network=network, fast_dev_run=True)
+        fit(RhoScheduler(Constant(0.3)), network=Bare(), fast_dev_run=True)
 
 
 @pytest.mark.parametrize(
@@ -223,19 +231,39 @@ def test_a_layer_that_does_not_know_its_units() -> None:
         fit(RhoScheduler(Randomized()), network=network, num_sanity_val_steps=0)
 
 
-@pytest.mark.parametrize("mid_epoch", [False, True])
+@final
+class Save(Callback):
+    """Saves a checkpoint after a number of batches, in the hook that ModelCheckpoint saves in."""
+
+    def __init__(self, file: Path, batches: int) -> None:
+        self.file = file
+        self.batches = batches
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if self.batches % STEPS and trainer.global_step == self.batches:
+            trainer.save_checkpoint(self.file)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == self.batches:
+            trainer.save_checkpoint(self.file)
+
+
+@pytest.mark.parametrize("batches", [20, 26], ids=["mid-epoch", "epoch end"])
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
-def test_a_resumed_run_goes_on_with_the_same_sequence(mid_epoch: bool, tmp_path: Path) -> None:
-    at = {"every_n_train_steps": 20} if mid_epoch else {"every_n_epochs": 2}
-    keep = ModelCheckpoint(tmp_path, filename="kept", save_top_k=-1, **at)  # type: ignore[arg-type]
-    whole = fit_with(RhoScheduler(Randomized()), maldrop, keep, max_epochs=3, enable_checkpointing=True)
-    again = fit_with(
-        RhoScheduler(Randomized()), maldrop, ModelCheckpoint(tmp_path), max_epochs=3, enable_checkpointing=True,
-        ckpt_path=tmp_path / "kept.ckpt",
-    )  # fmt: skip
-    done = 20 if mid_epoch else 26
-    assert again.of()[:10] == whole.of()[done : done + 10]
-    assert len(set(whole.of())) > 5
+def test_a_resumed_run_goes_on_with_the_same_sequence(batches: int, tmp_path: Path) -> None:
+    file = tmp_path / "kept.ckpt"
+    whole = fit_with(RhoScheduler(Randomized()), maldrop, Save(file, batches), max_epochs=3)
+    again = fit_with(RhoScheduler(Randomized()), maldrop, max_epochs=3, ckpt_path=file)
+    remaining = whole.of()[batches:]
+    assert again.of()[: len(remaining)] == remaining
+    assert len(set(remaining)) > 5
+
+
+def test_a_resumed_run_has_its_share_of_training_done(tmp_path: Path) -> None:
+    file = tmp_path / "kept.ckpt"
+    whole = fit_with(RhoScheduler(Linear(0, 0.5)), StandardDropout, Save(file, 13), max_epochs=2)
+    again = fit_with(RhoScheduler(Linear(0, 0.5)), StandardDropout, max_epochs=2, ckpt_path=file)
+    assert again.of() == whole.of()[13:]
 
 
 def vanilla() -> StandardDropout:
@@ -265,7 +293,7 @@ def test_a_checkpoint_is_evaluated_with_the_p_of_its_moment(tmp_path: Path) -> N
     trainer = Trainer(callbacks=[RhoScheduler(Linear(0.1, 0.9)), ModelCheckpoint(tmp_path)], **options)  # type: ignore[arg-type]
     (measured,) = trainer.validate(
         fresh,
-        trained.datamodule,
+        DigitsDataModule(batch_size=BATCH_SIZE),
         tmp_path / "kept.ckpt",
         verbose=False,
         weights_only=True,
@@ -281,7 +309,7 @@ def test_evaluation_without_a_state_says_so() -> None:
     with pytest.warns(
         UserWarning, match=f"knows no value for {FIRST}, {HEAD}: no checkpoint of a fit with Constant"
     ):
-        trainer.test(trained.lightning_module, trained.datamodule, verbose=False)  # type: ignore[attr-defined]
+        trainer.test(trained.lightning_module, DigitsDataModule(batch_size=BATCH_SIZE), verbose=False)
 
 
 @pytest.mark.parametrize(("dropout", "high"), [(StandardDropout, 0.9), (maldrop, None)])

@@ -11,8 +11,10 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 WHOLE = sorted(CONFIGS.glob("*.yaml"))
 PARTS = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "studies")
 
-# What completes a part to a run: the network for data, the data for a network, both for a dropout, all for a callback.
+# What completes a part to a run: the network for data, the data for a network, both for a dropout, all three for a
+# callback.
 IMAGES = {"alan_cnn": "mnist", "gavier_cifar": "cifar10"}
+VARIANTS = {"rho_randomized": "mal_drop"}
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_part_of_a_run(config: Path, root: str) -> None:
         "callbacks": [
             data / "digits.yaml",
             network / "fully_connected.yaml",
-            CONFIGS / "dropout" / "standard.yaml",
+            CONFIGS / "dropout" / f"{VARIANTS.get(config.stem, 'standard')}.yaml",
         ],
     }[config.parent.name]
     fit([*rest, config], root)
