@@ -77,9 +77,8 @@ class Timing(Callback, Charted):
 
     - A **step** is from this callback's ``on_train_batch_start`` to its ``on_train_batch_end``: forward, backward,
       optimizer. Hooks of callbacks listed before it are outside at the start and inside at the end.
-    - **Waiting** is from the end of a step, or the start of the epoch, to the start of the next step: fetching a batch
-      and bringing it to the device. Validations are taken out, and of a pause in which a checkpoint is written all
-      that comes after the writing began.
+    - **Waiting** is from the end of a step, of a validation, or the start of the epoch, to the start of the next step:
+      fetching a batch and bringing it to the device. A pause in which a checkpoint is written is left out.
     - An **epoch** is from ``on_train_epoch_start`` to ``on_train_epoch_end``, the **fit** from ``on_fit_start`` to
       ``on_fit_end``; both with the validations in them.
 
@@ -104,7 +103,7 @@ class Timing(Callback, Charted):
         self._epoch_start = 0.0
         self._step_start = 0.0
         self._validation_start = 0.0
-        # Since when the next batch has been waited for; None while something else is done.
+        # Since when the next batch has been waited for; None where a checkpoint was written.
         self._waiting_since: float | None = None
 
     def charts(self) -> Charts:
@@ -133,26 +132,26 @@ class Timing(Callback, Charted):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """End waiting, start a step."""
+        """End waiting, and start a step."""
         self._step_start = seconds(pl_module.device)
-        self._end_waiting(self._step_start)
+        if self._waiting_since is not None:
+            self._epoch.waiting += self._step_start - self._waiting_since
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End a step, start waiting."""
+        """End a step, and start waiting."""
         now = seconds(pl_module.device)
         self._epoch.steps.append(now - self._step_start)
         self._epoch.images += len(batch[0])
         self._waiting_since = now
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End waiting, start the validation's clock."""
+        """Start the validation's clock."""
         self._validation_start = seconds(pl_module.device)
-        self._end_waiting(self._validation_start)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End a validation, start waiting; the sanity check before training is none of an epoch."""
+        """End a validation, and start waiting; the sanity check before training is none of an epoch."""
         now = seconds(pl_module.device)
         if not trainer.sanity_checking:
             self._epoch.validation += now - self._validation_start
@@ -161,9 +160,8 @@ class Timing(Callback, Charted):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """End waiting."""
-        if self._waiting_since is not None:
-            self._end_waiting(seconds(pl_module.device))
+        """Leave this pause out of waiting: no hook tells when the writing has ended."""
+        self._waiting_since = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's times."""
@@ -192,16 +190,11 @@ class Timing(Callback, Charted):
         self._epoch = Times()
         self._epoch_start = self._waiting_since = seconds(pl_module.device)
 
-    def _end_waiting(self, now: float) -> None:
-        if self._waiting_since is not None:
-            self._epoch.waiting += now - self._waiting_since
-            self._waiting_since = None
-
 
 def line(summary: dict[str, float]) -> str:
     """Return a fit's figures in a line."""
     return (
-        f"time  {summary['fit_s']:.1f} s  {summary['step_ms']:.1f} ms a step (median; 95 % below "
-        f"{summary['step_ms_p95']:.1f})  {summary['images_per_s']:,.0f} images/s  "
+        f"time  {summary['fit_s']:.1f} s  {summary['step_ms']:,.1f} ms a step (median; 95 % below "
+        f"{summary['step_ms_p95']:,.1f})  {summary['images_per_s']:,.0f} images/s  "
         f"{100 * summary['waiting_share']:.0f} % waiting for data"
     )

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -142,6 +142,11 @@ class ImageClassifier(LightningModule):
         log_probabilities = self._log_probabilities(images)
         probabilities = log_probabilities.exp()
         return Prediction(probabilities, entropy(log_probabilities), target)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint hold what all ranks have counted so far, in the midst of an epoch too."""
+        self._synchronize()
+        checkpoint["state_dict"] = self.trainer.strategy.lightning_module_state_dict()
 
     def kl(self) -> Tensor | None:
         """Return the divergence of all dropout layers; None if none has one."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -13,6 +13,20 @@ from models.dropout import DropoutFactory, StandardDropout
 from models.networks import FullyConnected, Network
 
 BATCH_SIZE = 100
+
+
+class SaveAfter(Callback):
+    """Writes a checkpoint after a step, as a ModelCheckpoint does; to be listed last."""
+
+    def __init__(self, step: int, file: Path) -> None:
+        self.step = step
+        self.file = file
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.file)
 
 
 def small_network(dropout: DropoutFactory = StandardDropout, hidden: tuple[int, ...] = (32, 16)) -> Network:
