@@ -68,7 +68,8 @@ def test_validation_within_an_epoch_uses_the_rate_so_far() -> None:
 
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
 def test_a_checkpoint_within_an_epoch_gives_the_rate_back(tmp_path: Path) -> None:
-    rates, midst, options = Rates(), tmp_path / "midst.ckpt", {"limit_train_batches": 6}
+    options: dict[str, Any] = {"limit_train_batches": 6}
+    rates, midst = Rates(), tmp_path / "midst.ckpt"
     fit(rates, SaveAfter(4, midst), classifier=network(), **options)
     state = torch.load(midst, weights_only=True)["state_dict"]
     torch.testing.assert_close(state[f"{HEAD}.pass_rate"], rates.by_hand(4))
