@@ -65,7 +65,7 @@ CASES = {
     f"{FIT} --config off.yaml": "trainer.callbacks: YAML reads the key off or no as false: put it in quotes$",
     f"{FIT} --config number.yaml": "trainer.callbacks: must be a Callback$",
     f"{SCHEDULED} Periodi --trainer.callbacks.schedule.rho 8": "no schedule 'Periodi' for .*did you mean Periodic[?]$",
-    f"{SCHEDULED} Zzz": "no schedule 'Zzz' .*there are Alternating, .*ReverseAnnealing$",
+    f"{SCHEDULED} Zzz": "no schedule 'Zzz' .*there are Alternating, .*ReverseAnnealing",
     f"{SCHEDULED} Periodic --trainer.callbacks.schedule.rh 8": "no option trainer.callbacks.schedule.rh; "
     "did you mean rho[?]$",
     f"{SCHEDULED} Periodic": "trainer.callbacks.schedule: missing: rho; give each as a flag or in a --config file$",

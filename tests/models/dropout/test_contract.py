@@ -32,6 +32,7 @@ from models.dropout import (
     StandardDropout,
     Standout,
     VariationalDropout,
+    scheduled_layers,
 )
 from models.dropout.base import CountDropout
 from models.networks.base import Head
@@ -236,6 +237,19 @@ def rates(layer: Dropout) -> list[Callable[[], None]]:
         return [lambda: None] * 4
     highest = 0.5 if isinstance(layer, VariationalDropout) else 0.9
     return [lambda p=p: layer.set_rate(p) for p in (0.5, 0.1, highest, 0.3)]  # type: ignore[misc]
+
+
+def test_what_is_scheduled_can_be_set(layer: Dropout) -> None:
+    if layer.scheduled == "p":
+        layer.set_rate(0.3)
+        assert "0.3" in repr(layer)
+    if layer.scheduled == "rho":
+        assert isinstance(layer, CountDropout)
+        assert layer.units is None
+        place(layer)(*inputs(torch.randn(4, 7)))
+        assert layer.units == 7
+    parts = [part for part in layer.modules() if isinstance(part, Dropout) and part.scheduled]
+    assert list(scheduled_layers(layer).values()) == parts
 
 
 def test_compiles_to_the_same_whatever_the_rate(layer: Dropout) -> None:
