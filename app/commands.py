@@ -66,7 +66,11 @@ class Session:
 
 
 def fit(session: Session, ckpt_path: str | None) -> None:
-    """Train in a new run folder, and write down what was reached, also of a run that CollapseDetector stops."""
+    """Train in a new run folder, and write down what was reached.
+
+    A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
+    beside them as ``stopped``, and the exit code is 0.
+    """
     trainer, writes = session.trainer, session.writes
     check_monitors(trainer, session.model)
     # Bad settings of the optimizer are found here, before there is a folder.

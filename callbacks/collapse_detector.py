@@ -8,12 +8,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.logit_spread import LogitSpread
+from callbacks.stages import validates_fit
 from callbacks.tensorboard import Charted, Charts
 
 NEVER = torch.iinfo(torch.int64).max
-
-# What rounding to float32 makes of constant logits of size 1.
-ROUNDING = 1e-6
 
 
 class TrainingCollapsed(Exception):  # noqa: N818 - like StopIteration, no mistake of anybody's
@@ -59,8 +57,8 @@ class CollapseDetector(Callback, Charted):
     logged and before checkpoints are written of it.
 
     A network that has just been initialised looks the same: five layers that start from small weights (1e-2) hold
-    logits within 1e-5 for epochs of SGD, and then learn. So until the loss has once been below ln C −
-    ``loss_tolerance``, only ends of epochs count, and only logits that are constant but for rounding, as those of a
+    their logits within 1e-5 or 1e-8 for epochs of SGD. So until the loss has once been below ln C −
+    ``loss_tolerance``, only ends of epochs count, and only logits that are the same to the last bit, as those of a
     network whose ReLUs are all dead.
 
     Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §III.B: its network "lost
@@ -137,7 +135,7 @@ class CollapseDetector(Callback, Charted):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check losses and weights."""
         self._seen = None
-        if not trainer.sanity_checking:
+        if validates_fit(trainer):
             self._check_losses(trainer)
             self._check_weights(trainer, pl_module)
 
@@ -151,12 +149,13 @@ class CollapseDetector(Callback, Charted):
         dataloader_idx: int = 0,
     ) -> None:
         """Add a batch to the sums."""
-        part = LogitSpread.of(outputs["logits"], batch[1])
-        self._seen = part if self._seen is None else self._seen + part
+        if validates_fit(trainer):
+            part = LogitSpread.of(outputs["logits"], batch[1])
+            self._seen = part if self._seen is None else self._seen + part
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge the validation; what is found is raised when its metrics are logged."""
-        if trainer.sanity_checking or self._seen is None:
+        if self._seen is None:
             return
         seen = self._seen.over_ranks(trainer.strategy)
         pl_module.log("collapse/logit_std", seen.largest_deviation, sync_dist=True)
@@ -206,11 +205,8 @@ class CollapseDetector(Callback, Charted):
         loss, deviation, guessing = seen.mean_loss, seen.largest_deviation, seen.guessing
         if loss < guessing - self.loss_tolerance:
             self.learned = True
-        rounding = ROUNDING * max(1.0, float(seen.mean.abs().max()))
-        tolerance = self.logit_tolerance if self.learned else min(rounding, self.logit_tolerance)
-        if not (self.learned or at_end):
-            return
-        if abs(loss - guessing) <= self.loss_tolerance and deviation <= tolerance:
+        counts = self.learned or (at_end and seen.constant)
+        if counts and abs(loss - guessing) <= self.loss_tolerance and deviation <= self.logit_tolerance:
             self._reason = (
                 f"the network has collapsed: on {int(seen.count):,} {of} its loss is {loss:.4f}, that of guessing "
                 f"among {len(seen.mean)} classes, and no logit varies by more than {deviation:.2g} (standard deviation)"

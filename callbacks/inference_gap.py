@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from callbacks.stages import validates_fit
 from callbacks.tensorboard import Charted, Charts
 from models.dropout import Dropout, dropout_layers, sampling
 
@@ -124,7 +125,7 @@ class InferenceGap(Callback, Charted):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the first batch."""
-        if batch_idx == 0 and dataloader_idx == 0 and not trainer.sanity_checking:
+        if batch_idx == 0 and dataloader_idx == 0 and validates_fit(trainer):
             images, target = batch
             self._batch = images[: self.images], target[: self.images]
 

@@ -20,12 +20,16 @@ class LogitSpread:
         count: samples, a scalar.
         mean: of each logit, ``(C,)``.
         squares: Σ(x − mean)² of each logit, ``(C,)``.
+        lowest: of each logit, ``(C,)``.
+        highest: of each logit, ``(C,)``.
         loss: Σ of the cross-entropy, unweighted, in nats, a scalar.
     """
 
     count: Tensor
     mean: Tensor
     squares: Tensor
+    lowest: Tensor
+    highest: Tensor
     loss: Tensor
 
     @staticmethod
@@ -37,6 +41,8 @@ class LogitSpread:
             count=torch.full((), float(len(logits)), device=logits.device),
             mean=mean,
             squares=(logits - mean).square().sum(0),
+            lowest=logits.amin(0),
+            highest=logits.amax(0),
             loss=F.cross_entropy(logits, target, reduction="sum"),
         )
 
@@ -48,6 +54,8 @@ class LogitSpread:
             count=count,
             mean=self.mean + shift * other.count / count,
             squares=self.squares + other.squares + shift.square() * self.count * other.count / count,
+            lowest=torch.minimum(self.lowest, other.lowest),
+            highest=torch.maximum(self.highest, other.highest),
             loss=self.loss + other.loss,
         )
 
@@ -57,13 +65,24 @@ class LogitSpread:
         count = strategy.reduce(self.count.clone(), reduce_op="sum")
         mean = strategy.reduce(self.mean * self.count, reduce_op="sum") / count
         around = self.squares + self.count * (self.mean - mean).square()
-        loss = strategy.reduce(self.loss.clone(), reduce_op="sum")
-        return LogitSpread(count, mean, strategy.reduce(around, reduce_op="sum"), loss)
+        return LogitSpread(
+            count=count,
+            mean=mean,
+            squares=strategy.reduce(around, reduce_op="sum"),
+            lowest=strategy.reduce(self.lowest.clone(), reduce_op="min"),
+            highest=strategy.reduce(self.highest.clone(), reduce_op="max"),
+            loss=strategy.reduce(self.loss.clone(), reduce_op="sum"),
+        )
 
     @property
     def largest_deviation(self) -> float:
         """The largest standard deviation over samples of any logit."""
         return float((self.squares.max() / self.count).sqrt())
+
+    @property
+    def constant(self) -> bool:
+        """Whether all samples have the same logits, to the last bit."""
+        return torch.equal(self.lowest, self.highest)
 
     @property
     def mean_loss(self) -> float:

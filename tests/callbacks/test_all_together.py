@@ -137,7 +137,8 @@ def test_every_curve_of_a_callback_has_a_chart_and_every_chart_a_curve() -> None
         if not pattern.startswith(("rho/", "dead_channels/")):
             assert any(re.match(pattern, tag) for tag in curves), pattern
     alone = {f"{split}/{name}" for split in ("train", "val") for name in ("nll", "top5")} | {
-        "train/loss_step"
+        "train/loss_step",
+        "time/fit_s",
     }
     for tag in curves - alone:
         assert any(re.match(pattern, tag) for pattern in patterns), tag

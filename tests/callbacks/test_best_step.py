@@ -48,3 +48,28 @@ def test_a_sanity_check_is_no_validation(module: LightningModule) -> None:
     trainer.sanity_checking = True
     best.on_validation_end(trainer.validates(1.0, 0, 0), module)
     assert best.step is None
+
+
+def test_first_steps_at_or_above_thresholds(module: LightningModule) -> None:
+    best, trainer = BestStep(thresholds=(0.7, 0.5, 0.9)), FakeTrainer()
+    assert best.first_steps == {0.5: None, 0.7: None, 0.9: None}
+    # 0.7 in float32 is below 0.7.
+    for step, accuracy in ((10, 0.4), (20, 0.6), (30, 0.3), (40, 0.7), (50, 0.8)):
+        best.on_validation_end(trainer.validates(accuracy, 0, step), module)
+    assert best.first_steps == {0.5: 20, 0.7: 40, 0.9: None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"monitor": "train/accuracy"},
+            "monitor must be a metric of validation such as 'val/accuracy', got 'train/acc",
+        ),
+        ({"thresholds": (0.5, 0.5)}, r"thresholds must be finite numbers, each given once, got \[0.5, 0.5\]"),
+        ({"thresholds": (math.nan,)}, "thresholds must be finite"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BestStep(**arguments)

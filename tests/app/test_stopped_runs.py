@@ -1,0 +1,165 @@
+"""What is left of a run that CollapseDetector stops, and what a user's BestStep changes."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from app.main import main
+
+FIT = (
+    "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "
+    "--trainer.max_epochs 4 --trainer.accelerator cpu --trainer.callbacks+ CollapseDetector"
+).split()
+REPOSITORY = Path(__file__).parents[2]
+RUN = Path("runs/run/version_0")
+BREAKS = """
+import math
+import torch
+from pytorch_lightning import Callback
+
+class Dies(Callback):
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if trainer.global_step > self.after:
+            linear = pl_module.network.head.linear
+            torch.nn.init.zeros_(linear.weight)
+            torch.nn.init.zeros_(linear.bias)
+
+class FeedsNaN(Callback):
+    def __init__(self, after: int, rank: int = 0) -> None:
+        self.after, self.rank = after, rank
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.after and trainer.global_rank == self.rank:
+            batch[0][0] = math.nan
+"""
+
+
+@pytest.fixture(autouse=True)
+def _breaks() -> None:
+    Path("breaks_runs.py").write_text(BREAKS)
+
+
+def breaks(name: str, **arguments: int) -> list[str]:
+    words = [f"--trainer.callbacks+=breaks_runs.{name}"]
+    return words + [f"--trainer.callbacks.{argument}={value}" for argument, value in arguments.items()]
+
+
+def test_a_collapsed_run_keeps_its_good_checkpoints_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*FIT, *breaks("Dies", after=30)])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stopped at")]
+    assert line.startswith(
+        "stopped at step 39: the network has collapsed: on 216 validation images its loss is 2.3026"
+    )
+    assert line.endswith(f"good until then: best.ckpt, last.ckpt in {RUN}/checkpoints")
+    result = json.loads((RUN / "result.json").read_text())["fit"]
+    assert result["stopped"] in line
+    assert (result["epochs"], result["steps"]) == (2, 39)
+    assert result["best_step"] in (13, 26)
+    assert result["metrics"]["accuracy"] > 0.2
+    for name, step in (("best", result["best_step"]), ("last", 26)):
+        content = torch.load(RUN / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        assert content["global_step"] == step
+        assert content["state_dict"]["network.head.linear.weight"].std() > 0.01
+    pages = EventAccumulator(str(RUN)).Reload()
+    assert pages.Scalars("val/loss")[-1].step == 38
+    assert pages.Scalars("val/loss")[-1].value == pytest.approx(math.log(10))
+    assert pages.Scalars("hp/val_accuracy")[-1].value == pytest.approx(result["metrics"]["accuracy"])
+    assert yaml.safe_load((RUN / "hparams.yaml").read_text())["network"] == "FullyConnected"
+    main(["test", "--run", "runs/run", "--trainer.accelerator", "cpu"])
+    tested = json.loads((RUN / "result.json").read_text())["test"]["metrics"]
+    # The callback is in the run's config, and has no part in a test.
+    assert set(tested) == {"loss", "accuracy", "top5", "nll", "ece"}
+    assert tested["accuracy"] > 0.2
+
+
+def test_a_run_that_is_stopped_before_any_checkpoint_keeps_its_logs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main([*FIT, *breaks("FeedsNaN", after=2)])
+    output = capsys.readouterr().out
+    assert (
+        "stopped at step 13: the loss of training step 3 is not finite; no checkpoint was written" in output
+    )
+    assert "test it" not in output
+    assert not list(RUN.rglob("*.ckpt"))
+    assert list(RUN.glob("events.out*"))
+    assert (RUN / "hparams.yaml").is_file()
+    assert json.loads((RUN / "result.json").read_text())["fit"]["metrics"] == {}
+
+
+def test_a_rehearsal_is_stopped_in_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*FIT, *breaks("FeedsNaN", after=0), "--trainer.fast_dev_run", "3"])
+    assert "stopped at step 3: the loss of training step 1 is not finite" in capsys.readouterr().out
+    assert not Path("runs").exists()
+
+
+def test_validate_adds_nothing_of_callbacks_to_its_figures() -> None:
+    main([*FIT, "--trainer.callbacks+", "InferenceGap", "--trainer.max_epochs", "1"])
+    main(["validate", "--run", "runs/run", "--trainer.accelerator", "cpu"])
+    result = json.loads((RUN / "result.json").read_text())
+    assert result["fit"]["stopped"] is None
+    assert result["validate"]["metrics"] == pytest.approx(result["fit"]["metrics"])
+
+
+def test_two_ranks_of_which_one_sees_the_nan_stop_together() -> None:
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.callbacks+", "InferenceGap"]
+    # At the last step of the third epoch, so that no later loss of rank 0 shows it.
+    program = [sys.executable, str(REPOSITORY / "cli.py"), *FIT, *two, *breaks("FeedsNaN", after=20, rank=1)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("stopped at step 21: the loss of training step 21 is not finite") == 1
+    assert json.loads((RUN / "result.json").read_text())["fit"]["epochs"] == 2
+    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_the_users_best_step_is_the_runs() -> None:
+    best = ["--trainer.callbacks+=BestStep", "--trainer.callbacks.monitor=val/top5"]
+    main([*FIT, *best, "--trainer.callbacks.thresholds=[0.2,2.0]"])
+    result = json.loads((RUN / "result.json").read_text())["fit"]
+    assert result["first_steps"] == {"0.2": 13, "2.0": None}
+    pages = EventAccumulator(str(RUN)).Reload()
+    top5 = pages.Scalars("val/top5")
+    assert result["metrics"]["top5"] == pytest.approx(max(event.value for event in top5))
+    assert pages.Scalars("hp/val_accuracy")[-1].value == pytest.approx(result["metrics"]["accuracy"])
+    content = torch.load(RUN / "checkpoints" / "best.ckpt", weights_only=True)
+    assert content["global_step"] == result["best_step"]
+
+
+def test_there_is_one_best_step(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*FIT, "--trainer.callbacks+=BestStep", "--trainer.callbacks+=BestStep"])
+    assert "there is one best.ckpt and so one BestStep, got 2" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_curves_of_callbacks_can_be_watched(known: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    watched = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=gap/logits"]
+    gap = ["--trainer.callbacks+=InferenceGap"] if known else []
+    words = [*FIT, *gap, *watched, "--trainer.max_epochs", "2"]
+    if known:
+        main(words)
+        return
+    with pytest.raises(SystemExit):
+        main(words)
+    error = capsys.readouterr().err
+    assert "EarlyStopping watches 'gap/logits', which is not logged; there are train/loss" in error
+    assert "collapse/logit_std" in error
+    assert not Path("runs").exists()
+
+
+def test_a_best_step_that_watches_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*FIT, "--trainer.callbacks+=BestStep", "--trainer.callbacks.monitor=val/acc"])
+    assert "BestStep watches 'val/acc', which is not logged" in capsys.readouterr().err
