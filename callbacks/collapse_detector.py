@@ -64,6 +64,9 @@ class CollapseDetector(Callback, Charted):
     Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §III.B: its network "lost
     its ability to inference, as the loss increased to 2.30", after 55,000 iterations, and trained on.
 
+    Lightning calls no ``on_fit_end`` then, but ``on_exception``. The command ``fit`` catches the exception: the run's
+    result stands, with the reason in it.
+
     A network that gives the same logits for all images but has learned how frequent the classes are is not seen
     where classes are unbalanced: its loss is the entropy of the labels, below ln C.
 
