@@ -10,6 +10,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from callbacks.figures import confusion_figure
 from callbacks.image_data import image_data
+from callbacks.stages import due
 from callbacks.tensorboard import summary_writers
 
 
@@ -53,7 +54,7 @@ class ConfusionMatrix(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count, over all ranks, and draw."""
-        if trainer.sanity_checking or not due(trainer, self.every_n_epochs):
+        if not due(trainer, self.every_n_epochs):
             return
         names = image_data(trainer, type(self).__name__).class_names
         counts = multiclass_confusion_matrix(
@@ -63,9 +64,3 @@ class ConfusionMatrix(Callback):
         for writer in summary_writers(trainer):
             figure = confusion_figure(self.counts, names)
             writer.add_figure("confusion/validation", figure, trainer.global_step, close=False)
-
-
-def due(trainer: Trainer, every_n_epochs: int) -> bool:
-    """Return whether this epoch's figure is to be drawn: each ``every_n_epochs``-th, and the last."""
-    epoch = trainer.current_epoch + 1
-    return epoch % every_n_epochs == 0 or epoch == trainer.max_epochs

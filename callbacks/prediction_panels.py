@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.confusion_matrix import due
 from callbacks.figures import panel_figure
 from callbacks.image_data import ImageData, image_data
+from callbacks.stages import due
 from callbacks.tensorboard import summary_writers
 
 
@@ -67,7 +67,7 @@ class PredictionPanels(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw."""
-        if trainer.sanity_checking or not due(trainer, self.every_n_epochs):
+        if not due(trainer, self.every_n_epochs):
             return
         for writer in summary_writers(trainer):
             data = image_data(trainer, type(self).__name__)
