@@ -83,6 +83,7 @@ class ImageClassifier(LightningModule):
         self.val_metrics = SplitMetrics(network.num_classes, weights)
         self.test_metrics = SplitMetrics(network.num_classes, weights)
         self.test_entropy = MeanMetric(nan_strategy="disable")
+        self._seed: str | None = None
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits, ``(B, classes)``."""
@@ -94,12 +95,16 @@ class ImageClassifier(LightningModule):
         names = self.val_metrics.names()
         return [f"{prefix}/{name}" for prefix in ("train", "val") for name in names]
 
+    def on_fit_start(self) -> None:
+        """Find the seed of the run. Ranks that a script seeded alike, or that were forked, must have one too."""
+        own = str(torch.initial_seed()) if self.trainer.world_size > 1 else None
+        self._seed = os.environ.get("PL_GLOBAL_SEED", own)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Give the batch a random stream of its own: dropout differs between ranks, and a run can be repeated."""
-        seed = os.environ.get("PL_GLOBAL_SEED")
-        if seed is None:
+        if self._seed is None:
             return
-        key = f"{seed} {self.global_rank} {self.current_epoch} {batch_idx}".encode()
+        key = f"{self._seed} {self.global_rank} {self.current_epoch} {batch_idx}".encode()
         stream = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
         # Not torch.manual_seed, which takes a hundred times as long.
         torch.default_generator.manual_seed(stream)
@@ -160,7 +165,9 @@ class ImageClassifier(LightningModule):
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics."""
         self._synchronize()
-        self._log_split(self.train_metrics, "train")
+        # A fit that continues from the validation at an epoch's end comes here without a batch.
+        if not self.train_metrics.empty:
+            self._log_split(self.train_metrics, "train")
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""

@@ -110,6 +110,11 @@ class SplitMetrics(nn.Module):
         if self._buffered >= BUFFER_NUMBERS:
             self._flush()
 
+    @property
+    def empty(self) -> bool:
+        """Whether there was no batch since the last ``reset``."""
+        return self._buffered == 0 and not self.loss.update_called
+
     def compute(self) -> dict[str, Tensor]:
         """Return each metric over all batches since the last ``reset``, and over all processes."""
         self._flush()

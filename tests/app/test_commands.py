@@ -183,6 +183,17 @@ def test_a_continued_run_reports_the_weights_that_it_keeps(finished: Path) -> No
     assert result["fit"]["metrics"] == pytest.approx(result["validate"]["metrics"], rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+def test_a_run_continues_from_the_validation_at_an_epochs_end(finished: Path) -> None:
+    best = finished / RUN / "checkpoints" / "best.ckpt"
+    done = torch.load(best, weights_only=True)["global_step"]
+    assert done % 13 == 0
+    main([*FIT, "--ckpt_path", str(best), "--trainer.max_epochs", str(done // 13 + 1)])
+    result = json.loads((RUN / "result.json").read_text())["fit"]
+    assert result["steps"] == done + 13
+    assert result["metrics"]["accuracy"] > 0.1
+
+
 def test_a_scheduled_p_is_measured_as_the_fit_measured_it() -> None:
     Path("schedule.yaml").write_text(
         "trainer:\n  callbacks+:\n    - class_path: RhoScheduler\n      init_args:\n"

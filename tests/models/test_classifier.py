@@ -159,20 +159,28 @@ class Masks(Callback):
         self.masks.append(layer.kept)
 
 
-def masks_of_a_fit(monkeypatch: pytest.MonkeyPatch, rank: int, seed: int = 3) -> list[torch.Tensor]:
+def masks_of_a_fit(monkeypatch: pytest.MonkeyPatch, rank: int, seed: int | None = 3) -> list[torch.Tensor]:
+    """Train as a rank; with None as a script does that seeds torch alone, the same on all ranks."""
     monkeypatch.setattr(ImageClassifier, "global_rank", property(lambda self: rank))
-    seed_everything(seed, verbose=False)
+    if seed is None:
+        torch.manual_seed(0)
+        monkeypatch.setattr(Trainer, "world_size", 2)
+    else:
+        seed_everything(seed, verbose=False)
     masks = Masks()
     fit = trainer(max_epochs=2, limit_train_batches=2, limit_val_batches=1, callbacks=[masks])
     fit.fit(classifier(), datamodule=DigitsDataModule())
     return masks.masks
 
 
+@pytest.mark.parametrize("seed", [3, None])
 def test_each_rank_and_batch_has_masks_of_its_own_that_can_be_drawn_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, seed: int | None
 ) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
-    first, again, other = (masks_of_a_fit(monkeypatch, rank) for rank in (0, 0, 1))
+    if seed is None:
+        monkeypatch.delenv("PL_GLOBAL_SEED")
+    first, again, other = (masks_of_a_fit(monkeypatch, rank, seed) for rank in (0, 0, 1))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
     assert not any(torch.equal(first[0], later) for later in first[1:])
