@@ -82,10 +82,11 @@ class InferenceGap(Callback, Charted):
     Args:
         passes: T, 2 or more.
         images: how many of the batch to take at most.
-        layers: pattern of names of layers (``fnmatch``); the logits are always measured.
+        layers: pattern of names of layers (``fnmatch``); the logits are always measured. A warning says so where no
+            layer's name matches.
 
     Raises:
-        ValueError: an argument is out of range; or, when the fit starts, no dropout layer has such a name.
+        ValueError: an argument is out of range.
     """
 
     section = "inference gap"
@@ -108,9 +109,14 @@ class InferenceGap(Callback, Charted):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look for the layers, and say so if there will be no validation to measure in."""
         there = dropout_layers(pl_module)
-        if there and not fnmatch.filter(there, self.layers):
-            raise ValueError(
-                f"InferenceGap: no dropout layer matches layers={self.layers!r}; there are {', '.join(there)}"
+        if not fnmatch.filter(there, self.layers):
+            rank_zero_warn(
+                f"InferenceGap(layers={self.layers!r}) measures "
+                + (
+                    f"the logits alone: the dropout layers are {', '.join(there)}"
+                    if there
+                    else "nothing: the network has no dropout layer"
+                )
             )
         if not trainer.enable_validation:
             rank_zero_warn("InferenceGap measures nothing: it needs validation, which is switched off")

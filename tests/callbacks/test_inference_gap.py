@@ -176,10 +176,15 @@ def test_layers_of_a_pattern() -> None:
     assert {name for name in trainer.callback_metrics if name.startswith("gap/")} == {
         f"gap/{LAYER}", f"gap/{LAYER}/noise", "gap/logits", "gap/logits/noise",
     }  # fmt: skip
-    with pytest.raises(
-        ValueError, match="no dropout layer matches layers='body'; there are network.body.1.dropout"
-    ):
-        fit(InferenceGap(layers="body"), network=small_network(), **FEW)
+
+
+def test_where_no_layer_matches_the_logits_are_measured_and_a_warning_names_the_layers() -> None:
+    message = "layers='body'.* measures the logits alone: the dropout layers are network.body.1.dropout"
+    with pytest.warns(UserWarning, match=message):
+        trainer = fit(InferenceGap(passes=2, layers="body"), network=small_network(), **FEW)
+    assert {name for name in trainer.callback_metrics if name.startswith("gap/")} == {
+        "gap/logits", "gap/logits/noise",
+    }  # fmt: skip
 
 
 def test_hooks_are_seen_by_compiled_networks() -> None:
@@ -217,7 +222,8 @@ def test_changes_nothing(options: Options, make: DropoutFactory) -> None:
 
 
 def test_a_network_without_dropout_has_no_gap() -> None:
-    trainer = fit(InferenceGap(), network=WithoutDropout(), **FEW)
+    with pytest.warns(UserWarning, match="measures nothing: the network has no dropout layer"):
+        trainer = fit(InferenceGap(), network=WithoutDropout(), **FEW)
     assert not any(name.startswith("gap/") for name in trainer.callback_metrics)
 
 
