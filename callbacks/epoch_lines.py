@@ -27,6 +27,10 @@ class EpochLines(Callback):
         self._start = 0.0
         self._ended = ""
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock where the fit is resumed within an epoch, which then does not start again."""
+        self._start = monotonic()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the epoch before, and start the clock."""
         self._print(trainer)
