@@ -12,6 +12,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from app import commands
 from app.commands import Session, Writes
 from app.console import progress_callback, silence_lightning
+from app.defaults import check_told_apart
 from app.errors import UserError
 from app.parse_errors import explain
 from app.run_options import resolve_run
@@ -114,6 +115,7 @@ class LabCLI(LightningCLI):
 
         callbacks = self._get(self.config_init, "trainer").callbacks or []
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
+        check_told_apart(theirs)
         overrides: dict[str, Any] = {}
         if given.barebones or given.fast_dev_run:
             writes = Writes(nothing=True)

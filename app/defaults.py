@@ -6,6 +6,7 @@ from typing import Any, final
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from app.errors import UserError
 from app.runs import RunFolder
@@ -73,6 +74,17 @@ def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
                 f"{type(callback).__name__} watches {callback.monitor!r}, which is not logged; "
                 f"there are {', '.join([*model.logged_metrics(), *drawn])}"
             )
+
+
+def check_told_apart(callbacks: list[Callback]) -> None:
+    """Check that no two callbacks would share a state in checkpoints, which Lightning refuses with a traceback.
+
+    Raises:
+        UserError: two would.
+    """
+    keys = [each.state_key for each in callbacks if is_overridden("state_dict", each, parent=Callback)]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise UserError(f"trainer.callbacks has {twice} twice, perhaps by two config files: leave one out")
 
 
 def best_step(trainer: Trainer) -> BestStep:

@@ -100,6 +100,11 @@ class PassRateTracker(Callback, Charted):
         self._counted: dict[str, ReferenceType[Tensor]] = {}
         self._warned = False
 
+    @property
+    def state_key(self) -> str:
+        """Tell trackers of one run apart."""
+        return f"PassRateTracker(layers={self.layers!r})"
+
     def charts(self) -> Charts:
         """Draw the means of all layers together, and the units at either end."""
         return {

@@ -64,6 +64,7 @@ CASES = {
     f"{FIT} --config negative.yaml": "rho must be a number of 0 or more, got -8.0$",
     f"{FIT} --config off.yaml": "trainer.callbacks: YAML reads the key off or no as false: put it in quotes$",
     f"{FIT} --config number.yaml": "trainer.callbacks: must be a Callback$",
+    f"{FIT} --config twice.yaml": r"trainer.callbacks has PassRateTracker\(layers='\*'\) twice, .*leave one out$",
     f"{SCHEDULED} Periodi --trainer.callbacks.schedule.rho 8": "no schedule 'Periodi' for .*did you mean Periodic[?]$",
     f"{SCHEDULED} Zzz": "no schedule 'Zzz' .*there are Alternating, .*ReverseAnnealing",
     f"{SCHEDULED} Periodic --trainer.callbacks.schedule.rh 8": "no option trainer.callbacks.schedule.rh; "
@@ -101,6 +102,7 @@ def _files() -> None:
     Path("negative.yaml").write_text(scheduler % "{class_path: Periodic, init_args: {rho: -8}}")
     Path("off.yaml").write_text(scheduler % "{class_path: Alternating, init_args: {value: 8, off: 0}}")
     Path("number.yaml").write_text("trainer: {callbacks+: [3]}\n")
+    Path("twice.yaml").write_text("trainer: {callbacks+: [PassRateTracker, PassRateTracker]}\n")
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
     torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")
     torch.save({"state_dict": [1], "global_step": 3}, "list.ckpt")

@@ -177,7 +177,7 @@ def test_an_epoch_resumed_in_its_midst_counts_all_its_samples(tmp_path: Path) ->
     options: dict[str, Any] = {"max_epochs": 2, "limit_train_batches": 8}
     masks, midst = Masks(), tmp_path / "midst.ckpt"
     fit(masks, PassRateTracker(), SaveAfter(11, midst), logs=tmp_path / "whole", **options)
-    saved = torch.load(midst, weights_only=True)["callbacks"]["PassRateTracker"]
+    saved = torch.load(midst, weights_only=True)["callbacks"]["PassRateTracker(layers='*')"]
     assert saved["samples"] == {INNER: 300, HEAD: 300}
     assert torch.equal(saved["passed"][HEAD], torch.cat(masks.epochs[1][:3]).sum(0))
     fit(PassRateTracker(), logs=tmp_path / "resumed", ckpt_path=midst, **options)
