@@ -6,6 +6,7 @@ from datamodules.digits import DigitsDataModule
 from datamodules.errors import DataError, DatasetCorruptError, DatasetNotFoundError, DownloadError
 from datamodules.images import Images, Splits
 from datamodules.mnist import MNISTDataModule
+from datamodules.tiny_imagenet import TinyImageNetDataModule
 
 __all__ = [
     "CIFAR10DataModule",
@@ -18,4 +19,5 @@ __all__ = [
     "Images",
     "MNISTDataModule",
     "Splits",
+    "TinyImageNetDataModule",
 ]

@@ -10,23 +10,31 @@ class DataError(Exception):
 class DatasetNotFoundError(DataError):
     """A data set's files are not where they were looked for."""
 
-    def __init__(self, dataset: str, missing: Path, root: Path) -> None:
+    def __init__(
+        self,
+        dataset: str,
+        missing: Path,
+        root: Path,
+        remedy: str = "fetch the official files with --data.download true",
+    ) -> None:
         """Say what is missing, where it was looked for, and the two remedies."""
         super().__init__(
             f"{dataset} not found: no {missing} in the folder data.root={str(root)!r} ({root.resolve()}). "
-            "Give the folder that holds it with --data.root FOLDER, "
-            "or fetch the official files with --data.download true"
+            f"Give the folder that holds it with --data.root FOLDER, or {remedy}"
         )
 
 
 class DatasetCorruptError(DataError):
     """A file is truncated, of another kind, or has another checksum than the official one."""
 
-    def __init__(self, file: Path, problem: str) -> None:
-        """Say what is wrong with the file and what to do."""
-        super().__init__(
-            f"{file}: {problem}. Delete the file and fetch it again, by hand or with --data.download true"
-        )
+    def __init__(
+        self,
+        file: Path | str,
+        problem: str,
+        remedy: str = "Delete the file and fetch it again, by hand or with --data.download true",
+    ) -> None:
+        """Say what is wrong with the file, or with a line ``file:number`` of it, and what to do."""
+        super().__init__(f"{file}: {problem}. {remedy}")
 
 
 class DownloadError(DataError):
