@@ -4,6 +4,7 @@ from datamodules.base import ImageDataModule
 from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.digits import DigitsDataModule
 from datamodules.errors import DataError, DatasetCorruptError, DatasetNotFoundError, DownloadError
+from datamodules.image_folder import ImageFolderDataModule
 from datamodules.images import Images, Splits
 from datamodules.mnist import MNISTDataModule
 
@@ -15,6 +16,7 @@ __all__ = [
     "DigitsDataModule",
     "DownloadError",
     "ImageDataModule",
+    "ImageFolderDataModule",
     "Images",
     "MNISTDataModule",
     "Splits",
