@@ -4,6 +4,7 @@ from datamodules.base import ImageDataModule
 from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.digits import DigitsDataModule
 from datamodules.errors import DataError, DatasetCorruptError, DatasetNotFoundError, DownloadError
+from datamodules.image_folder import ImageFolderDataModule
 from datamodules.images import Images, Splits
 from datamodules.mnist import MNISTDataModule
 from datamodules.tiny_imagenet import TinyImageNetDataModule
@@ -16,6 +17,7 @@ __all__ = [
     "DigitsDataModule",
     "DownloadError",
     "ImageDataModule",
+    "ImageFolderDataModule",
     "Images",
     "MNISTDataModule",
     "Splits",

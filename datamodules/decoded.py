@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from datamodules.cache import Unreadable, decoded_images
+from datamodules.cache import Unreadable, decoded_images, default_cache
 from datamodules.images import Images, Splits
 from datamodules.normalize import NormalizationName
 
@@ -47,7 +47,7 @@ class DecodedDataModule(ImageDataModule, ABC):
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing.
         num_workers: processes that prepare batches.
-        cache: folder of decoded images.
+        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
             lists them and goes on without.
 
@@ -67,7 +67,7 @@ class DecodedDataModule(ImageDataModule, ABC):
         seed: int,
         download: bool,
         num_workers: int,
-        cache: str,
+        cache: str | None,
         unreadable: Unreadable,
     ) -> None:
         """Check the arguments."""
@@ -85,7 +85,7 @@ class DecodedDataModule(ImageDataModule, ABC):
         )
         if unreadable not in ("error", "skip"):
             raise ValueError(f"unreadable must be 'error' or 'skip', got {unreadable!r}")
-        self.cache = Path(cache).expanduser()
+        self.cache = default_cache() if cache is None else Path(cache).expanduser()
         self.unreadable = unreadable
         self.size = image_size
         self.stored_shape = (3, image_size, image_size)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+# Files that a message names before it refers to a list.
+SHOWN = 5
+
 
 class DataError(Exception):
     """Data on disk cannot be used."""
@@ -46,3 +49,42 @@ class DownloadError(DataError):
             f"{dataset} could not be downloaded into {root.resolve()}: {problem}. "
             "Try again, or put the official files there by hand"
         )
+
+
+class FileChangedError(DataError):
+    """A file was changed or removed while it was read."""
+
+    def __init__(self, file: Path) -> None:
+        """Say which file."""
+        super().__init__(f"{file} was changed while it was read. Start again when the folder is complete")
+
+
+class CacheError(DataError):
+    """Decoded images cannot be kept where they should be."""
+
+    def __init__(self, cache: Path, needed: int, problem: str) -> None:
+        """Say where, why, how much is needed, and what to do instead."""
+        need = f"; {needed / 1e6:,.1f} MB are needed" if needed else ""
+        super().__init__(
+            f"decoded images cannot be kept in the folder {cache}: {problem}{need}. "
+            "Give another folder with --data.cache FOLDER"
+        )
+
+
+class UnreadableError(DataError):
+    """Image files cannot be decoded."""
+
+    def __init__(self, report: str) -> None:
+        """Add the remedies to a report of :func:`unreadable_images`."""
+        super().__init__(f"{report}. Mend or delete them, or leave them out with --data.unreadable skip")
+
+
+def unreadable_images(problems: dict[Path, str], asked: int, name: str, listing: Path) -> str:
+    """Report images that cannot be decoded: how many, the first of them and why; all of them in a file if many."""
+    lines = [f"{file} ({problem})" for file, problem in sorted(problems.items())]
+    first = "; ".join(lines[:SHOWN])
+    if len(lines) > SHOWN:
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        listing.write_text("".join(f"{line}\n" for line in lines))
+        first = f"{first}; and {len(lines) - SHOWN:,} more, all listed in {listing}"
+    return f"{len(lines):,} of {asked:,} images of {name} cannot be decoded: {first}"
