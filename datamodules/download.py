@@ -16,11 +16,10 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from zipfile import BadZipFile
 
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress
+from rich.progress import DownloadColumn
 
 from datamodules.errors import DownloadError
-from datamodules.unpack import RefusedError, unpack
+from datamodules.unpack import RefusedError, progress_bar, unpack
 
 # Seconds without a byte after which a server is given up.
 TIMEOUT = 30.0
@@ -120,9 +119,7 @@ def _download(archive: Archive, partial: BufferedRandom) -> None:
     """Append to the partial file what it lacks."""
     if _length(partial) == archive.size:
         return
-    columns = (*Progress.get_default_columns(), DownloadColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    with _answer(archive, partial) as response, progress:
+    with _answer(archive, partial) as response, progress_bar(DownloadColumn()) as progress:
         received = _length(partial)
         task = progress.add_task(f"{archive.folder}: download", total=archive.size, completed=received)
         while chunk := response.read(CHUNK):
@@ -144,9 +141,10 @@ def _answer(archive: Archive, partial: BufferedRandom) -> HTTPResponse:
     try:
         response = _request(archive.url, start)
     except HTTPError as error:
+        # It is an open response as well.
+        error.close()
         if error.code != RANGE_NOT_SATISFIABLE:
             raise
-        error.close()
         response = _request(archive.url, 0)
     if response.status == PARTIAL_CONTENT:
         expected = f"bytes {start}-{archive.size - 1}/{archive.size}"

@@ -62,7 +62,7 @@ class TinyImageNetDataModule(DecodedDataModule):
         seed: of the split and of the order of training images.
         download: fetch the official archive (248 MB) if there is no ``tiny-imagenet-200/``.
         num_workers: processes that prepare batches.
-        cache: folder of decoded images.
+        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: ``"error"`` or ``"skip"``, what to do with files that cannot be decoded.
 
     Raises:
@@ -83,7 +83,7 @@ class TinyImageNetDataModule(DecodedDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
-        cache: str = "~/.cache/dropout-lab",
+        cache: str | None = None,
         unreadable: Unreadable = "error",
     ) -> None:
         """Check the arguments."""

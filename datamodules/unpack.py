@@ -8,7 +8,7 @@ from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, ProgressColumn
 
 ENCRYPTED = 0x1
 
@@ -34,7 +34,7 @@ def unpack(file: BinaryIO, target: Path, most_members: int, most_bytes: int) -> 
         OSError: the target or a file cannot be written.
     """
     beside = target.with_name(f".{target.name}.unpacking")
-    with ZipFile(file) as content, Progress(console=Console(stderr=True), transient=True) as progress:
+    with ZipFile(file) as content, progress_bar() as progress:
         members = content.infolist()
         check_members(members, target.name, most_members, most_bytes)
         # Of a process that was killed.
@@ -89,3 +89,10 @@ def _problem(member: ZipInfo, folder: str) -> str | None:
     if member.flag_bits & ENCRYPTED:
         return "is encrypted"
     return None
+
+
+def progress_bar(*more: ProgressColumn) -> Progress:
+    """Make a bar with more columns than the usual; it goes away when it is done, and is not drawn into a log."""
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), *more)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -7,6 +7,7 @@ import yaml
 
 from app.main import main
 from tests.data.folders import write_classes
+from tests.data.tiny_imagenet import write_tiny_imagenet
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WHOLE = sorted(CONFIGS.glob("*.yaml"))
@@ -25,6 +26,7 @@ def root(request: pytest.FixtureRequest) -> str:
     request.getfixturevalue("cifar10_root")
     folder: Path = request.getfixturevalue("mnist_root")
     write_classes(folder / "pictures", {"cat": 20, "dog": 20})
+    write_tiny_imagenet(folder)
     return str(folder)
 
 

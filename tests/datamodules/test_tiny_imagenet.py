@@ -1,5 +1,6 @@
 """Tiny ImageNet's tree: read right, and every way in which it can be wrong."""
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def data(root: Path, **arguments: object) -> TinyImageNetDataModule:
-    module = TinyImageNetDataModule(str(root), cache="cache", **arguments)  # type: ignore[arg-type]
+    module = TinyImageNetDataModule(str(root), **arguments)  # type: ignore[arg-type]
     module.prepare_data()
     return module
 
@@ -47,9 +48,9 @@ def test_labels_are_lines_of_wnids(folder: Path) -> None:
 
 
 def test_classes_and_shapes_are_known_before_reading(folder: Path) -> None:
-    module = TinyImageNetDataModule(str(folder.parent), image_size=32, cache="cache")
+    module = TinyImageNetDataModule(str(folder.parent), image_size=32)
     assert (module.num_classes, module.image_shape) == (3, (3, 32, 32))
-    assert not Path("cache").exists()
+    assert not list(Path(os.environ["DROPOUT_LAB_CACHE"]).iterdir())
 
 
 def test_each_class_has_its_share_of_each_split(folder: Path) -> None:
@@ -200,7 +201,7 @@ def test_asking_for_help_or_settings_downloads_nothing(words: str, fetched: list
 
 
 def test_the_network_is_built_before_the_download(fetched: list[Path]) -> None:
-    module = TinyImageNetDataModule("new", download=True, cache="cache")
+    module = TinyImageNetDataModule("new", download=True)
     assert module.num_classes == 200
     assert fetched == []
     module.prepare_data()
@@ -215,7 +216,7 @@ def test_a_tree_that_is_there_tells_its_classes_with_download(folder: Path) -> N
 
 
 def test_fit_that_downloads(fetched: list[Path]) -> None:
-    main(f"{FIT} --data.root new --data.download true --data.cache cache --data.image_size 8 "
+    main(f"{FIT} --data.root new --data.download true --data.image_size 8 "
          "--trainer.accelerator cpu --trainer.fast_dev_run 1".split())  # fmt: skip
     assert fetched[0] == Path("new")
 
