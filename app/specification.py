@@ -11,6 +11,7 @@ Setting = str | int | float | bool
 
 # Arguments that say how or where something is computed rather than what is learned.
 TECHNICAL = {
+    "cache",
     "capturable",
     "differentiable",
     "download",

@@ -4,8 +4,10 @@ from datamodules.base import ImageDataModule
 from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.digits import DigitsDataModule
 from datamodules.errors import DataError, DatasetCorruptError, DatasetNotFoundError, DownloadError
+from datamodules.image_folder import ImageFolderDataModule
 from datamodules.images import Images, Splits
 from datamodules.mnist import MNISTDataModule
+from datamodules.tiny_imagenet import TinyImageNetDataModule
 
 __all__ = [
     "CIFAR10DataModule",
@@ -15,7 +17,9 @@ __all__ = [
     "DigitsDataModule",
     "DownloadError",
     "ImageDataModule",
+    "ImageFolderDataModule",
     "Images",
     "MNISTDataModule",
     "Splits",
+    "TinyImageNetDataModule",
 ]

@@ -1,5 +1,6 @@
 """Augmentation of whole uint8 batches, each sample by a draw of its own."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -37,12 +38,110 @@ class RandomShift:
 @final
 @dataclass(frozen=True)
 class RandomFlip:
-    """Mirror each image left to right with probability 1/2."""
+    """Mirror each image left to right with probability 1/2.
+
+    Attributes:
+        vertical: mirror top to bottom as well, with probability 1/2 of its own: for images without an up.
+    """
+
+    vertical: bool = False
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Mirror some of the images."""
-        flip = torch.rand(len(pixels)) < 0.5
-        return torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
+        for dimension in (-1, -2) if self.vertical else (-1,):
+            flip = torch.rand(len(pixels)) < 0.5
+            pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(dimension), pixels)
+        return pixels
+
+
+@final
+@dataclass(frozen=True)
+class RandomRotation90:
+    """Turn each image by 0, 90, 180 or 270 degrees, each with probability 1/4: for images without an up."""
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Turn the images.
+
+        Raises:
+            ValueError: they are not square.
+        """
+        if pixels.shape[-1] != pixels.shape[-2]:
+            height, width = pixels.shape[-2:]
+            raise ValueError(f"RandomRotation90 needs square images, got {height}×{width}")
+        turns = torch.randint(4, (len(pixels),))
+        turned = pixels.clone()
+        for count in (1, 2, 3):
+            chosen = (turns == count).nonzero().squeeze(1)
+            turned[chosen] = pixels[chosen].rot90(count, (-2, -1))
+        return turned
+
+
+@final
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """Enlarge a random part of each image to the whole, bilinear.
+
+    The part's share of the area is uniform over ``scale``, the logarithm of its width by height uniform over that of
+    ``ratio``, its place uniform (C. Szegedy et al., *Going Deeper with Convolutions*, 2015, arXiv:1409.4842, section 6;
+    torchvision's ``RandomResizedCrop``). Departures: edges are not rounded to whole pixels; where a draw is wider or
+    higher than the image that side is cut to the image's, where torchvision draws again.
+
+    Attributes:
+        scale: least and greatest share of the area, in (0, 1].
+        ratio: least and greatest width by height, relative to the image's.
+    """
+
+    scale: tuple[float, float] = (0.5, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale must be two shares in (0, 1], the smaller first, got {self.scale}")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"ratio must be two positive numbers, the smaller first, got {self.ratio}")
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Crop and enlarge."""
+        batch, _, height, width = pixels.shape
+        area = torch.empty(batch).uniform_(*self.scale)
+        ratio = torch.empty(batch).uniform_(math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
+        sides = torch.stack((area / ratio, area * ratio)).sqrt().clamp(max=1)
+        sides *= torch.tensor([[height], [width]])
+        starts = torch.rand(2, batch) * (torch.tensor([[height], [width]]) - sides)
+        return resized_crops(pixels, starts, sides)
+
+
+def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
+    """Enlarge a part of each image to the whole, bilinear, as ``resized_crop`` of torchvision does one by one.
+
+    Args:
+        pixels: ``(B, C, H, W)`` uint8.
+        starts: ``(2, B)``: top and left of the parts, in pixels, whole or not.
+        sides: ``(2, B)``: their heights and widths.
+
+    Returns:
+        ``(B, C, H, W)`` uint8.
+    """
+    batch, _, height, width = pixels.shape
+    axes = []
+    for start, side, length in zip(starts, sides, (height, width), strict=True):
+        inside = (torch.arange(length) + 0.5) * (side / length).unsqueeze(1) - 0.5
+        # Nothing shines in from beyond the part's edge.
+        inside = torch.minimum(inside.clamp(min=0), (side - 1).clamp(min=0).unsqueeze(1))
+        axes.append((start.unsqueeze(1) + inside + 0.5) * (2 / length) - 1)
+    rows, columns = axes
+    grid = torch.stack(
+        (
+            columns.unsqueeze(1).expand(batch, height, width),
+            rows.unsqueeze(2).expand(batch, height, width),
+        ),
+        dim=3,
+    )
+    enlarged = F.grid_sample(
+        pixels.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return enlarged.round_().to(torch.uint8)
 
 
 @final

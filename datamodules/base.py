@@ -46,7 +46,7 @@ class ImageDataModule(LightningDataModule, ABC):
     """Classes of the task."""
     class_names: tuple[str, ...]
     """Their names, by label."""
-    stored_shape: ClassVar[tuple[int, int, int]]
+    stored_shape: tuple[int, int, int]
     """Channels, height, width as stored."""
     augmentations: ClassVar[tuple[Augmentation, ...]] = ()
     """What ``augment=True`` does to a training batch."""
@@ -132,7 +132,7 @@ class ImageDataModule(LightningDataModule, ABC):
         train, val, test = self.read()
         if self.image_size is not None and train.pixels.shape[-2:] != (self.image_size, self.image_size):
             train, val, test = (resize(split, self.image_size) for split in (train, val, test))
-        self._normalization = NORMALIZATIONS[self.normalize](train.pixels)
+        self._normalization = NORMALIZATIONS[self.normalize](train)
         if self.train_limit is not None:
             if self.train_limit > len(train.labels):
                 raise ValueError(

@@ -1,6 +1,6 @@
 """Images in memory, and data sets that hand out whole batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, final
 
 import torch
@@ -8,21 +8,34 @@ import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
 from torch.utils.data import Dataset
 
-# Images resized at a time: bounds the float copies that antialiasing makes.
-RESIZE_CHUNK = 4096
+# Images looked at at a time: bounds the copies that are made on the way.
+CHUNK = 4096
 
 
 class Images(NamedTuple):
     """Labelled images as stored."""
 
     pixels: Tensor
-    """``(N, C, H, W)`` uint8, 0 to 255."""
+    """``(N, C, H, W)`` uint8, 0 to 255; of all splits, and of any length, where ``rows`` are given."""
     labels: Tensor
     """``(N,)`` int64."""
+    rows: Tensor | None = None
+    """Where in ``pixels`` each sample is, ``(N,)`` int64: splits share an array that is too large to be copied."""
 
     def select(self, selection: slice | Tensor) -> "Images":
         """Return some of the samples, by slice or by indices."""
-        return Images(self.pixels[selection], self.labels[selection])
+        if self.rows is None:
+            return Images(self.pixels[selection], self.labels[selection])
+        return Images(self.pixels, self.labels[selection], self.rows[selection])
+
+    def take(self, index: Tensor) -> Tensor:
+        """Return the pixels of some samples, ``(len(index), C, H, W)``."""
+        return self.pixels.index_select(0, index if self.rows is None else self.rows[index])
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
+        """Return the pixels of all samples, so many at a time."""
+        for index in torch.split(torch.arange(len(self.labels)), size):
+            yield self.take(index)
 
 
 class Splits(NamedTuple):
@@ -70,7 +83,7 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return a batch: images ``(B, C, H, W)`` float32 and labels ``(B,)``."""
         index = torch.as_tensor(indices)
-        pixels = self.images.pixels.index_select(0, index)
+        pixels = self.images.take(index)
         if self.augment is not None:
             pixels = self.augment(pixels)
         return self.transform(pixels), self.images.labels.index_select(0, index)
@@ -86,7 +99,5 @@ def resize(images: Images, size: int) -> Images:
 
     The result is uint8 again, rounded as PIL does.
     """
-    chunks = [
-        tvf.resize(chunk, [size, size], antialias=True) for chunk in torch.split(images.pixels, RESIZE_CHUNK)
-    ]
+    chunks = [tvf.resize(chunk, [size, size], antialias=True) for chunk in images.chunks()]
     return Images(torch.cat(chunks), images.labels)

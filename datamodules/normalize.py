@@ -7,6 +7,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
+from datamodules.images import Images
+
 NormalizationName = Literal["standard", "mean-255", "mean-image", "none"]
 
 
@@ -33,50 +35,50 @@ class Normalization:
         return (images * scale + shift).div(255).clamp(0, 1)
 
 
-def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+def channel_statistics(images: Images) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel, ``(C, 1, 1)`` float64, exactly: from histograms."""
-    values = torch.arange(256, dtype=torch.float64)
-    means, deviations = [], []
-    for channel in range(pixels.shape[1]):
-        counts = sum(
-            (torch.bincount(part[:, channel].flatten(), minlength=256) for part in torch.split(pixels, 4096)),
-            torch.zeros(256, dtype=torch.int64),
-        ).double()
-        mean = (counts * values).sum() / counts.sum()
-        means.append(mean)
-        deviations.append(((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt())
-    return torch.stack(means).view(-1, 1, 1), torch.stack(deviations).view(-1, 1, 1)
+    counts = torch.zeros(images.pixels.shape[1], 256, dtype=torch.float64)
+    for chunk in images.chunks():
+        for channel, counted in enumerate(counts):
+            counted += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+    values, total = torch.arange(256, dtype=torch.float64), counts.sum(dim=1, keepdim=True)
+    means = (counts * values).sum(dim=1, keepdim=True) / total
+    variances = (counts * (values - means) ** 2).sum(dim=1, keepdim=True) / total
+    return means.unsqueeze(2), variances.sqrt().unsqueeze(2)
 
 
-def standard(pixels: Tensor) -> Normalization:
+def standard(images: Images) -> Normalization:
     """(x − mean) / standard deviation, both per channel."""
-    mean, deviation = channel_statistics(pixels)
+    mean, deviation = channel_statistics(images)
     # A channel of one value carries nothing: it becomes 0, not 0/0.
     deviation[deviation == 0] = 1
     return Normalization(mean.float(), deviation.float())
 
 
-def mean_255(pixels: Tensor) -> Normalization:
+def mean_255(images: Images) -> Normalization:
     """(x − mean) / 255, the mean per channel (Casallas, DropAlan)."""
-    mean, _ = channel_statistics(pixels)
+    mean, _ = channel_statistics(images)
     return Normalization(mean.float(), torch.tensor(255.0))
 
 
-def mean_image(pixels: Tensor) -> Normalization:
+def mean_image(images: Images) -> Normalization:
     """x − mean image, left on the scale 0 to 255 (Lerner, Drop-in; CS 6353)."""
-    mean = pixels.sum(dim=0, dtype=torch.int64).double() / len(pixels)
+    sums = torch.zeros(images.pixels.shape[1:], dtype=torch.int64)
+    for chunk in images.chunks():
+        sums += chunk.sum(dim=0, dtype=torch.int64)
+    mean = sums.double() / len(images.labels)
     return Normalization(mean.float(), torch.tensor(1.0))
 
 
-def unit_interval(pixels: Tensor) -> Normalization:
+def unit_interval(images: Images) -> Normalization:
     """x / 255: no statistics, values in [0, 1]."""
     return Normalization(torch.tensor(0.0), torch.tensor(255.0))
 
 
-NORMALIZATIONS: dict[str, Callable[[Tensor], Normalization]] = {
+NORMALIZATIONS: dict[str, Callable[[Images], Normalization]] = {
     "standard": standard,
     "mean-255": mean_255,
     "mean-image": mean_image,
     "none": unit_interval,
 }
-"""By name: from the train split's pixels, ``(N, C, H, W)`` uint8, to a normalization."""
+"""By name: from the train split to a normalization."""

@@ -36,6 +36,12 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test, and the processes it starts, a cache of its own; a user's is not touched."""
+    monkeypatch.setenv("DROPOUT_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def mnist_root(tmp_path: Path) -> Path:
     """A folder with a tiny MNIST in the real format."""

@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from app.main import main
+from tests.data.folders import write_classes
+from tests.data.tiny_imagenet import write_tiny_imagenet
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WHOLE = sorted(CONFIGS.glob("*.yaml"))
@@ -14,6 +16,8 @@ PARTS = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != 
 # What completes a part to a run: the network for data, the data for a network, both for a dropout, all three for a
 # callback.
 IMAGES = {"alan_cnn": "mnist", "gavier_cifar": "cifar10"}
+# Data that are found in a folder of their own.
+FOLDERS = {"ImageFolderDataModule": "pictures"}
 VARIANTS = {"rho_randomized": "mal_drop"}
 
 
@@ -21,12 +25,16 @@ VARIANTS = {"rho_randomized": "mal_drop"}
 def root(request: pytest.FixtureRequest) -> str:
     request.getfixturevalue("cifar10_root")
     folder: Path = request.getfixturevalue("mnist_root")
+    write_classes(folder / "pictures", {"cat": 20, "dog": 20})
+    write_tiny_imagenet(folder)
     return str(folder)
 
 
 def fit(configs: list[Path], root: str) -> None:
     words = [word for path in configs for word in ("--config", str(path))]
-    small = ["--data.root", root, "--data.val_size", "10", "--trainer.accelerator", "cpu"]
+    kinds = [yaml.safe_load(path.read_text()).get("data", {}).get("class_path") for path in configs]
+    folder = Path(root, *(FOLDERS[kind] for kind in kinds if kind in FOLDERS))
+    small = ["--data.root", str(folder), "--data.val_size", "10", "--trainer.accelerator", "cpu"]
     main(["fit", *words, *small, "--trainer.fast_dev_run", "1"])
 
 

@@ -5,7 +5,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules.images import Images
 from datamodules.normalize import NORMALIZATIONS, channel_statistics
+
+
+def images(pixels: Tensor) -> Images:
+    return Images(pixels, torch.zeros(len(pixels), dtype=torch.long))
 
 
 @pytest.fixture
@@ -14,7 +19,7 @@ def pixels() -> Tensor:
 
 
 def test_channel_statistics_are_exact(pixels: Tensor) -> None:
-    mean, deviation = channel_statistics(pixels)
+    mean, deviation = channel_statistics(images(pixels))
     array = pixels.numpy().astype(np.float64)
     np.testing.assert_allclose(mean.flatten(), array.mean(axis=(0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(deviation.flatten(), array.std(axis=(0, 2, 3)), rtol=1e-12)
@@ -31,24 +36,33 @@ def test_each_against_numpy(pixels: Tensor) -> None:
     }
     assert expected.keys() == NORMALIZATIONS.keys()
     for name, values in expected.items():
-        found = NORMALIZATIONS[name](pixels)(pixels)
+        found = NORMALIZATIONS[name](images(pixels))(pixels)
         assert found.dtype == torch.float32
         np.testing.assert_allclose(found.numpy(), values, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_inverse_gives_the_pixels_back(name: str, pixels: Tensor) -> None:
-    normalization = NORMALIZATIONS[name](pixels)
+    normalization = NORMALIZATIONS[name](images(pixels))
     back = normalization.inverse(normalization(pixels))
     assert torch.allclose(back, pixels / 255, atol=1e-5)
 
 
 def test_a_channel_of_one_value_becomes_zero() -> None:
     pixels = torch.full((3, 1, 2, 2), 7, dtype=torch.uint8)
-    assert torch.equal(NORMALIZATIONS["standard"](pixels)(pixels), torch.zeros(3, 1, 2, 2))
+    assert torch.equal(NORMALIZATIONS["standard"](images(pixels))(pixels), torch.zeros(3, 1, 2, 2))
 
 
 def test_leaves_its_input_alone(pixels: Tensor) -> None:
     before = pixels.clone()
-    NORMALIZATIONS["standard"](pixels)(pixels)
+    NORMALIZATIONS["standard"](images(pixels))(pixels)
     assert torch.equal(before, pixels)
+
+
+@pytest.mark.parametrize("name", ["standard", "mean-image"])
+def test_statistics_of_rows_are_those_of_the_rows_alone(name: str, pixels: Tensor) -> None:
+    rows = torch.tensor([4, 0, 7])
+    of_rows = NORMALIZATIONS[name](Images(pixels, torch.zeros(3, dtype=torch.long), rows))
+    copied = NORMALIZATIONS[name](images(pixels[rows]))
+    assert torch.equal(of_rows.shift, copied.shift)
+    assert torch.equal(of_rows.scale, copied.scale)

@@ -1,0 +1,113 @@
+"""Data sets of image files: found, decoded once into the cache, split by rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datamodules.base import ImageDataModule
+from datamodules.cache import Unreadable, decoded_images, default_cache
+from datamodules.images import Images, Splits
+from datamodules.normalize import NormalizationName
+
+
+class LabelledFiles(NamedTuple):
+    """Image files of one split."""
+
+    files: Sequence[Path]
+    labels: Tensor
+    """``(N,)`` int64."""
+
+
+class SplitFiles(NamedTuple):
+    """The files of a data set's three parts."""
+
+    train: LabelledFiles
+    val: LabelledFiles
+    test: LabelledFiles
+
+
+class DecodedDataModule(ImageDataModule, ABC):
+    """Images from files of any format and size, three channels, resized to squares.
+
+    All files are decoded once into a memory-mapped array (:mod:`datamodules.cache`), which later runs and other
+    processes share.
+
+    Args:
+        root: folder that holds the data set's own folder.
+        batch_size: images a batch.
+        val_size: validation images, a number or a share of the training images in (0, 1).
+        train_limit: use the first so many training images only.
+        image_size: decode to so many pixels square.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        augment: augment training images; how, says the data set.
+        seed: of the order of training images, and of the split where it is random.
+        download: fetch the official files if they are missing.
+        num_workers: processes that prepare batches.
+        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
+        unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
+            lists them and goes on without.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        batch_size: int,
+        val_size: int | float,
+        train_limit: int | None,
+        image_size: int,
+        normalize: NormalizationName,
+        augment: bool,
+        seed: int,
+        download: bool,
+        num_workers: int,
+        cache: str | None,
+        unreadable: Unreadable,
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(
+            root,
+            batch_size,
+            val_size,
+            train_limit,
+            image_size,
+            normalize,
+            augment,
+            seed,
+            download,
+            num_workers,
+        )
+        if unreadable not in ("error", "skip"):
+            raise ValueError(f"unreadable must be 'error' or 'skip', got {unreadable!r}")
+        self.cache = default_cache() if cache is None else Path(cache).expanduser()
+        self.unreadable = unreadable
+        self.size = image_size
+        self.stored_shape = (3, image_size, image_size)
+
+    @abstractmethod
+    def find(self) -> SplitFiles:
+        """Find the files of each split and their labels.
+
+        Raises:
+            DataError: files are missing or cannot be used.
+        """
+
+    def read(self) -> Splits:
+        """Decode all files, or take them from the cache."""
+        parts = self.find()
+        files = [file for part in parts for file in part.files]
+        decoded = decoded_images(files, self.size, self.cache, self.unreadable, type(self).__name__)
+        splits, start = [], 0
+        for part in parts:
+            rows = torch.tensor(decoded.rows[start : start + len(part.files)])
+            start += len(part.files)
+            # A file that was skipped has row −1.
+            read = rows >= 0
+            splits.append(Images(decoded.pixels, part.labels[read], rows[read]))
+        return Splits(*splits)

@@ -1,0 +1,175 @@
+"""Folders of classes: which images there are, and a split that every class takes part in."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from datamodules.decode import EXTENSIONS
+from datamodules.errors import DataError
+
+# Layouts of given splits that are in use.
+VAL_NAMES = ("val", "valid", "validation")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return a folder's folders, links to folders too, by name; hidden ones do not count."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images in a folder and in all folders below it, in the order of their paths.
+
+    Links are followed, each folder once, so that a link to a folder above ends. Hidden files and folders, and files
+    that are not named as images (:data:`datamodules.decode.EXTENSIONS`), do not count.
+    """
+    found: list[Path] = []
+    visited: set[str] = set()
+    for current, below, names in os.walk(folder, onerror=_fail, followlinks=True):
+        real = os.path.realpath(current)
+        if real in visited:
+            below.clear()
+            continue
+        visited.add(real)
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [Path(current, name) for name in names if _is_image(name)]
+    return sorted(found)
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+
+
+def _fail(error: OSError) -> None:
+    # os.walk would leave out what it may not read.
+    raise error
+
+
+def holds_images(folder: Path) -> bool:
+    """Return whether there is an image in a folder or below."""
+    return bool(image_files(folder))
+
+
+def given_splits(root: Path) -> dict[str, Path]:
+    """Return the folders ``train``, ``val`` and ``test`` that a root gives; none where it holds classes itself.
+
+    Raises:
+        DataError: there are classes beside ``train/``, or validation images under two names.
+    """
+    train = root / "train"
+    if not train.is_dir() or not subfolders(train):
+        return {}
+    named_val = [root / name for name in VAL_NAMES if (root / name).is_dir()]
+    if len(named_val) > 1:
+        raise DataError(
+            f"{root} holds validation images twice: {' and '.join(path.name for path in named_val)}. Keep one"
+        )
+    splits = {"train": train}
+    if named_val:
+        splits["val"] = named_val[0]
+    if (root / "test").is_dir():
+        splits["test"] = root / "test"
+    others = [path for path in subfolders(root) if path not in splits.values() and holds_images(path)]
+    if others:
+        raise DataError(
+            f"{root} holds train/ and, beside it, images in {', '.join(path.name for path in others[:5])}: are these "
+            "classes or splits? Let it hold class folders alone, or train, val and test alone"
+        )
+    return splits
+
+
+def find_root(root: Path) -> Path:
+    """Return the root if it is a folder with folders in it.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"no folder {root} ({root.resolve()}): give the folder that holds a folder of images for each class "
+            "with --data.root FOLDER"
+        )
+    if not subfolders(root):
+        raise DataError(
+            f"{root.resolve()} holds no folders: it should hold one for each class, with that class's images, or "
+            "train, val and test with such folders"
+        )
+    return root
+
+
+def classes_of(folder: Path) -> tuple[str, ...]:
+    """Return the names of a folder's class folders, sorted.
+
+    Raises:
+        DataError: there is but one.
+    """
+    names = tuple(path.name for path in subfolders(folder))
+    if len(names) < 2:
+        raise DataError(
+            f"{folder.resolve()} holds {len(names)} class folder(s) ({', '.join(names) or 'none'}): at least two "
+            "classes are needed to tell apart"
+        )
+    return names
+
+
+def images_by_class(folder: Path, classes: Sequence[str]) -> dict[str, list[Path]]:
+    """Return each class's images; none of a class that has no folder here.
+
+    Raises:
+        DataError: there is a folder of a class that is not among ``classes``.
+    """
+    here = {path.name: path for path in subfolders(folder)}
+    unknown = [name for name in here if name not in classes]
+    if unknown:
+        raise DataError(
+            f"{folder} holds the class {unknown[0]!r}, which the training images do not have "
+            f"({len(unknown)} such): rename or remove its folder; there are {', '.join(classes[:10])}"
+        )
+    return {name: image_files(here[name]) if name in here else [] for name in classes}
+
+
+def check_filled(images: Mapping[str, Sequence[Path]], folder: Path, least: int) -> None:
+    """Check that each class has enough images to be in every split that is drawn from a folder.
+
+    Raises:
+        DataError: one has fewer than ``least``.
+    """
+    for name, files in images.items():
+        if not files:
+            raise DataError(
+                f"{folder / name} holds no images ({', '.join(sorted(EXTENSIONS))}): fill the folder or remove it"
+            )
+        if len(files) < least:
+            raise DataError(
+                f"{folder / name} holds {len(files)} image(s); each class needs at least {least}, one for each split "
+                "that is drawn from there: add images, or remove the folder"
+            )
+
+
+def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw ``count`` samples, of each class in proportion to its size, but at least one, and ``keep`` are left.
+
+    Args:
+        labels: ``(N,)`` int64, of each class ``keep`` + 1 or more.
+        count: from the number of classes C up to N − keep·C.
+        keep: samples that are left of each class, 1 or more.
+        generator: where draws come from.
+
+    Returns:
+        Indices of what is left and of what is drawn, each in rising order.
+    """
+    sizes = labels.bincount()
+    share = sizes * (count / len(labels))
+    take = share.long().clamp(min=1).minimum(sizes - keep)
+    # Whole numbers that add up: the class that is furthest below its share gets one more, or above it one less.
+    while (missing := count - int(take.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        free = take < sizes - keep if step > 0 else take > 1
+        take[((share - take) * step).masked_fill(~free, -torch.inf).argmax()] += step
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label, number in enumerate(take.tolist()):
+        members = (labels == label).nonzero().squeeze(1)
+        drawn[members[torch.randperm(len(members), generator=generator)[:number]]] = True
+    return (~drawn).nonzero().squeeze(1), drawn.nonzero().squeeze(1)

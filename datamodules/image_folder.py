@@ -1,0 +1,174 @@
+"""A user's own images, in a folder for each class."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Generator, Tensor
+
+from datamodules.augment import RandomFlip, RandomResizedCrop
+from datamodules.base import check_size, count_of
+from datamodules.cache import Unreadable
+from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
+from datamodules.errors import DataError
+from datamodules.folders import (
+    check_filled,
+    classes_of,
+    draw_stratified,
+    find_root,
+    given_splits,
+    images_by_class,
+)
+from datamodules.normalize import NormalizationName
+
+
+@final
+class ImageFolderDataModule(DecodedDataModule):
+    """Photographs of your own: ``root/CLASS/image.jpg``, of any format and size, three channels, resized to squares.
+
+    Two layouts:
+
+    - ``root`` holds a folder for each class: validation and test images are drawn from all, stratified, by ``seed``;
+      every class is in every split.
+    - ``root`` holds ``train`` and, if given, ``val`` (or ``valid``, ``validation``) and ``test``, each with a folder
+      for each class. Of the two last, what is not given is drawn from ``train``.
+
+    Classes are the names of the folders, sorted. Images lie in them or in folders below; links are followed; hidden
+    files and files that are not named as images are left alone. How images are decoded: :mod:`datamodules.decode`.
+
+    Args:
+        root: folder of class folders, or of ``train``, ``val``, ``test``.
+        batch_size: images a batch.
+        val_size: validation images, a number or a share of what the test split leaves; not used where given.
+        test_size: test images, a number or a share of all; not used where given.
+        train_limit: use the first so many training images only, in a random order that follows from ``seed``.
+        image_size: decode to so many pixels square.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        augment: enlarge a random part, half of the area or more, of each training image, and mirror half of them.
+        seed: of the split and of the order of training images.
+        download: not used.
+        num_workers: processes that prepare batches.
+        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
+        unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
+            lists them and goes on without.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    augmentations = (RandomResizedCrop(), RandomFlip())
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 100,
+        val_size: int | float = 0.15,
+        test_size: int | float = 0.2,
+        train_limit: int | None = None,
+        image_size: int = 64,
+        normalize: NormalizationName = "standard",
+        augment: bool = False,
+        seed: int = 0,
+        download: bool = False,
+        num_workers: int = 0,
+        cache: str | None = None,
+        unreadable: Unreadable = "error",
+    ) -> None:
+        """Check the arguments; the folder is not looked at yet."""
+        super().__init__(
+            root,
+            batch_size,
+            val_size,
+            train_limit,
+            image_size,
+            normalize,
+            augment,
+            seed,
+            download,
+            num_workers,
+            cache,
+            unreadable,
+        )
+        check_size("test_size", test_size)
+        self.test_size = test_size
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:  # type: ignore[override]  # elsewhere an attribute, known in advance
+        """Names of the class folders, sorted; looked up.
+
+        Raises:
+            DataError: there is no such folder, or but one class.
+        """
+        root = find_root(self.root)
+        return classes_of(given_splits(root).get("train", root))
+
+    @cached_property
+    def num_classes(self) -> int:  # type: ignore[override]
+        """How many class folders there are.
+
+        Raises:
+            DataError: there is no such folder, or but one class.
+        """
+        return len(self.class_names)
+
+    def find(self) -> SplitFiles:
+        """Find the images, and draw the splits that are not given."""
+        classes = self.class_names
+        given = given_splits(self.root)
+        folder = given.get("train", self.root)
+        images = images_by_class(folder, classes)
+        check_filled(images, folder, least=1 + ("val" not in given) + ("test" not in given))
+        generator = Generator().manual_seed(self.seed)
+        train = _labelled(images)
+        if "test" in given:
+            test = _given(given["test"], classes)
+        else:
+            left = 1 if "val" in given else 2
+            train, test = _held_out(train, "test_size", self.test_size, len(classes), left, generator)
+        if "val" in given:
+            val = _given(given["val"], classes)
+        else:
+            train, val = _held_out(train, "val_size", self.val_size, len(classes), 1, generator)
+        # The first so many, train_limit, should be of all classes.
+        shuffled = torch.randperm(len(train.files), generator=generator)
+        return SplitFiles(_select(train, shuffled), val, test)
+
+
+def _given(folder: Path, classes: Sequence[str]) -> LabelledFiles:
+    images = images_by_class(folder, classes)
+    missing = [name for name, files in images.items() if not files]
+    if len(missing) == len(classes):
+        raise DataError(f"{folder} holds no images in folders named as the classes: fill it or remove it")
+    if missing:
+        rank_zero_warn(
+            f"{folder} holds no images of {len(missing)} of {len(classes)} classes ({', '.join(missing[:5])}): what is "
+            "measured there does not cover them"
+        )
+    return _labelled(images)
+
+
+def _labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
+    files = [file for found in images.values() for file in found]
+    sizes = torch.tensor([len(found) for found in images.values()])
+    return LabelledFiles(files, torch.arange(len(images)).repeat_interleave(sizes))
+
+
+def _select(images: LabelledFiles, index: Tensor) -> LabelledFiles:
+    return LabelledFiles([images.files[place] for place in index.tolist()], images.labels[index])
+
+
+def _held_out(
+    images: LabelledFiles, name: str, size: int | float, classes: int, left: int, generator: Generator
+) -> tuple[LabelledFiles, LabelledFiles]:
+    available = len(images.labels)
+    count = count_of(name, size, available)
+    if not classes <= count <= available - left * classes:
+        raise ValueError(
+            f"{name} must leave images of all {classes} classes to every split: from {classes} to "
+            f"{available - left * classes} of {available} images, got {size}, which is {count}"
+        )
+    rest, drawn = draw_stratified(images.labels, count, left, generator)
+    return _select(images, rest), _select(images, drawn)
