@@ -58,6 +58,8 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
     )
     table.add_row("network", f"{type(model.network).__name__}: {parameters:,} parameters")
+    if model.network.start is not None:
+        table.add_row("weights", model.network.start)
     table.add_row("dropout", ", ".join(places) or "none")
     table.add_row(
         "epochs",

@@ -64,7 +64,7 @@ def run_name(settings: dict[str, Any]) -> str:
 def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Return what of data, model and limits is not the same in two specifications, by flat name.
 
-    Batch sizes and technical settings do not change what is measured.
+    Batch sizes, technical settings and weights that a fit has started from do not change what is measured.
     """
     flat: list[dict[str, Setting]] = []
     for settings in (there, here):
@@ -76,7 +76,8 @@ def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
             found[f"trainer.limit_{split}_batches"] = "all" if limit is None else limit
         flat.append(found)
     names = sorted(flat[0].keys() | flat[1].keys())
-    skipped = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler")
+    start = ("model.network.pretrained", "model.network.weights")
+    skipped = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler", *start)
     return [name for name in names if flat[0].get(name) != flat[1].get(name) and not name.startswith(skipped)]
 
 

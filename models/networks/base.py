@@ -45,7 +45,12 @@ class Network(nn.Module, ABC):
 
     A network of your own gives ``body`` and ``head`` to this constructor and takes at least
     ``image_shape`` and ``num_classes``, which the command line fills in from the data.
+
+    Attributes:
+        start: where the weights come from, in words; None: from chance.
     """
+
+    start: str | None = None
 
     def __init__(self, image_shape: ImageShape, num_classes: int, body: nn.Module, head: Head) -> None:
         """Put the head on the body."""

@@ -15,10 +15,12 @@ PARTS = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != 
 
 # What completes a part to a run: the network for data, the data for a network, both for a dropout, all three for a
 # callback.
-IMAGES = {"alan_cnn": "mnist", "gavier_cifar": "cifar10"}
+IMAGES = {"alan_cnn": "mnist", "gavier_cifar": "cifar10", "backbone": "cifar10", "vgg16": "cifar10"}
 # Data that are found in a folder of their own.
 FOLDERS = {"ImageFolderDataModule": "pictures"}
 VARIANTS = {"rho_randomized": "mal_drop"}
+# A large network sees two images, and no optimizer that keeps two more copies of its weights.
+LIGHT = {"vgg16": "--data.train_limit 2 --data.batch_size 2 --model.optimizer SGD --model.optimizer.lr 0.01"}
 
 
 @pytest.fixture
@@ -30,12 +32,12 @@ def root(request: pytest.FixtureRequest) -> str:
     return str(folder)
 
 
-def fit(configs: list[Path], root: str) -> None:
+def fit(configs: list[Path], root: str, options: str = "") -> None:
     words = [word for path in configs for word in ("--config", str(path))]
     kinds = [yaml.safe_load(path.read_text()).get("data", {}).get("class_path") for path in configs]
     folder = Path(root, *(FOLDERS[kind] for kind in kinds if kind in FOLDERS))
     small = ["--data.root", str(folder), "--data.val_size", "10", "--trainer.accelerator", "cpu"]
-    main(["fit", *words, *small, "--trainer.fast_dev_run", "1"])
+    main(["fit", *words, *small, *options.split(), "--trainer.fast_dev_run", "1"])
 
 
 @pytest.mark.parametrize("config", WHOLE, ids=lambda path: path.name)
@@ -56,7 +58,7 @@ def test_part_of_a_run(config: Path, root: str) -> None:
             CONFIGS / "dropout" / f"{VARIANTS.get(config.stem, 'standard')}.yaml",
         ],
     }[config.parent.name]
-    fit([*rest, config], root)
+    fit([*rest, config], root, LIGHT.get(config.stem, ""))
 
 
 @pytest.mark.parametrize("config", [*WHOLE, *PARTS], ids=lambda path: path.name)

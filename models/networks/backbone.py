@@ -1,0 +1,116 @@
+"""torchvision's classification models as networks with swappable dropout places."""
+
+from collections.abc import Sequence
+from typing import final
+
+from torch import nn
+
+from models.dropout import TORCH_DROPOUTS, Dropout, DropoutFactory, NoDropout, swap_dropout
+from models.dropout.swap import ACTIVATIONS, AFFINE
+from models.networks.base import Head, ImageShape, Network, dropout_places
+from models.networks.published import Published, as_rgb, cannot_take, published_model
+
+
+@final
+class Backbone(Network):
+    """Any classification model of torchvision's, its dropout swapped.
+
+    The places are where the model has dropout, and the units that its last linear layer reads, whether it has dropout
+    there (VGG, EfficientNet, MobileNet, Inception) or not (ResNet, DenseNet, ConvNeXt, transformers). The last place
+    is in the head, so that labels and weight reach a variant that looks at them. Dropout of p = 0, as transformers
+    have in each block, drops nothing and is no place. Initialization is torchvision's; dropout is none but what is
+    asked for, and the published p are not kept.
+
+    Departures: auxiliary classifiers of GoogLeNet and Inception are left out, and their transform of the input is
+    always on. SqueezeNet ends in a convolution and is refused. A vision transformer is built for the images' size.
+
+    torchvision's weights expect images standardized by ImageNet's means (0.485, 0.456, 0.406) and standard deviations
+    (0.229, 0.224, 0.225) per channel; ``normalize="standard"`` standardizes by the data's own, which is near.
+
+    Args:
+        name: the model's name in torchvision, ``resnet18``.
+        image_shape: channels, height, width; how small, depends on the model. Grey images are shown to all three
+            channels.
+        num_classes: number of logits.
+        dropout: makes the layer for each place.
+        rates: p of each place, from input to output; None leaves each layer its own.
+        pretrained: start from torchvision's default weights, fetched once, ImageNet's 1,000 classes.
+        weights: start from these instead: the name of some of torchvision's, ``IMAGENET1K_V1``, or a file with a state
+            dict in its layout. The last layer is kept if it has ``num_classes`` outputs.
+
+    Raises:
+        ValueError: there is no such model, it has no last linear layer, it takes no such images, the variant cannot
+            work in one of its places, or the weights cannot be fetched or read, or are of another model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        image_shape: ImageShape = (3, 224, 224),
+        num_classes: int = 1000,
+        dropout: DropoutFactory = NoDropout,
+        rates: Sequence[float] | None = None,
+        pretrained: bool = False,
+        weights: str | None = None,
+    ) -> None:
+        """Build the model and cut it before its last linear layer."""
+        rgb = as_rgb(name, image_shape[0])
+        published = published_model(name, image_shape, num_classes, pretrained, weights)
+        model = published.module
+        last, stage = _take_end(published)
+        _leave_out_idle_dropout(model)
+        own = sum(isinstance(each, TORCH_DROPOUTS) for each in model.modules())
+        *inner, penultimate = dropout_places(dropout, own + 1, rates)
+        layers = iter(inner)
+        swap_dropout(model, lambda: next(layers))
+        head = Head(_joined(penultimate, stage, f"what is before {published.last!r} in {name}"), last)
+        try:
+            super().__init__(image_shape, num_classes, nn.Sequential(*rgb, model), head)
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(cannot_take(name, image_shape, error)) from error
+        self.start = published.start
+
+
+def _take_end(published: Published) -> tuple[nn.Linear, list[nn.Module]]:
+    """Take the last linear layer out of a model, the dropout before it, and what stage these belong to.
+
+    Returns:
+        The linear layer; the affine map and the activation whose units it reads, or nothing if other layers stand
+        between.
+    """
+    model = published.module
+    names = [name for name, each in model.named_modules() if not list(each.children())]
+    end = [published.last]
+    before = names[: names.index(published.last)]
+    if isinstance(model.get_submodule(before[-1]), TORCH_DROPOUTS):
+        end.append(before.pop())
+    *_, affine, activation = before
+    owner = published.last.rpartition(".")[0]
+    stage: list[nn.Module] = []
+    # In another module than a Sequential the order of layers is not known.
+    if (
+        isinstance(model.get_submodule(owner), nn.Sequential)
+        and {affine.rpartition(".")[0], activation.rpartition(".")[0]} == {owner}
+        and isinstance(model.get_submodule(affine), AFFINE)
+        and isinstance(model.get_submodule(activation), ACTIVATIONS)
+    ):
+        end += [affine, activation]
+        stage = [model.get_submodule(affine), model.get_submodule(activation)]
+        if "inplace" in vars(stage[1]):
+            # It would overwrite the pre-activation, which the variant may read.
+            stage[1].inplace = False  # type: ignore[assignment]
+    last = model.get_submodule(published.last)
+    assert isinstance(last, nn.Linear)
+    for name in end:
+        model.set_submodule(name, nn.Identity())
+    return last, stage
+
+
+def _joined(layer: Dropout, stage: list[nn.Module], place: str) -> nn.Module:
+    return layer.join(*stage) if stage else layer.alone(place)
+
+
+def _leave_out_idle_dropout(model: nn.Module) -> None:
+    idle = [name for name, each in model.named_modules() if isinstance(each, TORCH_DROPOUTS) and each.p == 0]
+    for name in idle:
+        model.set_submodule(name, nn.Identity())
