@@ -5,6 +5,7 @@ from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.digits import DigitsDataModule
 from datamodules.errors import DataError, DatasetCorruptError, DatasetNotFoundError, DownloadError
 from datamodules.images import Images, Splits
+from datamodules.isic import ISICDataModule
 from datamodules.mnist import MNISTDataModule
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DigitsDataModule",
     "DownloadError",
+    "ISICDataModule",
     "ImageDataModule",
     "Images",
     "MNISTDataModule",
