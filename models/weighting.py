@@ -29,7 +29,7 @@ def loss_weights(class_weights: list[float] | str | None, classes: int) -> Tenso
         raise ValueError(
             f"class_weights needs {classes} numbers above 0, one a class, or 'balanced', got {class_weights!r}"
         )
-    return torch.tensor(class_weights)
+    return torch.tensor(class_weights, dtype=torch.float32)
 
 
 def balanced_weights(data: object) -> Tensor:
