@@ -20,6 +20,7 @@ VARIANTS = {"rho_randomized": "mal_drop"}
 @pytest.fixture
 def root(request: pytest.FixtureRequest) -> str:
     request.getfixturevalue("cifar10_root")
+    request.getfixturevalue("isic_root")
     folder: Path = request.getfixturevalue("mnist_root")
     return str(folder)
 
