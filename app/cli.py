@@ -77,6 +77,13 @@ class LabCLI(LightningCLI):
             "--name", type=str | None, default=None, help="fit: name of the run; null: data-network-dropout"
         )
         parser.add_argument(
+            "--monitor",
+            type=str | None,
+            default=None,
+            help="fit: best.ckpt is where this metric of validation is highest, like val/auroc; null: that of "
+            "BestStep if there is one, else val/accuracy",
+        )
+        parser.add_argument(
             "--run",
             type=str | None,
             default=None,

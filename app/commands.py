@@ -72,6 +72,7 @@ def fit(session: Session, ckpt_path: str | None) -> None:
     beside them as ``stopped``, and the exit code is 0.
     """
     trainer, writes = session.trainer, session.writes
+    best = best_step(trainer, session.specification["monitor"])
     check_monitors(trainer, session.model)
     # Bad settings of the optimizer are found here, before there is a folder.
     session.model.configure_optimizers()
@@ -81,7 +82,6 @@ def fit(session: Session, ckpt_path: str | None) -> None:
         if stop := _train(session, ckpt_path):
             print_line(str(stop))
         return
-    best = best_step(trainer)
     folder = _new_folder(session)
     if writes.tensorboard:
         trainer.loggers = [tensorboard_logger(folder)]

@@ -14,11 +14,15 @@ from app.runs import RunFolder
 from callbacks import EpochLines
 from datamodules import ImageDataModule
 from models import ImageClassifier
+from models.two_classes import TWO_CLASS_NAMES
 
 console = Console()
 
 # Redrawing the bar at every step costs as much as a small network's step.
 REFRESH_STEPS = 20
+
+# Rows of a table of results before all others: what an accuracy is worth stands right below it.
+FIRST_ROWS = ("accuracy", *TWO_CLASS_NAMES)
 
 
 def silence_lightning() -> None:
@@ -102,7 +106,11 @@ def print_metrics(title: str, metrics: dict[str, float]) -> None:
 
 
 def _print_table(columns: dict[str, dict[str, float]]) -> None:
-    names = sorted({name for metrics in columns.values() for name in metrics})
+    known = {name: place for place, name in enumerate(FIRST_ROWS)}
+    names = sorted(
+        {name for metrics in columns.values() for name in metrics},
+        key=lambda name: (known.get(name, len(known)), name),
+    )
     table = Table("metric", *columns)
     for name in names:
         table.add_row(

@@ -26,6 +26,18 @@ CHARTS: dict[str, Charts] = {
     }
 }
 
+# The same of two classes, where accuracy alone deceives.
+TWO_CLASS_CHARTS: dict[str, Charts] = {
+    "two classes": {
+        "accuracy and that of the commoner class": ["^val/accuracy$", "^val/majority$"],
+        "balanced accuracy": ["^train/balanced_accuracy$", "^val/balanced_accuracy$"],
+        "sensitivity and specificity": ["^val/sensitivity$", "^val/specificity$"],
+        "area under the ROC curve": ["^train/auroc$", "^val/auroc$"],
+        "average precision": ["^train/ap$", "^val/ap$"],
+    }
+}
+LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
+
 
 @final
 class RunCheckpoint(ModelCheckpoint):
@@ -87,12 +99,18 @@ def check_told_apart(callbacks: list[Callback]) -> None:
         raise UserError(f"trainer.callbacks has {twice} twice, perhaps by two config files: leave one out")
 
 
-def best_step(trainer: Trainer) -> BestStep:
+def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
     """Return the user's :class:`BestStep`, which then says what is best, or a new one among the callbacks.
 
+    Args:
+        trainer: has the callbacks.
+        monitor: metric that says what is best; None leaves it to BestStep.
+
     Raises:
-        UserError: there are two.
+        UserError: there are two, or they are not of one mind; the metric is better the lower it is.
     """
+    if monitor in LOWER_IS_BETTER:
+        raise UserError(f"monitor must be a metric that is better the higher it is, got {monitor!r}")
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     theirs = [callback for callback in callbacks if isinstance(callback, BestStep)]
     if len(theirs) > 1:
@@ -101,8 +119,13 @@ def best_step(trainer: Trainer) -> BestStep:
             "thresholds"
         )
     if theirs:
+        if monitor not in (None, theirs[0].monitor):
+            raise UserError(
+                f"monitor is {monitor!r}, and BestStep watches {theirs[0].monitor!r}: name the same, or leave it to "
+                "BestStep with --monitor null"
+            )
         return theirs[0]
-    ours = BestStep()
+    ours = BestStep() if monitor is None else BestStep(monitor)
     callbacks.append(ours)
     return ours
 
@@ -117,9 +140,10 @@ def tensorboard_callbacks(
     specification: dict[str, Any], best: BestStep, model: ImageClassifier, data: ImageDataModule
 ) -> list[Callback]:
     """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph."""
+    charts = {**CHARTS, **TWO_CLASS_CHARTS} if data.num_classes == 2 else CHARTS
     return [
         Hyperparameters(flat_settings(specification), best),
-        ScalarLayout(CHARTS),
+        ScalarLayout(charts),
         LearningRateMonitor(),
         FirstBatch(data.to_pixels),
         NetworkGraph(model.network, data.image_shape),

@@ -28,6 +28,7 @@ COMMANDS = {
     "validate": Command("measure a run's best checkpoint on the validation split", "app.cli"),
     "test": Command("measure a run's best checkpoint on the test split", "app.cli"),
     "predict": Command("write a run's predictions on the test split to a CSV file", "app.cli"),
+    "organize": Command("sort the images of ISIC 2020 into class folders", "app.organize"),
 }
 
 USAGE = f"""\
@@ -40,7 +41,7 @@ commands:
 
 options of every command:
   -h, --help          all options of a command
-  -c, --config FILE   options from a YAML file; later files and flags win
+  -c, --config FILE   options from a YAML file; later files and flags win (not of organize)
   --debug             show the traceback of an error
 
 examples:

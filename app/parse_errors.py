@@ -29,7 +29,7 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
 }
 
 GROUPS: dict[str, type] = {"trainer": Trainer, "model": ImageClassifier, "data": ImageDataModule}
-OPTIONS = ("config", "seed_everything", "runs", "name", "run", "ckpt_path", "debug")
+OPTIONS = ("config", "seed_everything", "runs", "name", "monitor", "run", "ckpt_path", "debug")
 
 # Lines that repeat what other lines say, or name an alternative that nobody meant.
 NOISE = re.compile(

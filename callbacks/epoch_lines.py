@@ -13,13 +13,13 @@ class EpochLines(Callback):
 
     Args:
         console: where to print.
-        metrics: logged metrics to show.
+        metrics: logged metrics to show, those that there are.
     """
 
     def __init__(
         self,
         console: Console,
-        metrics: tuple[str, ...] = ("train/loss", "train/accuracy", "val/loss", "val/accuracy"),
+        metrics: tuple[str, ...] = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/auroc"),
     ) -> None:
         """Keep the arguments."""
         self.console = console

@@ -6,6 +6,7 @@ from datamodules.digits import DigitsDataModule
 from datamodules.errors import DataError, DatasetCorruptError, DatasetNotFoundError, DownloadError
 from datamodules.image_folder import ImageFolderDataModule
 from datamodules.images import Images, Splits
+from datamodules.isic import ISICDataModule
 from datamodules.mnist import MNISTDataModule
 from datamodules.tiny_imagenet import TinyImageNetDataModule
 
@@ -16,6 +17,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DigitsDataModule",
     "DownloadError",
+    "ISICDataModule",
     "ImageDataModule",
     "ImageFolderDataModule",
     "Images",

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Generator, Tensor, distributed
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from datamodules.augment import Augmentation, InOrder
 from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
@@ -142,14 +142,25 @@ class ImageDataModule(LightningDataModule, ABC):
             train = train.select(slice(self.train_limit))
         self._splits = Splits(train, val, test)
 
+    def train_sampler(self) -> Sampler[int] | None:
+        """Return what draws training images; None takes each once an epoch, shuffled."""
+        return None
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Training images of each class, ``(num_classes,)``."""
+        return self.splits.train.labels.bincount(minlength=self.num_classes)
+
     def to_pixels(self, images: Tensor) -> Tensor:
         """Return images of a batch to pixels in [0, 1], to look at."""
         return self.normalization.inverse(images)
 
     def train_dataloader(self) -> Loader:
-        """Return shuffled batches of the train split; their order follows from ``seed``."""
+        """Return batches of the train split, shuffled or as ``train_sampler`` draws; they follow from ``seed``."""
         augment = InOrder(self.augmentations) if self.augment else None
-        return self._loader(self.splits.train, augment, Generator().manual_seed(self.seed))
+        sampler = self.train_sampler()
+        shuffle = Generator().manual_seed(self.seed) if sampler is None else None
+        return self._loader(self.splits.train, augment, shuffle, sampler)
 
     def val_dataloader(self) -> Loader:
         """Return the validation split in order."""
@@ -164,16 +175,22 @@ class ImageDataModule(LightningDataModule, ABC):
         return self._loader(self.splits.test)
 
     def _loader(
-        self, images: Images, augment: Augmentation | None = None, shuffle: Generator | None = None
+        self,
+        images: Images,
+        augment: Augmentation | None = None,
+        shuffle: Generator | None = None,
+        sampler: Sampler[int] | None = None,
     ) -> Loader:
         dataset = BatchDataset(images, self.normalization, augment)
-        evaluated_by_many = shuffle is None and distributed.is_available() and distributed.is_initialized()
+        in_order = shuffle is None and sampler is None
+        if in_order and distributed.is_available() and distributed.is_initialized():
+            # Lightning's own would give some images to two processes, so that all have as many.
+            sampler = UnrepeatedDistributedSampler(dataset, shuffle=False)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             shuffle=shuffle is not None,
-            # Lightning's own would give some images to two processes, so that all have as many.
-            sampler=UnrepeatedDistributedSampler(dataset, shuffle=False) if evaluated_by_many else None,
+            sampler=sampler,
             generator=shuffle,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

@@ -89,6 +89,13 @@ class DecodedDataModule(ImageDataModule, ABC):
         self.unreadable = unreadable
         self.size = image_size
         self.stored_shape = (3, image_size, image_size)
+        self._files: list[list[Path]] = []
+
+    @property
+    def sample_files(self) -> list[list[Path]]:
+        """The file of each sample, by split."""
+        train, val, test = self._files
+        return [train[: self.train_limit], val, test]
 
     @abstractmethod
     def find(self) -> SplitFiles:
@@ -103,11 +110,13 @@ class DecodedDataModule(ImageDataModule, ABC):
         parts = self.find()
         files = [file for part in parts for file in part.files]
         decoded = decoded_images(files, self.size, self.cache, self.unreadable, type(self).__name__)
+        self._files = []
         splits, start = [], 0
         for part in parts:
             rows = torch.tensor(decoded.rows[start : start + len(part.files)])
             start += len(part.files)
             # A file that was skipped has row −1.
             read = rows >= 0
+            self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
             splits.append(Images(decoded.pixels, part.labels[read], rows[read]))
         return Splits(*splits)

@@ -88,3 +88,25 @@ def unreadable_images(problems: dict[Path, str], asked: int, name: str, listing:
         listing.write_text("".join(f"{line}\n" for line in lines))
         first = f"{first}; and {len(lines) - SHOWN:,} more, all listed in {listing}"
     return f"{len(lines):,} of {asked:,} images of {name} cannot be decoded: {first}"
+
+
+class TermsNotAcceptedError(DataError):
+    """Files are missing that their owner hands out to those alone who accept the terms."""
+
+    def __init__(self, dataset: str, missing: str, root: Path, remedy: str) -> None:
+        """Say what is missing, where it was looked for, what to fetch and where to put it."""
+        super().__init__(
+            f"{dataset} not found: no {missing} in the folder data.root={str(root)!r} ({root.resolve()}). "
+            f"Give the folder that holds it with --data.root FOLDER, or {remedy}"
+        )
+
+
+class LabelFileError(DataError):
+    """A label file is of another kind, or a row of it cannot be right."""
+
+    def __init__(
+        self, file: Path, line: int | None, problem: str, remedy: str = "Mend it, or fetch the file again"
+    ) -> None:
+        """Say where (line None: the file as a whole; lines count from 1), what, and what to do."""
+        where = str(file) if line is None else f"{file}, line {line}"
+        super().__init__(f"{where}: {problem}. {remedy}")

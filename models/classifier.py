@@ -18,6 +18,7 @@ from models.dropout import sampling
 from models.metrics import SplitMetrics
 from models.networks import Network
 from models.outputs import Batch, Prediction, StepOutput, entropy
+from models.weighting import balanced_weights, loss_weights
 
 
 @final
@@ -33,7 +34,8 @@ class ImageClassifier(LightningModule):
         optimizer: given the parameters, makes the optimizer.
         scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
         scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
-        class_weights: weight of each class in the loss; None weighs all alike.
+        class_weights: weight of each class in the loss, of all splits; None weighs all alike; ``"balanced"`` takes
+            N / (C · n_c) of the data's training images (:func:`models.weighting.balanced_weights`).
         kl_weight: weight of the dropout layers' divergence in the training loss, which is
             cross-entropy + kl_weight · Σ kl / N_train (Kingma et al. 2015); logged as ``train/kl``.
         mc_samples: average the softmax over so many passes with dropout in ``test`` and ``predict`` (Monte Carlo
@@ -51,7 +53,7 @@ class ImageClassifier(LightningModule):
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=1e-3),
         scheduler: LRSchedulerCallable | None = None,
         scheduler_interval: Literal["epoch", "step"] = "epoch",
-        class_weights: list[float] | None = None,
+        class_weights: list[float] | Literal["balanced"] | None = None,
         kl_weight: float = 1.0,
         mc_samples: int = 0,
     ) -> None:
@@ -59,12 +61,6 @@ class ImageClassifier(LightningModule):
         super().__init__()
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
-        if class_weights is not None and (
-            len(class_weights) != network.num_classes or min(class_weights) <= 0
-        ):
-            raise ValueError(
-                f"class_weights needs {network.num_classes} numbers above 0, one a class, got {class_weights}"
-            )
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight must be a number of 0 or more, got {kl_weight}")
         if not (mc_samples >= 0 and mc_samples % 1 == 0):
@@ -77,7 +73,8 @@ class ImageClassifier(LightningModule):
         self.scheduler_interval = scheduler_interval
         # Not a buffer of the state dict: it is an argument, and a checkpoint must load with other weights.
         self.class_weights: Tensor | None
-        weights = None if class_weights is None else torch.tensor(class_weights)
+        weights = loss_weights(class_weights, network.num_classes)
+        self.balanced = class_weights == "balanced"
         self.register_buffer("class_weights", weights, persistent=False)
         self.train_metrics = SplitMetrics(network.num_classes, weights)
         self.val_metrics = SplitMetrics(network.num_classes, weights)
@@ -89,6 +86,15 @@ class ImageClassifier(LightningModule):
         """Map images to logits, ``(B, classes)``."""
         logits: Tensor = self.network(images, target)
         return logits
+
+    def setup(self, stage: str) -> None:
+        """Take balanced weights from the data."""
+        if not self.balanced:
+            return
+        weights = balanced_weights(self.trainer.datamodule)  # type: ignore[attr-defined]
+        for part in (self, self.train_metrics, self.val_metrics, self.test_metrics):
+            assert part.class_weights is not None
+            part.class_weights.copy_(weights)
 
     def logged_metrics(self) -> list[str]:
         """Return the names of what a fit logs once an epoch, to be watched by callbacks and schedulers."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
+from models.two_classes import TWO_CLASS_NAMES, TwoClassMetrics
+
 # Logits held back before they are counted, in numbers: 16 MiB of float32.
 BUFFER_NUMBERS = 4 * 2**20
 
@@ -67,12 +69,13 @@ class SplitMetrics(nn.Module):
     A batch costs a list append: logits are held back and counted together, since updating torchmetrics at
     every step makes a small network's step more than twice as long.
 
-    The calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is
+    Of two classes also :class:`models.two_classes.TwoClassMetrics`, with ``majority``, which tells what an accuracy is
+    worth. The calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is
     there from six classes on.
 
     Args:
         num_classes: classes of the task.
-        class_weights: weight of each class in the loss, ``(classes,)``; None weighs all alike.
+        class_weights: weight of each class in the loss, ``(classes,)``; None weighs all alike. May be filled in later.
     """
 
     class_weights: Tensor | None
@@ -90,6 +93,7 @@ class SplitMetrics(nn.Module):
             metrics["top5"] = MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
         self.metrics = MetricCollection(dict(metrics), compute_groups=False)
         self.loss = MeanLoss()
+        self.two_classes = TwoClassMetrics() if num_classes == 2 else None
         self._losses: list[Tensor] = []
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
@@ -97,7 +101,7 @@ class SplitMetrics(nn.Module):
 
     def names(self) -> list[str]:
         """Return the names of what ``compute`` returns."""
-        return ["loss", *self.metrics]
+        return ["loss", *self.metrics, *(TWO_CLASS_NAMES if self.two_classes else ())]
 
     # A list that grows is a constant of a compiled graph, and every batch another one.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -119,6 +123,8 @@ class SplitMetrics(nn.Module):
         """Return each metric over all batches since the last ``reset``, and over all processes."""
         self._flush()
         results: dict[str, Tensor] = {"loss": self.loss.compute(), **self.metrics.compute()}
+        if self.two_classes:
+            results |= self.two_classes.compute()
         return results
 
     def reset(self) -> None:
@@ -126,6 +132,8 @@ class SplitMetrics(nn.Module):
         self._drop_buffer()
         self.loss.reset()
         self.metrics.reset()
+        if self.two_classes:
+            self.two_classes.reset()
 
     def _flush(self) -> None:
         if not self._logits:
@@ -136,7 +144,10 @@ class SplitMetrics(nn.Module):
         else:
             weights = torch.stack([self.class_weights[target].sum() for target in self._targets])
         self.loss.update(torch.stack(self._losses).float(), weights)
-        self.metrics.update(torch.cat(self._logits).float(), torch.cat(self._targets))
+        logits, targets = torch.cat(self._logits).float(), torch.cat(self._targets)
+        self.metrics.update(logits, targets)
+        if self.two_classes:
+            self.two_classes.update(logits, targets)
         self._drop_buffer()
 
     def _drop_buffer(self) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
+from tests.data.isic import write_isic
 
 REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = Path(os.environ.get("DROPOUT_LAB_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -56,6 +57,13 @@ def cifar10_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     test = {"test_batch": checksums.pop("test_batch")}
     monkeypatch.setattr(cifar10, "TRAIN_MD5", checksums)
     monkeypatch.setattr(cifar10, "TEST_MD5", test)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def isic_root(tmp_path: Path) -> Path:
+    """A folder with a tiny ISIC 2020 in the real format."""
+    write_isic(tmp_path / "data")
     return tmp_path / "data"
 
 

@@ -26,6 +26,7 @@ LIGHT = {"vgg16": "--data.train_limit 2 --data.batch_size 2 --model.optimizer SG
 @pytest.fixture
 def root(request: pytest.FixtureRequest) -> str:
     request.getfixturevalue("cifar10_root")
+    request.getfixturevalue("isic_root")
     folder: Path = request.getfixturevalue("mnist_root")
     write_classes(folder / "pictures", {"cat": 20, "dog": 20})
     write_tiny_imagenet(folder)

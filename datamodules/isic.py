@@ -1,0 +1,176 @@
+"""ISIC 2020: photographs of skin, benign or malignant; no patient in two splits."""
+
+import logging
+from typing import Literal, final
+
+import torch
+from pytorch_lightning.utilities import rank_zero_only
+from torch.utils.data import Sampler
+
+from datamodules.augment import RandomFlip, RandomVerticalFlip
+from datamodules.balanced_sampler import BalancedSampler
+from datamodules.base import check_at_least, check_size
+from datamodules.cache import Unreadable
+from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
+from datamodules.errors import TermsNotAcceptedError
+from datamodules.group_split import stratified_sample
+from datamodules.isic_files import FOLDER, HOW_TO_FETCH, NAME, LabelledImages, find_images
+from datamodules.isic_labels import CLASSES, Case, Metadata, metadata_of
+from datamodules.normalize import NormalizationName
+
+
+@final
+class ISICDataModule(DecodedDataModule):
+    """Dermoscopic photographs, benign or malignant, of 33,126 lesions of 2,056 patients; 1.76 % are malignant.
+
+    No patient is in two splits, nor are duplicates, and each split is as malignant as the whole. With so few malignant
+    ones accuracy says nothing: 98.24 % is always answering benign. Look at ``auroc``, ``ap`` and
+    ``balanced_accuracy``.
+
+    Files: ``root/isic2020/``, as published by the archive or by Kaggle. A label file (``train.csv``,
+    ``ISIC_2020_Training_GroundTruth_v2.csv``), a folder of images (``train/``, ``jpeg/train/``), and if it is there
+    ``ISIC_2020_Training_Duplicates.csv``. Rows without an image, and images without a row, are reported and left out.
+    Or images sorted into ``benign/`` and ``malignant/`` and no label file; who is whose patient is not known then.
+
+    Source: V. Rotemberg et al., *A patient-centric dataset of images and metadata for identifying melanomas using
+    clinical context*, Scientific Data 8:34, 2021. Lerner (Drop-in) took 5,000 images for her baseline and does not say
+    which: ``limit=5000`` draws them at random, each class at its share.
+
+    Args:
+        root: folder that holds ``isic2020/``, or that folder itself.
+        batch_size: images a batch.
+        val_size: validation images, about so many or about this share of all.
+        test_size: test images, likewise.
+        limit: use at most so many images, drawn at random by ``seed``, each class at its share; None uses all.
+        labels: name of the label file; null takes the first that is known.
+        images: name of the folder of images; null takes the first that is known.
+        balance: ``"sampler"`` draws training images with replacement so that both classes are as frequent;
+            ``"none"`` takes each once an epoch. To weigh the loss instead: ``model.class_weights="balanced"``.
+        train_limit: use the first so many training images only.
+        image_size: decode to so many pixels square.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        augment: mirror training images left to right and upside down, each half of the time: skin has no up.
+        seed: of ``limit``, of the split and of the order of training images.
+        download: not possible: the owner wants the terms accepted; what is missing is told.
+        num_workers: processes that prepare batches.
+        cache: folder of decoded images.
+        unreadable: what to do with files that cannot be decoded: ``"error"`` or ``"skip"``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    num_classes = 2
+    class_names = CLASSES
+    augmentations = (RandomFlip(), RandomVerticalFlip())
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 100,
+        val_size: int | float = 0.1,
+        test_size: int | float = 0.2,
+        limit: int | None = None,
+        labels: str | None = None,
+        images: str | None = None,
+        balance: Literal["none", "sampler"] = "none",
+        train_limit: int | None = None,
+        image_size: int = 128,
+        normalize: NormalizationName = "standard",
+        augment: bool = False,
+        seed: int = 0,
+        download: bool = False,
+        num_workers: int = 0,
+        cache: str = "~/.cache/dropout-lab",
+        unreadable: Unreadable = "error",
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(
+            root,
+            batch_size,
+            val_size,
+            train_limit,
+            image_size,
+            normalize,
+            augment,
+            seed,
+            download,
+            num_workers,
+            cache,
+            unreadable,
+        )
+        check_size("test_size", test_size)
+        check_at_least("seed", seed, 0)
+        if limit is not None:
+            check_at_least("limit", limit, 3)
+        if balance not in ("none", "sampler"):
+            raise ValueError(f"balance must be 'none' or 'sampler', got {balance!r}")
+        self.test_size = test_size
+        self.limit = limit
+        self.labels = labels
+        self.images = images
+        self.balance = balance
+        self._cases: dict[str, Case] = {}
+
+    @property
+    def metadata(self) -> tuple[Metadata, Metadata, Metadata]:
+        """What is known of the samples of each split: patient, age, sex, site."""
+        train, val, test = (
+            metadata_of([self._cases[file.stem] for file in files]) for files in self.sample_files
+        )
+        return train, val, test
+
+    def fetch(self) -> None:
+        """Say what to fetch by hand where there is nothing."""
+        if not (self.root / FOLDER).is_dir():
+            raise TermsNotAcceptedError(NAME, FOLDER, self.root, HOW_TO_FETCH)
+
+    def find(self) -> SplitFiles:
+        """Match labels with images, and split."""
+        found = find_images(self.root, self.labels, self.images)
+        _report(found)
+        if self.limit is not None and self.limit < len(found.cases):
+            found = found.select(stratified_sample(found.targets, self.limit, self.seed).tolist())
+        self._cases = {case.image: case for case in found.cases}
+        targets, files = torch.from_numpy(found.targets), found.files
+        parts = found.split(split_shares(len(files), self.val_size, self.test_size), self.seed)
+        train, val, test = (LabelledFiles([files[index] for index in part], targets[part]) for part in parts)
+        for name, part in (("val_size", val), ("test_size", test), ("val_size and test_size", train)):
+            if not part.files:
+                raise ValueError(
+                    f"{name} must leave whole patients in each split of these {len(files)} images"
+                )
+        return SplitFiles(train, val, test)
+
+    def train_sampler(self) -> Sampler[int] | None:
+        """Draw both classes as often, if asked for."""
+        return BalancedSampler(self.splits.train.labels, self.seed) if self.balance == "sampler" else None
+
+
+def split_shares(images: int, val_size: int | float, test_size: int | float) -> tuple[float, float, float]:
+    """Return the shares of train, val and test.
+
+    Raises:
+        ValueError: nothing is left to train on.
+    """
+    val, test = (size if isinstance(size, float) else size / images for size in (val_size, test_size))
+    if val + test >= 1:
+        raise ValueError(
+            f"val_size and test_size must leave images to train on, got {val_size} and {test_size} of {images} images"
+        )
+    return 1 - val - test, val, test
+
+
+@rank_zero_only
+def _report(found: LabelledImages) -> None:
+    log = logging.getLogger(__name__)
+    used, missing, unlabelled = (f"{len(each):,}" for each in (found.cases, found.missing, found.unlabelled))
+    if found.missing or found.unlabelled:
+        log.warning(
+            f"{NAME}: {used} labelled images; left out are {missing} labels without an image and {unlabelled} images "
+            "without a label"
+        )
+    if not found.patients:
+        log.warning(
+            f"{NAME}: {used} images in class folders; without a label file patients may be in two splits"
+        )
