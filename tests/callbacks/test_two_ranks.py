@@ -104,7 +104,7 @@ def test_an_epoch_and_one_that_is_resumed_in_its_midst(tmp_path: Path) -> None:
     (file,) = (tmp_path / "whole").rglob("midst.ckpt")
     checkpoint = torch.load(file, weights_only=True)
     first = cat(ranks, "kept", last=3)
-    tracked = checkpoint["callbacks"]["PassRateTracker"]
+    tracked = checkpoint["callbacks"]["PassRateTracker(layers='*')"]
     assert tracked["samples"] == {HEAD: 36}
     assert torch.equal(tracked["passed"][HEAD], first.sum(0))
     alive = checkpoint["callbacks"]["DeadUnits"]["alive"][RELU]
