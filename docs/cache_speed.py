@@ -2,9 +2,9 @@
 
 Against torchvision's ``ImageFolder``, which decodes every image again in every epoch: same images, same resizing,
 same DataLoader settings (batch 100, shuffled, 0 and 2 workers); it makes tensors in [0, 1], the data module
-normalized ones. Building includes reading, decoding and writing to the disk. All in one process and interleaved, round
-after round, so that a noisy machine is noisy to all; medians, and their ratios. FOLDER holds ``tiny-imagenet-200/``
-and ``isic2020/``, whose images are sorted into benign and malignant by links.
+normalized ones. Building includes reading, decoding and writing to the disk. All in one process with one thread for
+tensors, and interleaved, round after round, so that a noisy machine is noisy to all; medians, and their ratios.
+FOLDER holds ``tiny-imagenet-200/`` and ``isic2020/``, whose images are sorted into benign and malignant by links.
 """
 
 import argparse
@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="holds the two data sets")
     parser.add_argument("--rounds", type=int, default=3, help="epochs of each")
     given = parser.parse_args()
+    # Threads of one operation wait for each other: on a machine with other work that would be all that is measured.
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
         folders = {
