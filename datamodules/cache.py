@@ -103,9 +103,6 @@ def decoded_images(
 
 def _array(file: Path, jobs: Sequence[Job], size: int, console: Console) -> ArrayFile:
     """Take the array that is there, or build it."""
-    found = _found(file, len(jobs), size, console)
-    if found is not None:
-        return found
 
     def wait() -> None:
         _say(console, f"another process is decoding the images for {file}; waiting")
@@ -113,6 +110,9 @@ def _array(file: Path, jobs: Sequence[Job], size: int, console: Console) -> Arra
     building = file.with_suffix(".building")
     needed = pixel_bytes(len(jobs), size)
     with _writable(file.parent, needed):
+        found = _found(file, len(jobs), size, console)
+        if found is not None:
+            return found
         file.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(file.parent, "*.building")
         with only_builder(building, wait) as descriptor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from app.main import main
+from tests.data.folders import write_classes
 
 FIT = (
     "fit --data DigitsDataModule --model.network GavierMNIST --trainer.max_epochs 1 --trainer.accelerator cpu"
@@ -40,6 +41,10 @@ CASES = {
     f"{FIT} --data MNISTDataModule --data.root idx": "train-images-idx3-ubyte: not an IDX file",
     f"{FIT} --data MNISTDataModule --data.root gz": "train-images-idx3-ubyte.gz: its MD5 is .* the official one",
     f"{FIT} --data CIFAR10DataModule --data.root pickle": "data_batch_1: its MD5 is .* the official one",
+    f"{FIT} --data ImageFolderDataModule --data.root nowhere": "no folder nowhere .*--data.root FOLDER",
+    f"{FIT} --data ImageFolderDataModule --data.root images": "3 of 8 images of ImageFolderDataModule cannot be "
+    "decoded: images/cat/0.jpg .no image in a known format .*--data.unreadable skip",
+    f"{FIT} --data ImageFolderDataModule --data.root images --data.unreadable no": "must be one of 'error', 'skip'",
     f"{FIT} --data.batch_size 0": "batch_size must be 1 or more, got 0",
     f"{FIT} --data.batch_size many": "data.batch_size: must be of type int, got 'many'",
     f"{FIT} --data.batch_siz 3": "no option data.batch_siz; did you mean batch_size?",
@@ -106,6 +111,9 @@ def _files() -> None:
     Path("broken.ckpt").write_bytes(b"not a checkpoint")
     torch.save({"state_dict": {"network.weight": torch.zeros(2)}, "global_step": 3}, "other.ckpt")
     torch.save({"state_dict": [1], "global_step": 3}, "list.ckpt")
+    write_classes(Path("images"), {"cat": 3, "dog": 5})
+    for number in range(3):
+        Path(f"images/cat/000{number}.png").rename(f"images/cat/{number}.jpg").write_text(f"a text {number}")
     for file in ("idx/MNIST/raw/train-images-idx3-ubyte", "gz/MNIST/raw/train-images-idx3-ubyte.gz",
                  "pickle/cifar-10-batches-py/data_batch_1"):  # fmt: skip
         Path(file).parent.mkdir(parents=True)

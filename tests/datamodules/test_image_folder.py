@@ -1,0 +1,261 @@
+"""A user's own folders: which images, which classes, which split."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from datamodules import DataError, ImageFolderDataModule
+from datamodules.folders import draw_stratified, image_files
+from tests.data.folders import picture, write_classes, write_pictures
+
+ROOT = Path("pictures")
+
+
+def folder_data(**arguments: object) -> ImageFolderDataModule:
+    data = ImageFolderDataModule(**{"root": str(ROOT), "image_size": 8, **arguments})  # type: ignore[arg-type]
+    data.prepare_data()
+    return data
+
+
+def counts(data: ImageFolderDataModule) -> list[list[int]]:
+    return [split.labels.bincount(minlength=data.num_classes).tolist() for split in data.splits]
+
+
+def rows(data: ImageFolderDataModule) -> list[int]:
+    return [int(row) for split in data.splits for row in split.rows]  # type: ignore[union-attr]
+
+
+def message(**arguments: object) -> str:
+    with pytest.raises(DataError) as caught:
+        folder_data(**arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_classes_are_known_before_anything_is_read() -> None:
+    write_classes(ROOT, {"dog": 1, "cat": 1, ".hidden": 1})
+    data = ImageFolderDataModule(str(ROOT), image_size=32)
+    assert data.class_names == ("cat", "dog")
+    assert data.num_classes == 2
+    assert data.image_shape == (3, 32, 32)
+
+
+def test_split_is_stratified_and_takes_each_image_once() -> None:
+    write_classes(ROOT, {"cat": 60, "dog": 20, "owl": 3})
+    data = folder_data(test_size=0.2, val_size=0.25)
+    assert sorted(rows(data)) == list(range(83))
+    train, val, test = counts(data)
+    assert [sum(split) for split in (train, val, test)] == [50, 16, 17]
+    assert test == [12, 4, 1]
+    assert [a + b + c for a, b, c in zip(train, val, test, strict=True)] == [60, 20, 3]
+    assert min(train + val) >= 1
+
+
+def test_labels_are_those_of_the_folders() -> None:
+    write_classes(ROOT, {"cat": 5, "dog": 5})
+    data = folder_data(test_size=2, val_size=2, normalize="none")
+    expected = {}
+    for label, name in enumerate(data.class_names):
+        for file in sorted((ROOT / name).iterdir()):
+            number = int(file.stem)
+            expected[bytes(picture(number).tobytes())] = label
+    for split in data.splits:
+        for pixels, label in zip(split.take(torch.arange(len(split.labels))), split.labels, strict=True):
+            assert expected[pixels.permute(1, 2, 0).contiguous().numpy().tobytes()] == label
+
+
+def test_split_follows_the_seed_and_shares_the_cache() -> None:
+    write_classes(ROOT, {"cat": 20, "dog": 20})
+    first, same, other = (folder_data(seed=seed, cache="cache") for seed in (1, 1, 2))
+    assert rows(first) == rows(same)
+    assert rows(first) != rows(other)
+    assert len(list(Path("cache").glob("*.u8"))) == 1
+
+
+def test_first_training_images_are_of_all_classes() -> None:
+    write_classes(ROOT, {"cat": 40, "dog": 40})
+    assert min(counts(folder_data(train_limit=20))[0]) >= 3
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_given_splits_are_kept(val: str) -> None:
+    for number, part in enumerate(("train", val, "test")):
+        write_classes(ROOT / part, {"cat": 3 + number, "dog": 1}, first=10 * number)
+    assert counts(folder_data()) == [[3, 1], [4, 1], [5, 1]]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("test", [[8, 8], [2, 2], [3, 3]]),
+        ("val", [[8, 8], [3, 3], [2, 2]]),
+        (None, [[6, 6], [2, 2], [2, 2]]),
+    ],
+)
+def test_what_is_not_given_is_drawn_from_train(given: str | None, expected: list[list[int]]) -> None:
+    write_classes(ROOT / "train", {"cat": 10, "dog": 10})
+    if given:
+        write_classes(ROOT / given, {"cat": 3, "dog": 3}, first=50)
+    (ROOT / "notes").mkdir()
+    assert counts(folder_data(val_size=4, test_size=4)) == expected
+
+
+def test_images_are_found_in_folders_below_and_behind_links() -> None:
+    files = write_pictures(Path("elsewhere"), 4) + write_pictures(Path("elsewhere/deeper"), 2, 4, ".JPG")
+    folder = ROOT / "cat"
+    folder.mkdir(parents=True)
+    (folder / "linked").symlink_to(Path("elsewhere").absolute())
+    (folder / "again").symlink_to(Path("elsewhere").absolute())
+    (folder / "up").symlink_to(folder.absolute())
+    (folder / "one.png").symlink_to(files[0].absolute())
+    for ignored in (".hidden.png", "notes.txt", "Thumbs.db", "boxes.csv"):
+        (folder / ignored).write_text("no image")
+    found = image_files(folder)
+    assert len(found) == 7
+    assert found == sorted(found)
+    assert Counter(path.resolve() for path in found)[files[0].resolve()] == 2
+
+
+def test_a_folder_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_classes(ROOT, {"cat": 3})
+
+    def scandir(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="pictures"):
+        image_files(ROOT)
+
+
+def test_no_folder() -> None:
+    text = message()
+    assert text.startswith(f"no folder pictures ({ROOT.resolve()}): give the folder that holds")
+    assert "--data.root FOLDER" in text
+
+
+def test_empty_folder() -> None:
+    ROOT.mkdir()
+    assert message() == (
+        f"{ROOT.resolve()} holds no folders: it should hold one for each class, with that class's images, or train, "
+        "val and test with such folders"
+    )
+
+
+def test_one_class() -> None:
+    write_classes(ROOT, {"cat": 9})
+    assert "holds 1 class folder(s) (cat): at least two" in message()
+
+
+def test_empty_class() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 0})
+    assert "pictures/dog holds no images (.bmp, .gif" in message()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_class_of_fewer_images_than_splits(count: int) -> None:
+    write_classes(ROOT, {"cat": 9, "dog": count})
+    assert f"pictures/dog holds {count} image(s); each class needs at least 3" in message()
+
+
+def test_classes_beside_train() -> None:
+    write_classes(ROOT / "train", {"cat": 3, "dog": 3})
+    write_classes(ROOT, {"bus": 3})
+    assert "holds train/ and, beside it, images in bus: are these classes or splits?" in message()
+
+
+def test_a_class_named_train() -> None:
+    write_classes(ROOT, {"train": 10, "bus": 10})
+    assert folder_data().class_names == ("bus", "train")
+
+
+def test_validation_images_twice() -> None:
+    for part in ("train", "val", "valid"):
+        write_classes(ROOT / part, {"cat": 3, "dog": 3})
+    assert "holds validation images twice: val and valid. Keep one" in message()
+
+
+def test_class_that_training_does_not_have() -> None:
+    write_classes(ROOT / "train", {"cat": 9, "dog": 9})
+    write_classes(ROOT / "test", {"cat": 3, "dogs": 3}, first=50)
+    assert "pictures/test holds the class 'dogs', which the training images do not have" in message()
+
+
+def test_class_missing_in_val() -> None:
+    write_classes(ROOT / "train", {"cat": 9, "dog": 9})
+    write_classes(ROOT / "val", {"cat": 3, "dog": 0}, first=50)
+    with pytest.warns(
+        UserWarning, match="pictures/val holds no images of 1 of 2 classes .dog.: what is measured"
+    ):
+        assert counts(folder_data())[1] == [3, 0]
+
+
+def test_val_without_images() -> None:
+    write_classes(ROOT / "train", {"cat": 9, "dog": 9})
+    (ROOT / "val").mkdir()
+    assert "pictures/val holds no images in folders named as the classes" in message()
+
+
+@pytest.mark.parametrize(("name", "size"), [("test_size", 1), ("val_size", 1), ("test_size", 19)])
+def test_sizes_that_leave_a_class_out(name: str, size: int) -> None:
+    write_classes(ROOT, {"cat": 10, "dog": 10})
+    with pytest.raises(
+        ValueError, match=f"{name} must leave images of all 2 classes to every split: .* got {size}"
+    ):
+        folder_data(**{name: size})
+
+
+def test_bad_arguments_at_construction() -> None:
+    with pytest.raises(ValueError, match="test_size must be"):
+        ImageFolderDataModule(test_size=0)
+    with pytest.raises(ValueError, match="unreadable must be 'error' or 'skip', got 'no'"):
+        ImageFolderDataModule(unreadable="no")  # type: ignore[arg-type]
+
+
+def test_unreadable_images() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    (ROOT / "cat" / "0000.png").write_text("a text")
+    assert "1 of 18 images of ImageFolderDataModule cannot be decoded: pictures/cat/0000.png" in message()
+    with pytest.warns(UserWarning, match="1 of 18 images .* They are left out"):
+        data = folder_data(unreadable="skip")
+    assert len(set(rows(data))) == 17
+    assert sum(map(sum, counts(data))) == 17
+
+
+def test_augments() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    plain, augmented = folder_data(normalize="none"), folder_data(normalize="none", augment=True)
+    images, labels = next(iter(augmented.train_dataloader()))
+    others, same = next(iter(plain.train_dataloader()))
+    assert torch.equal(labels, same)
+    assert images.shape == others.shape
+    assert not torch.equal(images, others)
+
+
+def test_workers_share_the_cache() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    one, two = folder_data(), folder_data(num_workers=1)
+    for (images, _), (others, _) in zip(one.val_dataloader(), two.val_dataloader(), strict=True):
+        assert torch.equal(images, others)
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_draws_of_every_class(keep: int) -> None:
+    labels = torch.tensor([0] * 50 + [1] * 9 + [2] * (keep + 1))
+    for count in range(3, len(labels) - 3 * keep + 1):
+        rest, drawn = draw_stratified(labels, count, keep, torch.Generator().manual_seed(count))
+        assert len(drawn) == count
+        assert sorted(rest.tolist() + drawn.tolist()) == list(range(len(labels)))
+        assert labels[drawn].bincount(minlength=3).min() >= 1
+        assert labels[rest].bincount(minlength=3).min() >= keep
+
+
+def test_draws_are_uniform_within_a_class() -> None:
+    labels = torch.tensor([0] * 4 + [1] * 4)
+    generator = torch.Generator().manual_seed(0)
+    hits = torch.zeros(8)
+    for _ in range(2000):
+        hits[draw_stratified(labels, 2, 1, generator)[1]] += 1
+    assert (hits - 500).abs().max() < 5 * (2000 * 3 / 16) ** 0.5
