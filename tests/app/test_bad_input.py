@@ -38,6 +38,7 @@ CASES = {
     f"{FIT} --data DigitDataModule": "no data module 'DigitDataModule' for data; did you mean DigitsDataModule?",
     f"{FIT} --data MNISTDataModule": "MNIST not found: no MNIST/raw/.* --data.root FOLDER.*--data.download true",
     f"{FIT} --data CIFAR10DataModule --data.root /nowhere": "CIFAR-10 not found: .*/nowhere",
+    f"{FIT} --data TinyImageNetDataModule": "Tiny ImageNet not found: no tiny-imagenet-200/wnids.txt .*--data.download",
     f"{FIT} --data MNISTDataModule --data.root idx": "train-images-idx3-ubyte: not an IDX file",
     f"{FIT} --data MNISTDataModule --data.root gz": "train-images-idx3-ubyte.gz: its MD5 is .* the official one",
     f"{FIT} --data CIFAR10DataModule --data.root pickle": "data_batch_1: its MD5 is .* the official one",

@@ -1,8 +1,10 @@
 """Tiny ImageNet's tree: read right, and every way in which it can be wrong."""
 
 import os
+import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +221,21 @@ def test_fit_that_downloads(fetched: list[Path]) -> None:
     main(f"{FIT} --data.root new --data.download true --data.image_size 8 "
          "--trainer.accelerator cpu --trainer.fast_dev_run 1".split())  # fmt: skip
     assert fetched[0] == Path("new")
+
+
+def test_a_failed_download_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unreachable = replace(tiny_imagenet.OFFICIAL, url="http://127.0.0.1:1/x.zip", size=1, most_bytes=1)
+    monkeypatch.setattr(tiny_imagenet, "OFFICIAL", unreachable)
+    with pytest.raises(SystemExit) as ended:
+        main(f"{FIT} --data.download true --trainer.accelerator cpu".split())
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(
+        "Tiny ImageNet could not be downloaded into .*data: http://127.0.0.1:1/x.zip: .*refused", line
+    )
+    assert list(Path().iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["num_classes", "class_names"])
