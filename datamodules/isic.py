@@ -81,7 +81,7 @@ class ISICDataModule(DecodedDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
-        cache: str = "~/.cache/dropout-lab",
+        cache: str | None = None,
         unreadable: Unreadable = "error",
     ) -> None:
         """Check the arguments."""

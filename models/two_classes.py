@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
 TWO_CLASS_NAMES = (
     "majority",
@@ -52,7 +53,8 @@ class TwoClassMetrics(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return each metric, float32 scalars."""
-        scores, target = (torch.cat(list(state)) for state in (self.scores, self.targets))
+        # Lists, or tensors once they are joined over processes.
+        scores, target = dim_zero_cat(self.scores), dim_zero_cat(self.targets)
         predicted, actual = scores > 0, target == 1
         positives, negatives = actual.sum(), (~actual).sum()
         hits = (predicted & actual).sum()

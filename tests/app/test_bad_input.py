@@ -46,6 +46,9 @@ CASES = {
     f"{FIT} --data ImageFolderDataModule --data.root images": "3 of 8 images of ImageFolderDataModule cannot be "
     "decoded: images/cat/0.jpg .no image in a known format .*--data.unreadable skip",
     f"{FIT} --data ImageFolderDataModule --data.root images --data.unreadable no": "must be one of 'error', 'skip'",
+    f"{FIT} --data ISICDataModule --data.root /nowhere": "ISIC 2020 not found: .*accept the terms",
+    f"{FIT} --data ISICDataModule --data.root csv": "train.csv, line 2: target must be 0 .*, got '7'",
+    f"{FIT} --data ISICDataModule --data.balance x": "data.balance: must be one of 'none', 'sampler', got 'x'",
     f"{FIT} --data.batch_size 0": "batch_size must be 1 or more, got 0",
     f"{FIT} --data.batch_size many": "data.batch_size: must be of type int, got 'many'",
     f"{FIT} --data.batch_siz 3": "no option data.batch_siz; did you mean batch_size?",
@@ -81,6 +84,12 @@ CASES = {
     "MalDrop, in epoch 0: rho must be at most 1000, what there is to drop, got 4096$",
     f"{FIT} --trainer.accelerator abacus": "accelerator.*'abacus'",
     f"{FIT} --trainer.limit_train_batches 0": "nothing was trained: the limits of the trainer leave no batch",
+    f"{FIT} --monitor val/nope": "BestStep watches 'val/nope', which is not logged; there are train/loss",
+    f"{FIT} --monitor val/loss": "monitor must be a metric that is better the higher it is, got 'val/loss'",
+    f"{FIT} --monitor train/accuracy": "monitor must be a metric of validation such as 'val/accuracy'",
+    f"{FIT} --monitor val/top5 --trainer.callbacks BestStep": "monitor is 'val/top5', and BestStep watches "
+    "'val/accuracy'",
+    f"{FIT} --model.class_weights even": "model.class_weights: must be",
     f"{FIT} --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/nope": "EarlyStopping watches "
     "'val/nope', which is not logged; there are train/loss, .*val/accuracy",
     f"{FIT} --data.val_size 5": "val_size must be at least 10, one image of each digit, got 5",
@@ -115,6 +124,8 @@ def _files() -> None:
     write_classes(Path("images"), {"cat": 3, "dog": 5})
     for number in range(3):
         Path(f"images/cat/000{number}.png").rename(f"images/cat/{number}.jpg").write_text(f"a text {number}")
+    Path("csv/isic2020/train").mkdir(parents=True)
+    Path("csv/isic2020/train.csv").write_text("image_name,patient_id,target\na,b,7\n")
     for file in ("idx/MNIST/raw/train-images-idx3-ubyte", "gz/MNIST/raw/train-images-idx3-ubyte.gz",
                  "pickle/cifar-10-batches-py/data_batch_1"):  # fmt: skip
         Path(file).parent.mkdir(parents=True)

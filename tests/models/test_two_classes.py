@@ -10,12 +10,12 @@ from sklearn import metrics as reference
 from torch import Tensor
 
 from models.metrics import SplitMetrics
-from models.two_classes import TWO_CLASS_NAMES
+from models.two_classes import TWO_CLASS_NAMES, TwoClassMetrics
 
 
 def computed(logits: Tensor, target: Tensor, batch: int = 7) -> dict[str, float]:
     metrics = SplitMetrics(2)
-    for part, labels in zip(logits.split(batch), target.split(batch), strict=True):
+    for part, labels in zip(torch.split(logits, batch), torch.split(target, batch), strict=True):
         metrics.update(F.cross_entropy(part, labels), part, labels)
     return {name: value.item() for name, value in metrics.compute().items()}
 
@@ -76,3 +76,18 @@ def test_names_and_reset() -> None:
     metrics.update(torch.tensor(1.0), logits, 1 - target)
     assert metrics.compute()["auroc"].item() == computed(logits, 1 - target)["auroc"]
     assert "auroc" not in SplitMetrics(3).names()
+
+
+def test_joined_over_processes() -> None:
+    target = (torch.rand(50) < 0.3).long()
+    logits = torch.randn(50, 2)
+    here, there, alone = TwoClassMetrics(), TwoClassMetrics(), TwoClassMetrics()
+    here.update(logits[:20], target[:20])
+    there.update(logits[20:], target[20:])
+    alone.update(logits, target)
+
+    def gather(state: Tensor, group: object) -> list[Tensor]:
+        return [state, (there.scores if state.is_floating_point() else there.targets)[0]]
+
+    here.dist_sync_fn, here.distributed_available_fn = gather, lambda: True
+    assert here.compute() == alone.compute()

@@ -1,5 +1,6 @@
 """Weights of classes in the loss."""
 
+import numpy as np
 import pytest
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
@@ -25,9 +26,12 @@ class Counted(LightningDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         return DataLoader(TensorDataset(torch.randn(40, 1, 4, 4), LABELS), batch_size=20)
 
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return self.train_dataloader()
+
 
 def model() -> ImageClassifier:
-    network = FullyConnected((1, 4, 4), 2, hidden=[4], dropout=NoDropout)
+    network = FullyConnected([4], (1, 4, 4), 2, dropout=NoDropout)
     return ImageClassifier(network, class_weights="balanced")
 
 
@@ -37,7 +41,7 @@ def trainer() -> Trainer:
 
 
 def test_equal_scikit_learn() -> None:
-    expected = compute_class_weight("balanced", classes=[0, 1], y=LABELS.numpy())
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=LABELS.numpy())
     assert balanced_weights(Counted()).tolist() == pytest.approx(expected.tolist())
 
 
@@ -47,13 +51,13 @@ def test_a_fit_takes_them_from_the_data() -> None:
     for part in (trained, trained.train_metrics, trained.val_metrics, trained.test_metrics):
         assert part.class_weights is not None
         assert part.class_weights.tolist() == pytest.approx([40 / 60, 2])
-    plain = ImageClassifier(FullyConnected((1, 4, 4), 2, hidden=[4], dropout=NoDropout))
+    plain = ImageClassifier(FullyConnected([4], (1, 4, 4), 2, dropout=NoDropout))
     plain.load_state_dict(trained.state_dict())
 
 
 def test_data_that_do_not_count() -> None:
     with pytest.raises(ValueError, match="needs a data module with class_counts, got NoneType"):
-        trainer().fit(model(), Counted().train_dataloader())
+        trainer().fit(model(), Counted().train_dataloader(), Counted().val_dataloader())
 
 
 def test_a_class_without_an_image() -> None:
@@ -67,6 +71,6 @@ def test_a_class_without_an_image() -> None:
 
 
 def test_another_word() -> None:
-    network = FullyConnected((1, 4, 4), 2, hidden=[4], dropout=NoDropout)
+    network = FullyConnected([4], (1, 4, 4), 2, dropout=NoDropout)
     with pytest.raises(ValueError, match="2 numbers above 0, one a class, or 'balanced', got 'even'"):
         ImageClassifier(network, class_weights="even")  # type: ignore[arg-type]
