@@ -53,7 +53,7 @@ class ISICDataModule(DecodedDataModule):
         seed: of ``limit``, of the split and of the order of training images.
         download: not possible: the owner wants the terms accepted; what is missing is told.
         num_workers: processes that prepare batches.
-        cache: folder of decoded images.
+        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` or ``"skip"``.
 
     Raises:
