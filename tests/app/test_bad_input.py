@@ -43,7 +43,10 @@ CASES = {
     f"{FIT} --data MNISTDataModule --data.root gz": "train-images-idx3-ubyte.gz: its MD5 is .* the official one",
     f"{FIT} --data CIFAR10DataModule --data.root pickle": "data_batch_1: its MD5 is .* the official one",
     f"{FIT} --data ImageFolderDataModule --data.root nowhere": "no folder nowhere .*--data.root FOLDER",
-    f"{FIT} --data ImageFolderDataModule --data.root images --data.val_size 2 --data.test_size 2": "3 of 8 images of ImageFolderDataModule cannot be decoded: images/cat/0.jpg .no image in a known format .*--data.unreadable skip",
+    f"{FIT} --data ImageFolderDataModule --data.root images --data.val_size 2 --data.test_size 2": (
+        "3 of 8 images of ImageFolderDataModule cannot be decoded: images/cat/0.jpg .no image in a known format "
+        ".*--data.unreadable skip"
+    ),
     f"{FIT} --data ImageFolderDataModule --data.root images --data.unreadable no": "must be one of 'error', 'skip'",
     f"{FIT} --data ISICDataModule --data.root /nowhere": "ISIC 2020 not found: .*accept the terms",
     f"{FIT} --data ISICDataModule --data.root csv": "train.csv, line 2: target must be 0 .*, got '7'",
