@@ -1,15 +1,15 @@
-"""Prints what each callback costs: python docs/callbacks_costs.py --data-root FOLDER (ten minutes on two cores).
+"""Prints what each callback costs: python docs/callbacks_costs.py --data-root FOLDER (three minutes on two cores).
 
-GavierMNIST on MNIST, batch 100, TensorBoard on. Each short fit with a callback is paired with one without, right
-before it in the same process, so that a noisy machine is noisy to both; the pairs take turns. A step is timed from its
-batch's start to the next one's, with all that callbacks do in between; what is left of the fit is validation and the
-epoch's end. Medians over the pairs: of the ratio of the median steps, and of the difference of the rest.
+GavierMNIST on MNIST, batch 100, TensorBoard on. In one fit the clock is read right before and right after all that
+callbacks do, in Lightning's hooks and in the forward hooks of layers; so the time spent in them and the time of the
+rest of the step come from the same moments of a noisy machine, as those of two fits do not. Medians over steps.
 """
 
 import argparse
 import tempfile
-from collections import defaultdict
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,7 @@ from typing import Any, final
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.progress import track
+from torch import nn
 
 from app.console import silence_lightning
 from callbacks import (
@@ -35,6 +36,7 @@ from callbacks import (
 from callbacks.schedules import Linear
 from datamodules import MNISTDataModule
 from models import ImageClassifier
+from models.dropout import Dropout
 from models.networks import GavierMNIST
 
 CALLBACKS: dict[str, Callable[[], Callback]] = {
@@ -58,30 +60,122 @@ SETUPS: dict[str, list[Callable[[], Callback]]] = {
 }
 
 
+@dataclass
+class Stopwatch:
+    """Seconds spent between opening and closing, in steps and at the ends of epochs."""
+
+    opened: float = 0.0
+    forward: float = 0.0
+    step: float = 0.0
+    steps: list[float] = field(default_factory=list)
+    ends: float = 0.0
+    starts: list[float] = field(default_factory=list)
+
+
+class Bracket(Callback, ABC):
+    """First or last of a trainer's callbacks: reads the clock before or after all others."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        """Keep the stopwatch."""
+        self.watch = watch
+
+    @abstractmethod
+    def mark(self, in_step: bool) -> None:
+        """Read the clock."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch the forward hooks too: those of a layer run in the order in which they were added."""
+        for module in pl_module.modules():
+            if isinstance(module, nn.ReLU | Dropout):
+                module.register_forward_hook(lambda *_: self.mark_forward())
+
+    @abstractmethod
+    def mark_forward(self) -> None:
+        """Read the clock in a forward, which may be one of a callback's own."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=True)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=True)
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=False)
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=False)
+
+    def on_validation_epoch_end(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=False)
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=False)
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=False)
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        """Mark."""
+        self.mark(in_step=False)
+
+
 @final
-class Clock(Callback):
-    """Notes when each training batch starts."""
+class Opening(Bracket):
+    """First of the callbacks."""
 
-    def __init__(self) -> None:
-        """Start without a batch."""
-        self.starts: list[float] = []
+    def mark(self, in_step: bool) -> None:
+        """Start."""
+        self.watch.opened = perf_counter()
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Note the time."""
-        self.starts.append(perf_counter())
+    def mark_forward(self) -> None:
+        """Start, within what a callback may be doing."""
+        self.watch.forward = perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Begin a step."""
+        self.watch.starts.append(perf_counter())
+        self.watch.step = 0.0
+        self.mark(in_step=True)
 
 
-def epoch(data: MNISTDataModule, callbacks: list[Callback], steps: int) -> tuple[float, float]:
-    """Train; return the seconds of the median step, and those of all that follows the last step's start."""
+@final
+class Closing(Bracket):
+    """Last of the callbacks."""
+
+    def mark(self, in_step: bool) -> None:
+        """Add up."""
+        passed = perf_counter() - self.watch.opened
+        if in_step:
+            self.watch.step += passed
+        else:
+            self.watch.ends += passed
+
+    def mark_forward(self) -> None:
+        """Add up; between the steps nobody reads it."""
+        self.watch.step += perf_counter() - self.watch.forward
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """End a step."""
+        self.mark(in_step=True)
+        self.watch.steps.append(self.watch.step)
+
+
+def costs(data: MNISTDataModule, callbacks: list[Callback], steps: int) -> tuple[float, float, float]:
+    """Train; return the seconds in callbacks of the median step and of an epoch's end, and of the rest of a step."""
     seed_everything(0, verbose=False)
-    clock = Clock()
+    watch = Stopwatch()
     with tempfile.TemporaryDirectory() as logs:
         trainer = Trainer(
             max_epochs=1,
             limit_train_batches=steps,
-            callbacks=[clock, *callbacks],
+            callbacks=[Opening(watch), *callbacks, Closing(watch)],
             logger=TensorBoardLogger(logs),
             accelerator="cpu",
             enable_checkpointing=False,
@@ -90,37 +184,29 @@ def epoch(data: MNISTDataModule, callbacks: list[Callback], steps: int) -> tuple
             num_sanity_val_steps=0,
         )
         trainer.fit(ImageClassifier(GavierMNIST()), datamodule=data)
-        end = perf_counter()
-    times = [after - before for before, after in pairwise(clock.starts)]
-    return median(times), end - clock.starts[-1]
+    whole = [after - before for before, after in pairwise(watch.starts)]
+    rest = median(step - inside for step, inside in zip(whole, watch.steps, strict=False))
+    return median(watch.steps), watch.ends, rest
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="holds MNIST/")
-    parser.add_argument("--rounds", type=int, default=7, help="pairs of each")
-    parser.add_argument("--steps", type=int, default=40, help="steps of each fit")
+    parser.add_argument("--steps", type=int, default=120, help="steps of each fit")
+    parser.add_argument("--only", nargs="+", choices=SETUPS, default=list(SETUPS), help="rows of the table")
     given = parser.parse_args()
     silence_lightning()
-    data = MNISTDataModule(root=str(given.data_root), val_size=500)
+    data = MNISTDataModule(root=str(given.data_root), val_size=0.05)
     data.prepare_data()
-    ratios: dict[str, list[float]] = defaultdict(list)
-    rests: dict[str, list[float]] = defaultdict(list)
-    bare: list[float] = []
-    for _ in track(range(given.rounds), description="rounds"):
-        for name, makes in SETUPS.items():
-            step_without, rest_without = epoch(data, [], given.steps)
-            step, rest = epoch(data, [make() for make in makes], given.steps)
-            bare.append(step_without)
-            ratios[name].append(step / step_without)
-            rests[name].append(rest - rest_without)
-    whole = EPOCH_STEPS * median(bare)
-    print(f"without: {1000 * median(bare):.1f} ms a step, {whole:.1f} s an epoch of {EPOCH_STEPS} steps")
-    print("| callback | step | end of an epoch | epoch |\n|---|---|---|---|")
-    for name in SETUPS:
-        step, rest = median(ratios[name]), median(rests[name])
-        print(f"| {name} | {step:.3f} | {1000 * rest:+.0f} ms | {step + rest / whole:.3f} |")
+    print(
+        "| callback | µs a step | of a step | ms at the end of an epoch | of an epoch |\n|---|---|---|---|---|"
+    )
+    for name in track(given.only, description="callbacks"):
+        inside, end, rest = costs(data, [make() for make in SETUPS[name]], given.steps)
+        epoch = inside / rest + end / (EPOCH_STEPS * rest)
+        print(f"| {name} | {1e6 * inside:.0f} | {inside / rest:.2%} | {1e3 * end:.0f} | {epoch:.2%} |")
+    print(f"the rest of a step took {1e3 * rest:.1f} ms, an epoch has {EPOCH_STEPS} steps")
 
 
 if __name__ == "__main__":
