@@ -1,5 +1,6 @@
 """The command line of ``fit``, ``validate``, ``test``, ``predict``: LightningCLI with this application's links."""
 
+import re
 from argparse import ArgumentError
 from typing import Any, final
 
@@ -26,6 +27,8 @@ PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
 
 # Where no end is given; Lightning's own default is 1,000.
 DEFAULT_EPOCHS = 10
+
+OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 # Arguments of every network that the data fill in, and where they come from.
 LINKS = {"num_classes": "data.num_classes", "image_shape": "data.image_shape"}
@@ -189,3 +192,11 @@ def run(words: list[str]) -> None:
         raise UserError(explain(str(error))) from error
     except (ValueError, OSError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
+    except RuntimeError as error:
+        # torch has a class of its own for CUDA's alone.
+        if not OUT_OF_MEMORY.search(str(error)):
+            raise
+        raise UserError(
+            f"not enough memory ({str(error).splitlines()[0]}): a smaller data.batch_size, a smaller data.image_size "
+            "or a smaller network needs less"
+        ) from error

@@ -107,6 +107,7 @@ def fit(session: Session, ckpt_path: str | None) -> None:
             "best_epoch": best.epoch,
             "best_step": best.step,
             "first_steps": best.first_steps,
+            "data": session.data.fingerprint,
             "stopped": None if stop is None else str(stop),
             "metrics": _without_split(best.metrics),
         }
@@ -189,6 +190,11 @@ def _belongs(session: Session, folder: RunFolder, ckpt_path: str) -> bool:
     """Return whether what is measured now is what the run's own settings and weights give; say why not."""
     there = yaml.safe_load(folder.config.read_text())
     changed = changed_settings(there, session.specification)
+    session.data.setup()
+    trained_on = folder.result().get("fit", {}).get("data")
+    # An image more draws another split, in which the run may have learned what is a test image now.
+    if not changed and trained_on not in (None, session.data.fingerprint):
+        changed.append("the images, or who is in which split")
     if Path(ckpt_path).resolve().parent != folder.checkpoints.resolve():
         changed.append("the checkpoint, which is not of this run")
     if changed:

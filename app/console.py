@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.runs import RunFolder
 from callbacks import EpochLines
@@ -54,21 +55,22 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
         f"{type(layer).__name__}({layer.extra_repr()})" for layer in model.network.dropout_layers().values()
     )
     places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
-    table = Table.grid(padding=(0, 2))
-    table.add_row("run", str(folder.path))
-    table.add_row(
-        "data",
-        f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
+    rows = {
+        "run": str(folder.path),
+        "data": f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
-    )
-    table.add_row("network", f"{type(model.network).__name__}: {parameters:,} parameters")
-    if model.network.start is not None:
-        table.add_row("weights", model.network.start)
-    table.add_row("dropout", ", ".join(places) or "none")
-    table.add_row(
-        "epochs",
-        "until max_steps or max_time" if trainer.max_epochs in (None, -1) else str(trainer.max_epochs),
-    )
+        "network": f"{type(model.network).__name__}: {parameters:,} parameters",
+        "weights": model.network.start,
+        "dropout": ", ".join(places) or "none",
+        "epochs": "until max_steps or max_time"
+        if trainer.max_epochs in (None, -1)
+        else str(trainer.max_epochs),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        if value is not None:
+            # As text: a folder in square brackets is no markup.
+            table.add_row(name, Text(value))
     console.print(table, highlight=False)
 
 
@@ -122,4 +124,4 @@ def _print_table(columns: dict[str, dict[str, float]]) -> None:
 @rank_zero_only
 def print_line(text: str) -> None:
     """Print a line as it is."""
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -104,7 +104,7 @@ def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
 
     Args:
         trainer: has the callbacks.
-        monitor: metric that says what is best; None leaves it to BestStep.
+        monitor: metric that says what is best; None leaves it to BestStep, as a BestStep without one leaves it here.
 
     Raises:
         UserError: there are two, or they are not of one mind; the metric is better the lower it is.
@@ -118,16 +118,19 @@ def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
             f"there is one best.ckpt and so one BestStep, got {len(theirs)} in trainer.callbacks; it takes several "
             "thresholds"
         )
-    if theirs:
-        if monitor not in (None, theirs[0].monitor):
-            raise UserError(
-                f"monitor is {monitor!r}, and BestStep watches {theirs[0].monitor!r}: name the same, or leave it to "
-                "BestStep with --monitor null"
-            )
-        return theirs[0]
-    ours = BestStep() if monitor is None else BestStep(monitor)
-    callbacks.append(ours)
-    return ours
+    if not theirs:
+        ours = BestStep(monitor)
+        callbacks.append(ours)
+        return ours
+    best = theirs[0]
+    if monitor is not None and not best.chosen:
+        best.watch(monitor)
+    if monitor not in (None, best.monitor):
+        raise UserError(
+            f"monitor is {monitor!r}, and BestStep watches {best.monitor!r}: name the same, or leave it to "
+            "BestStep with --monitor null"
+        )
+    return best
 
 
 def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:

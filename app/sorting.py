@@ -58,13 +58,13 @@ def planned(found: LabelledImages, options: Options) -> dict[str, list[int]]:
     }
 
 
-def look(steps: list[Step], to: Path) -> Look:
-    """Compare a plan with what is there."""
+def look(steps: list[Step], to: Path, by: str) -> Look:
+    """Compare a plan with what is there; a copy does for a link, a link is no copy."""
     new, there, wrong = [], [], []
     for step in steps:
         if not os.path.lexists(step.target):
             new.append(step)
-        elif _is_right(step):
+        elif _is_right(step, by):
             there.append(step)
         else:
             wrong.append(step.target)
@@ -97,7 +97,7 @@ def organize(options: Options) -> None:
         for index in indices
     ]
     try:
-        seen = look(steps, to)
+        seen = look(steps, to, options.by)
         if seen.wrong:
             listed = "\n".join(f"  {file}" for file in seen.wrong)
             console.print(f"in the way:\n{listed}", markup=False)
@@ -119,9 +119,9 @@ def organize(options: Options) -> None:
     _report(console, found, plan, seen, options)
 
 
-def _is_right(step: Step) -> bool:
+def _is_right(step: Step, by: str) -> bool:
     if step.target.is_symlink():
-        return step.target.exists() and step.target.samefile(step.source)
+        return by == "link" and step.target.exists() and step.target.samefile(step.source)
     # Of the same size and time, or else of the same bytes.
     return step.target.is_file() and filecmp.cmp(step.source, step.target, shallow=True)
 

@@ -21,26 +21,35 @@ class BestStep(Callback):
     or above a threshold is what tells how fast a method learns.
 
     Args:
-        monitor: logged metric to watch, ``val/…``; higher is better.
+        monitor: logged metric to watch, ``val/…``; higher is better; None: ``--monitor``'s, else ``val/accuracy``.
         thresholds: values whose first step is kept.
 
     Raises:
         ValueError: ``monitor`` is no metric of validation; a threshold is not finite or given twice.
     """
 
-    def __init__(self, monitor: str = "val/accuracy", thresholds: Sequence[float] = ()) -> None:
+    def __init__(self, monitor: str | None = None, thresholds: Sequence[float] = ()) -> None:
         """Start with nothing seen."""
-        if not monitor.startswith("val/"):
-            raise ValueError(
-                f"monitor must be a metric of validation such as 'val/accuracy', got {monitor!r}"
-            )
         if not all(math.isfinite(value) for value in thresholds) or len(set(thresholds)) < len(thresholds):
             raise ValueError(f"thresholds must be finite numbers, each given once, got {list(thresholds)}")
-        self.monitor = monitor
+        self.chosen = monitor is not None
+        self.watch(monitor or "val/accuracy")
         self.epoch: int | None = None
         self.step: int | None = None
         self.metrics: dict[str, float] = {}
         self.first_steps: dict[float, int | None] = {float(value): None for value in sorted(thresholds)}
+
+    def watch(self, monitor: str) -> None:
+        """Watch a metric; before the first validation.
+
+        Raises:
+            ValueError: it is no metric of validation.
+        """
+        if not monitor.startswith("val/"):
+            raise ValueError(
+                f"monitor must be a metric of validation such as 'val/accuracy', got {monitor!r}"
+            )
+        self.monitor = monitor
 
     @property
     def value(self) -> float:

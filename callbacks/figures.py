@@ -28,8 +28,9 @@ def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if classes <= MOST_NAMES:
-        axes.set_xticks(range(classes), class_names, rotation=90 if max(map(len, class_names)) > 3 else 0)
-        axes.set_yticks(range(classes), class_names)
+        turn = 90 if max(map(len, class_names)) > 3 else 0
+        axes.set_xticks(range(classes), class_names, parse_math=False, rotation=turn)
+        axes.set_yticks(range(classes), class_names, parse_math=False)
     if classes <= MOST_NUMBERS:
         for (row, column), share in np.ndenumerate(shares):
             if count := int(counts[row, column]):
@@ -64,8 +65,8 @@ def panel_figure(
     axes.imshow(canvas, interpolation="nearest")
     for column, (above, below) in enumerate(zip(truth, predicted, strict=True)):
         centre = column * (width + gap) + (width - 1) / 2
-        axes.text(centre, -0.5 - gap, above, ha="center", va="bottom", fontsize=9)
-        axes.text(centre, len(canvas) - 0.5, below, ha="center", va="top", fontsize=9)
+        axes.text(centre, -0.5 - gap, above, ha="center", va="bottom", fontsize=9, parse_math=False)
+        axes.text(centre, len(canvas) - 0.5, below, ha="center", va="top", fontsize=9, parse_math=False)
     middles = [number * (height + gap) + (height - 1) / 2 for number in range(len(rows))]
     axes.set_yticks(middles, [name for name, _ in rows])
     axes.set_xticks([])

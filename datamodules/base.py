@@ -14,6 +14,9 @@ from datamodules.augment import Augmentation, InOrder
 from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
 from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
 
+# Each way; a slip of the finger asks for terabytes.
+MOST_PIXELS = 4096
+
 Loader = DataLoader[tuple[Tensor, Tensor]]
 
 
@@ -73,6 +76,8 @@ class ImageDataModule(LightningDataModule, ABC):
             check_at_least("train_limit", train_limit, 1)
         if image_size is not None:
             check_at_least("image_size", image_size, 1)
+            if image_size > MOST_PIXELS:
+                raise ValueError(f"image_size must be {MOST_PIXELS} or less, got {image_size}")
         if normalize not in NORMALIZATIONS:
             raise ValueError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
         self.root = Path(root).expanduser()
@@ -107,6 +112,11 @@ class ImageDataModule(LightningDataModule, ABC):
         if self._normalization is None:
             raise RuntimeError(f"call setup() of {type(self).__name__} before its data are used")
         return self._normalization
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells the images and their splits from others; None where files are published and do not change."""
+        return None
 
     @abstractmethod
     def read(self) -> Splits:

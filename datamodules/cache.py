@@ -40,6 +40,8 @@ class Decoded(NamedTuple):
     """``(rows, 3, size, size)`` uint8, memory-mapped."""
     rows: list[int]
     """For each file that was asked for its row in ``pixels``; −1 where it was skipped."""
+    content: str
+    """Digest of what the files hold, whatever their names and order."""
 
 
 class Job(NamedTuple):
@@ -86,7 +88,8 @@ def decoded_images(
     sources = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
     # Sorted, so that the order of files, and with it the seed of a split, makes no difference.
     jobs = [Job(row, digest, sources[digest]) for row, digest in enumerate(sorted(sources))]
-    key = digest_of("\n".join([DECODER, str(size), *(job.digest for job in jobs)]).encode())
+    content = "\n".join(job.digest for job in jobs)
+    key = digest_of(f"{DECODER}\n{size}\n{content}".encode())
     array = _array(cache / f"{key}.u8", jobs, size, console) if jobs else ArrayFile(torch.empty(0), {})
     row_of = {job.digest: job.row for job in jobs if job.digest not in array.problems}
     for file, digest in zip(files, digests, strict=True):
@@ -98,7 +101,8 @@ def decoded_images(
         if unreadable == "error" or not row_of:
             raise UnreadableError(report)
         rank_zero_warn(f"{report}. They are left out")
-    return Decoded(array.pixels, [-1 if digest is None else row_of.get(digest, -1) for digest in digests])
+    rows = [-1 if digest is None else row_of.get(digest, -1) for digest in digests]
+    return Decoded(array.pixels, rows, digest_of(content.encode()))
 
 
 def _array(file: Path, jobs: Sequence[Job], size: int, console: Console) -> ArrayFile:

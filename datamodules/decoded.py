@@ -1,5 +1,6 @@
 """Data sets of image files: found, decoded once into the cache, split by rows."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.cache import Unreadable, decoded_images, default_cache
+from datamodules.digests import digest_of
 from datamodules.images import Images, Splits
 from datamodules.normalize import NormalizationName
 
@@ -90,12 +92,18 @@ class DecodedDataModule(ImageDataModule, ABC):
         self.size = image_size
         self.stored_shape = (3, image_size, image_size)
         self._files: list[list[Path]] = []
+        self._fingerprint: str | None = None
 
     @property
     def sample_files(self) -> list[list[Path]]:
         """The file of each sample, by split."""
         train, val, test = self._files
         return [train[: self.train_limit], val, test]
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of what the files hold, of the split that each is in, and of its label; None before ``setup``."""
+        return self._fingerprint
 
     @abstractmethod
     def find(self) -> SplitFiles:
@@ -119,4 +127,10 @@ class DecodedDataModule(ImageDataModule, ABC):
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
             splits.append(Images(decoded.pixels, part.labels[read], rows[read]))
+        self._fingerprint = _fingerprint(decoded.content, splits)
         return Splits(*splits)
+
+
+def _fingerprint(content: str, splits: Sequence[Images]) -> str:
+    placed = [[split.rows.tolist(), split.labels.tolist()] for split in splits if split.rows is not None]
+    return digest_of(json.dumps([content, placed]).encode())

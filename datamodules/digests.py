@@ -94,7 +94,7 @@ def _reason(error: OSError) -> str:
 
 def _index_file(files: Sequence[Path], cache: Path) -> Path:
     folder = os.path.commonpath({file.absolute().parent for file in files})
-    return cache / "index" / f"{digest_of(folder.encode())}.json"
+    return cache / "index" / f"{digest_of(os.fsencode(folder))}.json"
 
 
 def _load(index: Path, console: Console) -> dict[str, tuple[Stamp, str]]:

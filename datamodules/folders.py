@@ -60,6 +60,12 @@ def given_splits(root: Path) -> dict[str, Path]:
     """
     train = root / "train"
     if not train.is_dir() or not subfolders(train):
+        names = [path.name for path in subfolders(root)]
+        if "train" in names and set(names) <= {"train", "test", *VAL_NAMES}:
+            raise DataError(
+                f"{root} holds {', '.join(names)} without a folder for each class in {train}: put each class's "
+                "images into a folder of its own there"
+            )
         return {}
     named_val = [root / name for name in VAL_NAMES if (root / name).is_dir()]
     if len(named_val) > 1:

@@ -4,7 +4,7 @@ import logging
 from typing import Literal, final
 
 import torch
-from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import Sampler
 
 from datamodules.augment import RandomFlip, RandomVerticalFlip
@@ -139,6 +139,13 @@ class ISICDataModule(DecodedDataModule):
             if not part.files:
                 raise ValueError(
                     f"{name} must leave whole patients in each split of these {len(files)} images"
+                )
+        for name, part in (("training", train), ("validation", val), ("test", test)):
+            absent = [word for label, word in enumerate(CLASSES) if label not in part.labels]
+            if absent:
+                rank_zero_warn(
+                    f"there is no {absent[0]} image among the {len(part.files)} {name} images: what tells two "
+                    "classes apart, as auroc, is nan there. Use more images, or another seed"
                 )
         return SplitFiles(train, val, test)
 

@@ -132,7 +132,12 @@ def _sorted_images(folder: Path) -> LabelledImages:
     for target, name in enumerate(CLASSES):
         found = _image_files(folder / name)
         if not found:
-            raise DatasetCorruptError(folder / name, "holds no image")
+            raise DatasetCorruptError(folder / name, "holds no image", "Put this class's images there")
+        known = {case.image for case in cases}
+        if both := sorted(known & found.keys()):
+            raise DatasetCorruptError(
+                found[both[0]], f"is in {CLASSES[0]}/ too, {len(both)} such", "Keep one of each"
+            )
         cases += [Case(image, target) for image in found]
         files += found.values()
     return LabelledImages(cases, files, [], [], [], patients=False)
@@ -146,6 +151,7 @@ def _image_files(folder: Path) -> dict[str, Path]:
         if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
             continue
         if file.stem in found:
-            raise DatasetCorruptError(file, f"{found[file.stem].name} has the same name but for its ending")
+            problem = f"{found[file.stem].name} has the same name but for its ending"
+            raise DatasetCorruptError(file, problem, "Keep one of them")
         found[file.stem] = file
     return found

@@ -52,6 +52,8 @@ CASES = {
     f"{FIT} --data ISICDataModule --data.root csv": "train.csv, line 2: target must be 0 .*, got '7'",
     f"{FIT} --data ISICDataModule --data.balance x": "data.balance: must be one of 'none', 'sampler', got 'x'",
     f"{FIT} --data.batch_size 0": "batch_size must be 1 or more, got 0",
+    f"{FIT} --data.image_size 100000": "image_size must be 4096 or less, got 100000",
+    f"{FIT} --model.network FullyConnected --model.network.hidden [10000000000000]": "not enough memory .*: a smaller",
     f"{FIT} --data.batch_size many": "data.batch_size: must be of type int, got 'many'",
     f"{FIT} --data.batch_siz 3": "no option data.batch_siz; did you mean batch_size?",
     f"{FIT} --data.normalize foo": "data.normalize: must be one of 'standard', 'mean-255', .*'none', got 'foo'",
@@ -89,8 +91,10 @@ CASES = {
     f"{FIT} --monitor val/nope": "BestStep watches 'val/nope', which is not logged; there are train/loss",
     f"{FIT} --monitor val/loss": "monitor must be a metric that is better the higher it is, got 'val/loss'",
     f"{FIT} --monitor train/accuracy": "monitor must be a metric of validation such as 'val/accuracy'",
-    f"{FIT} --monitor val/top5 --trainer.callbacks BestStep": "monitor is 'val/top5', and BestStep watches "
-    "'val/accuracy'",
+    f"{FIT} --monitor val/top5 --trainer.callbacks BestStep --trainer.callbacks.monitor val/accuracy": (
+        "monitor is 'val/top5', and BestStep watches 'val/accuracy'"
+    ),
+    f"{FIT} --monitor val/nope --trainer.callbacks BestStep": "BestStep watches 'val/nope', which is not logged",
     f"{FIT} --model.class_weights even": "model.class_weights: must be",
     f"{FIT} --trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/nope": "EarlyStopping watches "
     "'val/nope', which is not logged; there are train/loss, .*val/accuracy",

@@ -63,6 +63,15 @@ def test_resumes(by: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("isic_root")
+def test_links_are_no_copies(capsys: pytest.CaptureFixture[str]) -> None:
+    organize()
+    with pytest.raises(SystemExit):
+        organize("--by copy")
+    assert "90 files in sorted are not what this sorting would put there" in capsys.readouterr().err
+    assert all(file.is_symlink() for file in sorted_files().values())
+
+
+@pytest.mark.usefixtures("isic_root")
 def test_dry_run_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     organize("--dry_run --split")
     assert not Path("sorted").exists()

@@ -136,6 +136,14 @@ def test_the_users_best_step_is_the_runs() -> None:
     assert content["global_step"] == result["best_step"]
 
 
+def test_a_best_step_without_a_metric_takes_the_runs() -> None:
+    main([*FIT, "--monitor", "val/top5", "--trainer.callbacks+=BestStep"])
+    result = json.loads((RUN / "result.json").read_text())["fit"]
+    top5 = EventAccumulator(str(RUN)).Reload().Scalars("val/top5")
+    assert result["metrics"]["top5"] == pytest.approx(max(event.value for event in top5))
+    assert result["best_step"] == max(top5, key=lambda event: event.value).step + 1
+
+
 def test_there_is_one_best_step(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*FIT, "--trainer.callbacks+=BestStep", "--trainer.callbacks+=BestStep"])

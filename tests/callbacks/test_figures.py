@@ -33,6 +33,15 @@ def test_confusion_without_images_of_a_class() -> None:
     assert figure.axes[0].get_title() == "0.0% of 0 images right"
 
 
+def test_names_are_no_mathematics() -> None:
+    names = ["5$ ^_ 6$", r"$\frac$"]
+    figure = confusion_figure(torch.eye(2, dtype=torch.long), names)
+    figure.canvas.draw()
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == names
+    images = torch.zeros(2, 3, 4, 4)
+    assert set(names) < set(texts(panel_figure([("as stored", images)], names, names, "wrong")))
+
+
 def test_panel_puts_truth_above_and_prediction_below() -> None:
     images = torch.stack([torch.zeros(3, 4, 6), torch.full((3, 4, 6), 0.5)])
     figure = panel_figure(

@@ -210,7 +210,7 @@ def test_unreadable_files_are_skipped_each_time_with_a_warning(
             found = decoded([*bad, *files], unreadable="skip")
         assert len(caught) == 1
         assert found.rows[:4] == [-1] * 4
-        assert_right(Decoded(found.pixels, found.rows[4:]), files)
+        assert_right(Decoded(found.pixels, found.rows[4:], found.content), files)
     assert len(decodings) == 43
     # The same array serves who does not skip.
     with pytest.raises(DataError, match="4 of 44"):

@@ -75,6 +75,15 @@ def test_split_follows_the_seed_and_shares_the_cache() -> None:
     assert len(list(Path("cache").glob("*.u8"))) == 1
 
 
+def test_fingerprint_is_of_content_and_split() -> None:
+    write_classes(ROOT, {"cat": 10, "dog": 10})
+    first, other = folder_data().fingerprint, folder_data(seed=1).fingerprint
+    ROOT.rename("moved")
+    assert folder_data(root="moved").fingerprint == first != other
+    picture(0).save("moved/cat/0001.png")
+    assert folder_data(root="moved").fingerprint not in (first, other)
+
+
 def test_first_training_images_are_of_all_classes() -> None:
     write_classes(ROOT, {"cat": 40, "dog": 40})
     assert min(counts(folder_data(train_limit=20))[0]) >= 3
@@ -169,6 +178,11 @@ def test_classes_beside_train() -> None:
 def test_a_class_named_train() -> None:
     write_classes(ROOT, {"train": 10, "bus": 10})
     assert folder_data().class_names == ("bus", "train")
+
+
+def test_splits_without_classes() -> None:
+    write_classes(ROOT, {"train": 10, "test": 10})
+    assert "pictures holds test, train without a folder for each class in pictures/train" in message()
 
 
 def test_validation_images_twice() -> None:

@@ -67,6 +67,7 @@ def test_labels_pixels_and_metadata_belong_together(folder: Path) -> None:
         assert np.array_equal(split.take(torch.tensor([3]))[0].permute(1, 2, 0).numpy(), resized)
 
 
+@pytest.mark.filterwarnings("ignore:there is no malignant image")
 def test_split_and_limit_follow_the_seed(folder: Path) -> None:
     first, same, other = (isic(folder, limit=60, seed=seed) for seed in (1, 1, 2))
     assert first.metadata == same.metadata
@@ -96,6 +97,36 @@ def test_sorted_folders(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "patients may be in two splits" in caplog.text
     assert torch.cat([split.labels for split in data.splits]).bincount().tolist() == [84, 6]
     assert set(data.metadata[0].patient) == {None}
+
+
+@pytest.mark.parametrize(
+    ("doubled", "message"),
+    [
+        (
+            "malignant/ISIC_0000001.jpg",
+            "malignant/ISIC_0000001.jpg: is in benign/ too, 1 such. Keep one of each",
+        ),
+        (
+            "benign/ISIC_0000001.png",
+            "png: ISIC_0000001.jpg has the same name but for its ending. Keep one of them",
+        ),
+    ],
+)
+def test_an_image_twice(folder: Path, doubled: str, message: str) -> None:
+    (folder / "train.csv").unlink()
+    for name in (doubled, "benign/ISIC_0000001.jpg", "malignant/ISIC_0000000.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=message):
+        isic(folder)
+
+
+def test_a_split_of_one_class_is_told(folder: Path) -> None:
+    rows = [row for row in kaggle_rows() if row[7] == "0" or row[1] == "IP_0000000"]
+    (folder / "train.csv").write_text(kaggle_csv(rows))
+    with pytest.warns(UserWarning, match="no malignant image among the .* auroc, is nan there") as told:
+        isic(folder)
+    assert len(told) == 2
 
 
 def test_balanced_batches(folder: Path) -> None:
