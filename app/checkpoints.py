@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -56,6 +57,19 @@ def read_weights(path: str, model: LightningModule, to_continue: bool = False) -
     if to_continue:
         _check_optimizer(file, content, model)
     return weights
+
+
+def load_weights(weights: Weights, trainer: Trainer, model: LightningModule) -> None:
+    """Load weights into a model; callbacks that evaluation shares with the fit take up their state.
+
+    Lightning's own way would warn of those that only a fit has.
+    """
+    model.load_state_dict(weights.state)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        state = weights.callbacks.get(callback.state_key)
+        # What a user's own checkpoints remember is of the fit, and is nothing to evaluation.
+        if state and not isinstance(callback, Checkpoint):
+            callback.load_state_dict(state)
 
 
 def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import yaml
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import Checkpoint
 
-from app.checkpoints import read_weights
+from app.checkpoints import load_weights, read_weights
 from app.console import print_header, print_line, print_metrics, print_result, print_stop
 from app.defaults import (
     best_step,
@@ -156,17 +155,9 @@ def _train(session: Session, ckpt_path: str | None) -> TrainingCollapsed | None:
 
 
 def _load(session: Session, ckpt_path: str) -> int:
-    """Load weights and return their step; callbacks that evaluation shares with the fit take up their state.
-
-    Lightning's own way would warn of those that only a fit has.
-    """
+    """Load weights and return their step."""
     weights = read_weights(ckpt_path, session.model)
-    session.model.load_state_dict(weights.state)
-    for callback in session.trainer.callbacks:  # type: ignore[attr-defined]
-        state = weights.callbacks.get(callback.state_key)
-        # What a user's own checkpoints remember is of the fit, and is nothing to evaluation.
-        if state and not isinstance(callback, Checkpoint):
-            callback.load_state_dict(state)
+    load_weights(weights, session.trainer, session.model)
     return weights.step
 
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "test": Command("measure a run's best checkpoint on the test split", "app.cli"),
     "predict": Command("write a run's predictions on the test split to a CSV file", "app.cli"),
     "organize": Command("sort the images of ISIC 2020 into class folders", "app.organize"),
+    "study": Command("do the runs of a study, a grid of settings and seeds in one file", "app.study.command"),
+    "report": Command("make tables, figures and a page of a study's results", "app.report.command"),
 }
 
 USAGE = f"""\
@@ -41,7 +43,7 @@ commands:
 
 options of every command:
   -h, --help          all options of a command
-  -c, --config FILE   options from a YAML file; later files and flags win (not of organize)
+  -c, --config FILE   options from a YAML file; later files and flags win (not of organize, study, report)
   --debug             show the traceback of an error
 
 examples:

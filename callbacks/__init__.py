@@ -1,10 +1,12 @@
 """What happens around training: logging, progress, results."""
 
 from callbacks.best_step import BestStep
+from callbacks.best_weights import BestWeights
 from callbacks.collapse_detector import CollapseDetector, TrainingCollapsed
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.dead_units import DeadUnits
 from callbacks.epoch_lines import EpochLines
+from callbacks.epoch_table import EpochTable
 from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import Hyperparameters, write_test_metrics
 from callbacks.inference_gap import InferenceGap
@@ -18,12 +20,14 @@ from callbacks.timing import Timing
 
 __all__ = [
     "BestStep",
+    "BestWeights",
     "Charted",
     "Charts",
     "CollapseDetector",
     "ConfusionMatrix",
     "DeadUnits",
     "EpochLines",
+    "EpochTable",
     "FirstBatch",
     "Hyperparameters",
     "InferenceGap",

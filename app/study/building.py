@@ -1,0 +1,126 @@
+"""From settings to data, model and trainer, without a command line: the parsers are made once a process."""
+
+import difflib
+import json
+from argparse import ArgumentError
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.cli import LightningArgumentParser
+
+from app.cli import DEFAULT_EPOCHS, LINKS
+from app.defaults import best_step, check_monitors, check_told_apart
+from app.errors import UserError
+from app.parse_errors import explain
+from app.study.settings import Settings, merged
+from callbacks import BestStep, BestWeights, EpochTable
+from datamodules import DataError, ImageDataModule
+from models import ImageClassifier
+
+# Data sets that a process keeps at a time.
+KEPT = 2
+
+SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
+
+# What a run is by itself; its settings say otherwise if they must. All GPUs would train one run between them.
+TRAINER = {
+    "devices": 1,
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "enable_progress_bar": False,
+    "logger": False,
+}
+
+
+class Parts(NamedTuple):
+    """What a run works with."""
+
+    data: ImageDataModule
+    model: ImageClassifier
+    trainer: Trainer
+    best: BestStep
+
+
+def build(settings: Settings, epochs: Path) -> Parts:
+    """Build a run as ``fit`` does: seeded, and then data, model and trainer.
+
+    Args:
+        settings: all of the run's, as in a fit's YAML.
+        epochs: file of its curves.
+
+    Raises:
+        UserError: something in the settings is wrong, in one line.
+    """
+    # An empty mapping of a wrong name would be taken by the parser.
+    for key in settings:
+        if key not in SETTINGS:
+            close = difflib.get_close_matches(key, SETTINGS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SETTINGS)}"
+            raise UserError(f"no option {key}; {hint}")
+    try:
+        data = _data(json.dumps(settings.get("data")))
+        data.prepare_data()
+        # The data may have come from a run before, so what they draw must not move the others' numbers.
+        seed_everything(settings["seed_everything"], workers=True, verbose=False)
+        parser = _parser()
+        init = parser.instantiate_classes(parser.parse_object(_with_links(settings, data)))
+        callbacks = init.trainer.callbacks or []
+        theirs = callbacks if isinstance(callbacks, list) else [callbacks]
+        check_told_apart(theirs)
+        trainer = Trainer(**{**vars(init.trainer), "callbacks": [EpochTable(epochs), *theirs]})
+        best = best_step(trainer, init.monitor)
+        check_monitors(trainer, init.model)
+        # Bad settings of the optimizer are found here.
+        init.model.configure_optimizers()
+    except (ArgumentError, ValueError, OSError, DataError, MisconfigurationException) as error:
+        raise UserError(explain(str(error))) from error
+    trainer.callbacks.append(BestWeights(best))  # type: ignore[attr-defined]
+    return Parts(data, init.model, trainer, best)
+
+
+@lru_cache(maxsize=KEPT)
+def _data(spec: str) -> ImageDataModule:
+    """Return a data module by its settings, read before if they were asked for before."""
+    parser = _data_parser()
+    content = json.loads(spec)
+    data: ImageDataModule = parser.instantiate_classes(
+        parser.parse_object({} if content is None else {"data": content})
+    ).data
+    return data
+
+
+def _with_links(settings: Settings, data: ImageDataModule) -> Settings:
+    """Leave the data out, and let them tell the network its shapes, as :class:`app.cli.LabCLI` does by links."""
+    rest = {key: value for key, value in settings.items() if key != "data"}
+    rest["trainer"] = {**TRAINER, **(settings.get("trainer") or {})}
+    if not {"max_epochs", "max_steps", "max_time"} & rest["trainer"].keys():
+        rest["trainer"]["max_epochs"] = DEFAULT_EPOCHS
+    network = (rest.get("model") or {}).get("network")
+    if network is not None:
+        given = merged(network, {"init_args": {}})
+        for argument, source in LINKS.items():
+            if argument in given["init_args"]:
+                raise UserError(f"model.network.{argument} comes from {source}: leave it out")
+        linked = {"num_classes": data.num_classes, "image_shape": data.image_shape}
+        rest["model"] = {**rest["model"], "network": merged(given, {"init_args": linked})}
+    return rest
+
+
+@cache
+def _data_parser() -> LightningArgumentParser:
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(ImageDataModule, "data", subclass_mode=True)
+    return parser
+
+
+@cache
+def _parser() -> LightningArgumentParser:
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(Trainer, "trainer")
+    parser.add_lightning_class_args(ImageClassifier, "model")
+    parser.add_argument("--seed_everything", type=int)
+    parser.add_argument("--monitor", type=str | None, default=None)
+    return parser

@@ -1,0 +1,111 @@
+"""The command line of ``study``: its help answers at once, so nothing here imports torch."""
+
+import argparse
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, final
+
+from app.errors import UserError
+
+DESCRIPTION = """\
+Do the runs of a study: a grid of settings and seeds in one YAML file. All of it is checked before anything runs.
+
+Runs that are done are kept, so an interrupted study is taken up by giving the command again; those that failed are
+tried again. Each run is trained, and its weights that were best in validation are tested. A run's numbers do not
+depend on --jobs, nor on the order.
+"""
+EXAMPLE = "example:  dropout-lab study configs/studies/dropin-table.yaml --quick"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``study`` is asked for.
+
+    Attributes:
+        file: the study.
+        studies: folder of all studies' results.
+        jobs: processes that run at a time.
+        threads: of torch in each.
+        timeout: seconds for a run; None: as long as it takes.
+        quick: the study's short form.
+        only: ``axis=label``, to do some of the runs.
+        changes: ``key=value``, settings that win over all others.
+        keep_failed: leave out what has failed before.
+        dry_run: say what would be done.
+    """
+
+    file: Path
+    studies: Path
+    jobs: int
+    threads: int
+    timeout: float | None
+    quick: bool
+    only: list[str]
+    changes: list[str]
+    keep_failed: bool
+    dry_run: bool
+
+
+@final
+class _Parser(argparse.ArgumentParser):
+    """Tells errors as the other commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message}; see study --help")
+
+
+def parse(words: list[str]) -> Options:
+    """Parse the words after ``study``.
+
+    Raises:
+        UserError: an option is wrong.
+        SystemExit: help was asked for and given.
+    """
+    parser = _Parser(
+        prog="dropout-lab study",
+        allow_abbrev=False,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
+    parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR",
+                        help="folder of all studies' results (default: studies)")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
+                        help="runs at a time, each in a process (default: %(default)s, the cores)")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=1, metavar="N",
+                        help="threads of torch for each run (default: 1)")  # fmt: skip
+    parser.add_argument("--timeout", type=float, metavar="SECONDS",
+                        help="stop a run that takes longer; it has then failed (default: never)")  # fmt: skip
+    parser.add_argument("--quick", action="store_true",
+                        help="the study's short form, in a folder of its own, NAME-quick")  # fmt: skip
+    parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="AXIS=LABEL",
+                        help="do the runs with these labels; seed=N too")  # fmt: skip
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
+                        help="settings that win over the study's, such as data.root=FOLDER")  # fmt: skip
+    parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
+    parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
+    options = Options(**vars(parser.parse_args(words)))
+    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
+        if value < 1:
+            raise UserError(f"--{name} must be 1 or more, got {value}")
+    if options.timeout is not None and not options.timeout > 0:
+        raise UserError(f"--timeout must be above 0 seconds, got {options.timeout:g}")
+    return options
+
+
+def run(words: list[str]) -> None:
+    """Do a study's runs.
+
+    Raises:
+        UserError: an option or the study is wrong.
+        SystemExit: a run has failed; the code is 1.
+    """
+    options = parse(words[1:])
+    study: Callable[[Options], bool] = importlib.import_module("app.study.running").study
+    if not study(options):
+        raise SystemExit(1)

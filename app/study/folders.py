@@ -1,0 +1,190 @@
+"""A study's folder: its file, and for each run what was asked, what was measured, or why it failed.
+
+``NAME/study.yaml`` is the study as it is run, complete in itself. ``NAME/runs/<hash>/`` holds ``settings.yaml`` (as
+for ``fit --config``), ``run.json``, ``lock``, ``log.txt``, ``epochs.csv``, and at the end ``result.json``, the mark of
+a finished run, or ``failed.json``. Nothing here imports torch.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from app.errors import UserError
+from app.study.grid import Run
+from app.study.spec import Labels, Study
+
+LOG_LINES = 15
+
+
+class RunIsLocked(Exception):  # noqa: N818 - no mistake of anybody's
+    """Another process is at this run."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run has come to.
+
+    Attributes:
+        labels: where it stands in the grid.
+        seed: of it.
+        hash: of its settings.
+        metrics: ``val/…`` at the best validation, ``test/…`` with the weights of that moment.
+        best_epoch: where validation was best, counted from 0; None without validation.
+        best_step: the step of it.
+        first_steps: the first step at or above each threshold of BestStep, by the threshold as text.
+        steps: of the optimizer.
+        epochs: that were begun.
+        train_seconds: of training, without validations.
+        seconds: of the whole run, with building, validations and the test.
+        stopped: why the fit was ended early by CollapseDetector.
+        versions: of what it ran on.
+    """
+
+    labels: Labels
+    seed: int
+    hash: str
+    metrics: dict[str, float]
+    best_epoch: int | None
+    best_step: int | None
+    first_steps: dict[str, int | None]
+    steps: int
+    epochs: int
+    train_seconds: float
+    seconds: float
+    stopped: str | None
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run of a study.
+
+    Attributes:
+        path: their folder.
+    """
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        """All that the run has printed."""
+        return self.path / "log.txt"
+
+    @property
+    def epochs(self) -> Path:
+        """Its curves (:class:`callbacks.EpochTable`)."""
+        return self.path / "epochs.csv"
+
+    @property
+    def result_file(self) -> Path:
+        """The mark of a finished run."""
+        return self.path / "result.json"
+
+    @property
+    def failed_file(self) -> Path:
+        """The mark of a run that has failed."""
+        return self.path / "failed.json"
+
+    @contextmanager
+    def locked(self, wait: bool) -> Iterator[None]:
+        """Keep other processes from this run; the kernel lets go when this one dies.
+
+        Raises:
+            RunIsLocked: another process is at it, and ``wait`` is not set.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise RunIsLocked(self.path.name) from None
+            yield
+
+    def begin(self, run: Run) -> None:
+        """Remove what an interrupted run has left, and write down what is asked."""
+        for left in (self.failed_file, self.epochs):
+            left.unlink(missing_ok=True)
+        (self.path / "settings.yaml").write_text(yaml.safe_dump(run.settings, sort_keys=False))
+        about = {"labels": run.labels, "seed": run.seed, "hash": run.hash}
+        write_whole(self.path / "run.json", json.dumps(about, indent=2))
+
+    def result(self) -> RunResult | None:
+        """Return what the run has come to; None if it has not ended."""
+        try:
+            return RunResult(**json.loads(self.result_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def end(self, result: RunResult) -> None:
+        """Write the result, all or nothing."""
+        self.failed_file.unlink(missing_ok=True)
+        write_whole(self.result_file, json.dumps(vars(result), indent=2))
+
+    def failure(self) -> str | None:
+        """Return why the run has failed; None if it has not."""
+        try:
+            return str(json.loads(self.failed_file.read_text())["reason"])
+        except FileNotFoundError:
+            return None
+
+    def fail(self, reason: str) -> None:
+        """Write why the run has failed, with the last lines of its log."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(self.failed_file, json.dumps({"reason": reason, "log": self.log_end()}, indent=2))
+
+    def log_end(self) -> list[str]:
+        """Return the last lines of the log."""
+        with suppress(FileNotFoundError):
+            return self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return []
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where a study's runs are.
+
+    Attributes:
+        path: its folder.
+    """
+
+    path: Path
+
+    @property
+    def study_file(self) -> Path:
+        """The study as it is run, complete in itself."""
+        return self.path / "study.yaml"
+
+    @property
+    def results_file(self) -> Path:
+        """A row for each run."""
+        return self.path / "results.csv"
+
+    def run(self, run: Run) -> RunFiles:
+        """Return the files of a run."""
+        return RunFiles(self.path / "runs" / run.hash)
+
+    def write(self, study: Study) -> None:
+        """Write the study.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(self.study_file, yaml.safe_dump(study.as_file(), sort_keys=False, allow_unicode=True))
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.study_file}: {error.strerror}; choose another --studies folder"
+            ) from error
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file, all or nothing."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(text + "\n")
+    partial.replace(file)

@@ -1,0 +1,105 @@
+"""From a study to its runs: the product of its axes and seeds, each run with all its settings and a hash."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from app.errors import UserError
+from app.study.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
+from app.study.spec import Labels, Study
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit and its test.
+
+    Attributes:
+        labels: where it stands in the grid, a label for each axis.
+        seed: of its weights, masks and order.
+        settings: all of them, as in a fit's YAML.
+        hash: names its folder; of what is learned, so that moving the data changes nothing.
+    """
+
+    labels: Labels
+    seed: int
+    settings: Settings
+    hash: str
+
+    @property
+    def title(self) -> str:
+        """Labels and seed in a line."""
+        return "  ".join([*(f"{axis}={label}" for axis, label in self.labels.items()), f"seed={self.seed}"])
+
+
+def expand(study: Study) -> list[Run]:
+    """Return a study's runs, by axes and then by seed.
+
+    Combinations whose settings are the same, as of a method without a p at each p, are run once, under the labels of
+    the first of them.
+
+    Raises:
+        UserError: the rules skip them all.
+    """
+    runs: dict[str, Run] = {}
+    for labels in combinations(study):
+        for seed in study.seeds:
+            settings = run_settings(study, labels, seed)
+            name = settings_hash(settings)
+            runs.setdefault(name, Run(labels, seed, settings, name))
+    if not runs:
+        raise UserError(f"study {study.name}: the rules of skip leave no run; take one out")
+    return list(runs.values())
+
+
+def combinations(study: Study) -> list[Labels]:
+    """Return the combinations of labels that no rule skips."""
+    every = (dict(zip(study.axes, labels, strict=True)) for labels in product(*study.axes.values()))
+    return [
+        labels
+        for labels in every
+        if not any(all(labels[axis] in skipped for axis, skipped in rule.items()) for rule in study.skip)
+    ]
+
+
+def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
+    """Return all settings of a run: the base, each axis' in their order, what wins over them, and the seed."""
+    settings = study.base
+    values: dict[str, Label] = {**labels, "seed": seed}
+    for axis, label in labels.items():
+        settings = merged(settings, study.axes[axis][label])
+        # Taken out, so that the next axis' do not meet them.
+        named = settings.pop(VALUES, {})
+        values |= {f"{axis}.{name}": value for name, value in named.items()}
+    filled: Settings = filled_in(merged(settings, study.overrides), values)
+    return {"seed_everything": seed, **filled}
+
+
+def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
+    """Return the runs with certain labels.
+
+    Args:
+        study: knows the axes.
+        runs: of the study.
+        wanted: ``axis=label`` or ``seed=number``; of one axis any of those given, of all axes each.
+
+    Raises:
+        UserError: there is no such axis or label.
+    """
+    labels: dict[str, set[str]] = {}
+    known = {**{axis: [str(label) for label in values] for axis, values in study.axes.items()},
+             "seed": [str(seed) for seed in study.seeds]}  # fmt: skip
+    for word in wanted:
+        axis, _, label = word.partition("=")
+        if axis not in known:
+            raise UserError(f"--only {word}: no axis {axis!r}; there are {', '.join(known)}")
+        if label not in known[axis]:
+            close = difflib.get_close_matches(label, known[axis], n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[axis])}"
+            raise UserError(f"--only {word}: no value of {axis} {label!r}; {hint}")
+        labels.setdefault(axis, set()).add(label)
+    return [
+        run
+        for run in runs
+        if all(str({**run.labels, "seed": run.seed}[axis]) in those for axis, those in labels.items())
+    ]

@@ -1,0 +1,241 @@
+"""Reads a study's file: every key, axis and label in it is checked, and an error tells all in one line."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+from app.errors import UserError
+from app.study.checked import METRIC, Checker
+from app.study.placeholders import check_placeholders
+from app.study.settings import VALUES, Label, Settings, merged, nested, parse_value, read_yaml
+from app.study.spec import Labels, PaperNumbers, Report, Select, Study
+
+KEYS = ("name", "title", "source", "base", "grid", "overrides", "skip", "seeds", "select", "report", "paper",
+        "deviations", "quick")  # fmt: skip
+WORD = re.compile(r"[\w.-]+")
+
+
+def read_study(file: Path, quick: bool = False, changes: Sequence[str] = ()) -> Study:
+    """Read a study.
+
+    Args:
+        file: its YAML file.
+        quick: with its overrides for a short run; the study's name then ends with ``-quick``.
+        changes: settings that win over all others, ``key=value`` as in ``data.root=FOLDER``.
+
+    Raises:
+        UserError: something in it is wrong: the file, the key, the value, and the remedy.
+    """
+    study = _Reader(file).study(read_yaml(file), quick)
+    overrides = study.overrides
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
+        overrides = merged(overrides, nested(key, parse_value(value)))
+    return replace(study, overrides=overrides)
+
+
+@final
+class _Reader:
+    """Knows the file, so that each error names it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.check = Checker(file)
+
+    def study(self, content: dict[str, Any], quick: bool) -> Study:
+        self.check.known(content, "", KEYS)
+        for key in ("name", "base", "grid", "seeds", "report"):
+            if key not in content:
+                raise self.check.wrong(key, "is missing")
+        name = self.check.text(content, "name")
+        if not WORD.fullmatch(name):
+            raise self.check.wrong("name", f"must be a single word for a folder, got {name!r}")
+        axes = self._grid(content["grid"])
+        overrides = self._settings(content.get("overrides"), "overrides")
+        # Short runs have fewer values: rules and figures for the others are then not there.
+        all_axes = axes
+        seeds = content["seeds"]
+        shortened = self.check.mapping(content.get("quick"), "quick", ("seeds", "settings", "grid"))
+        short_axes = self._short_grid(shortened.get("grid"), axes)
+        short_settings = self._settings(shortened.get("settings"), "quick.settings")
+        if quick:
+            if not shortened:
+                raise self.check.wrong("quick", "is missing, so there is no short form; leave out --quick")
+            name, axes, seeds = f"{name}-quick", short_axes, shortened.get("seeds", seeds)
+            overrides = merged(overrides, short_settings)
+        study = Study(
+            name=name,
+            title=self.check.text(content, "title"),
+            source=self.check.text(content, "source"),
+            base=self._base(content["base"]),
+            axes=axes,
+            overrides=overrides,
+            skip=tuple(
+                {
+                    axis: tuple(label for label in labels if label in axes[axis])
+                    for axis, labels in rule.items()
+                }
+                for rule in self._skip(content.get("skip"), all_axes)
+            ),
+            seeds=self._seeds(seeds),
+            select=self._select(content.get("select"), all_axes),
+            report=self._report(content["report"], all_axes),
+            paper=tuple(
+                numbers
+                for numbers in self._paper(content.get("paper"), all_axes)
+                if all(label in axes[axis] for axis, label in numbers.labels.items())
+            ),
+            deviations=tuple(self.check.texts(content.get("deviations"), "deviations")),
+        )
+        check_placeholders(self.check, study)
+        return study
+
+    def _base(self, value: Any) -> Settings:
+        base = self.check.mapping(value, "base", ("configs", "settings"))
+        settings: Settings = {}
+        for config in self.check.texts(base.get("configs"), "base.configs"):
+            path = self.file.parent / config
+            if not path.is_file():
+                raise self.check.wrong(
+                    "base.configs", f"no file {path}; paths count from the study's own folder"
+                )
+            settings = merged(settings, read_yaml(path))
+        own = self._settings(base.get("settings"), "base.settings")
+        whole: Settings = merged(settings, own)
+        return {key: whole[key] for key in whole if key not in ("seed_everything", "name", "runs")}
+
+    def _grid(self, value: Any) -> dict[str, dict[Label, Settings]]:
+        if not isinstance(value, dict) or not value:
+            raise self.check.wrong("grid", f"must be named axes with values, got {value!r}")
+        for name in value:
+            if not (isinstance(name, str) and re.fullmatch(r"\w+", name)) or name == "seed":
+                raise self.check.wrong(
+                    "grid", f"an axis must be named by a word other than seed, got {name!r}"
+                )
+        return {name: self._axis(axis, f"grid.{name}") for name, axis in value.items()}
+
+    def _axis(self, value: Any, where: str) -> dict[Label, Settings]:
+        if not isinstance(value, dict | list) or not value:
+            raise self.check.wrong(where, f"must be a list of values or labels with settings, got {value!r}")
+        labels = [self.check.label(label, where) for label in value]
+        for place, label in enumerate(labels):
+            if label in labels[:place]:
+                raise self.check.wrong(where, f"{label} stands twice")
+        if isinstance(value, list):
+            return {label: {} for label in labels}
+        return {label: self._settings(value[label], f"{where}.{label}") for label in labels}
+
+    def _short_grid(
+        self, value: Any, axes: dict[str, dict[Label, Settings]]
+    ) -> dict[str, dict[Label, Settings]]:
+        short = self.check.mapping(value, "quick.grid", tuple(axes), "axis")
+        result = dict(axes)
+        for name, axis in short.items():
+            where = f"quick.grid.{name}"
+            if isinstance(axis, list) and any(axes[name].values()):
+                for label in axis:
+                    self._on_axis(label, name, axes, where)
+                result[name] = {label: axes[name][label] for label in self._axis(axis, where)}
+            else:
+                result[name] = self._axis(axis, where)
+        return result
+
+    def _settings(self, value: Any, where: str) -> Settings:
+        settings = self.check.mapping(value, where)
+        self.check.mapping(settings.get(VALUES), f"{where}.{VALUES}")
+        for key, remedy in (("seed_everything", "give seeds"), ("name", "give the study's name")):
+            if key in settings:
+                raise self.check.wrong(f"{where}.{key}", f"is not a run's in a study; {remedy}")
+        return settings
+
+    def _skip(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> list[dict[str, tuple[Label, ...]]]:
+        rules = []
+        for place, rule in enumerate(self.check.many(value)):
+            where = f"skip[{place}]"
+            parsed = {}
+            for axis, labels in self.check.mapping(rule, where, tuple(axes), "axis").items():
+                many = labels if isinstance(labels, list) else [labels]
+                parsed[axis] = tuple(self._on_axis(label, axis, axes, where) for label in many)
+            if not parsed:
+                raise self.check.wrong(where, "names no axis, and would skip every run")
+            rules.append(parsed)
+        return rules
+
+    def _seeds(self, value: Any) -> tuple[int, ...]:
+        seeds = self.check.many(value)
+        if (
+            not seeds
+            or not all(type(seed) is int and seed >= 0 for seed in seeds)
+            or len(set(seeds)) < len(seeds)
+        ):
+            raise self.check.wrong("seeds", f"must be whole numbers of 0 or more, each once, got {value!r}")
+        return tuple(seeds)
+
+    def _select(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> Select | None:
+        if value is None:
+            return None
+        select = self.check.mapping(value, "select", ("over", "by", "mode"))
+        over = self.check.axes(select.get("over"), "select.over", axes)
+        if not over:
+            raise self.check.wrong("select.over", "names no axis")
+        by = self.check.metric(select.get("by"), "select.by")
+        if by.startswith("test/"):
+            raise self.check.wrong(
+                "select.by", f"must not be chosen on the test split, got {by!r}; take val/…"
+            )
+        mode: Literal["max", "min"]
+        if select.get("mode", "max") == "max":
+            mode = "max"
+        elif select["mode"] == "min":
+            mode = "min"
+        else:
+            raise self.check.wrong("select.mode", f"must be max or min, got {select['mode']!r}")
+        return Select(over, by, mode)
+
+    def _report(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> Report:
+        known = ("rows", "columns", "metric", "baseline", "figures", "time", "recommend")
+        report = self.check.mapping(value, "report", known)
+        rows = self.check.axes(report.get("rows"), "report.rows", axes)
+        metrics = tuple(
+            self.check.metric(name, "report.metric") for name in self.check.many(report.get("metric"))
+        )
+        if not rows or not metrics:
+            raise self.check.wrong("report", "needs rows, an axis, and metric, such as test/accuracy")
+        return Report(
+            rows,
+            self.check.axes(report.get("columns"), "report.columns", axes),
+            metrics,
+            self._labels(report.get("baseline"), "report.baseline", axes),
+            tuple(self.check.texts(report.get("figures"), "report.figures")),
+            *(self.check.flag(report.get(key), f"report.{key}") for key in ("time", "recommend")),
+        )
+
+    def _paper(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> list[PaperNumbers]:
+        found = []
+        for place, row in enumerate(self.check.many(value)):
+            where = f"paper[{place}]"
+            content = self.check.mapping(row, where)
+            labels = {key: content[key] for key in content if key in axes}
+            metrics = {}
+            for key in content.keys() - labels.keys():
+                if not METRIC.fullmatch(str(key)):
+                    raise self.check.unknown(where, "axis or metric", str(key), axes)
+                if type(content[key]) not in (int, float):
+                    raise self.check.wrong(f"{where}.{key}", f"must be a number, got {content[key]!r}")
+                metrics[key] = float(content[key])
+            found.append(PaperNumbers(self._labels(labels, where, axes), metrics))
+        return found
+
+    def _on_axis(self, label: Any, axis: str, axes: dict[str, dict[Label, Settings]], where: str) -> Label:
+        if type(label) not in (str, int, float) or label not in axes[axis]:
+            raise self.check.unknown(where, f"value of {axis}", str(label), map(str, axes[axis]))
+        known: Label = label
+        return known
+
+    def _labels(self, value: Any, where: str, axes: dict[str, dict[Label, Settings]]) -> Labels:
+        labels = self.check.mapping(value, where, tuple(axes), "axis")
+        return {axis: self._on_axis(label, axis, axes, where) for axis, label in labels.items()}

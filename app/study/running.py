@@ -1,0 +1,114 @@
+"""Does a study: checks it, does what is missing, and says what has come of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from app.console import silence_lightning
+from app.errors import UserError
+from app.study.building import build
+from app.study.command import Options
+from app.study.folders import StudyFolder
+from app.study.grid import Run, expand, only, run_settings
+from app.study.pool import PoolEngine
+from app.study.progress import progress
+from app.study.reading import read_study
+from app.study.results import finished, write_results
+from app.study.settings import settings_hash
+from app.study.spec import Study
+from app.study.worker import RunTask
+
+
+def study(options: Options) -> bool:
+    """Do a study's runs; return whether all that were to be done have ended well.
+
+    Raises:
+        UserError: something in the study or in the options is wrong; nothing has been run then.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    asked = read_study(options.file, options.quick, options.changes)
+    runs = expand(asked)
+    wanted = only(asked, runs, options.only)
+    if not wanted:
+        raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
+    folder = StudyFolder(options.studies.expanduser() / asked.name)
+    missing = [
+        run
+        for run in wanted
+        if folder.run(run).result() is None
+        and not (options.keep_failed and folder.run(run).failure() is not None)
+    ]
+    silence_lightning()
+    check(options.file, asked, missing)
+    done = len(wanted) - len(missing)
+    console.print(f"study {asked.name}: {len(wanted):,} runs, {done:,} done before", markup=False)
+    if options.dry_run:
+        for run in missing:
+            console.print(f"  {run.hash}  {run.title}", markup=False)
+        return True
+    folder.write(asked)
+    try:
+        _do(options, folder, missing, console)
+    finally:
+        write_results(folder, runs)
+    return _report(console, folder, wanted)
+
+
+def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
+    """Build each combination once, with its data read, so that what is wrong is found before anything runs.
+
+    Raises:
+        UserError: something in the settings is wrong.
+    """
+    seen = set()
+    for run in runs:
+        name = settings_hash(run_settings(study, run.labels, study.seeds[0]))
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            parts = build(run.settings, Path())
+        except UserError as error:
+            raise UserError(f"{file}: run {run.title}: {error}") from error
+        train = parts.model.logged_metrics()
+        tested = [name.replace("val/", "test/") for name in train if name.startswith("val/")]
+        watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
+        watched += [metric for numbers in study.paper for metric in numbers.metrics]
+        # Without the moment of val/accuracy@5.
+        for metric in (name.partition("@")[0] for name in watched):
+            split = metric.partition("/")[0]
+            if (
+                split in ("train", "val", "test")
+                and "/" in metric
+                and metric not in [*train, *tested, "test/entropy"]
+            ):
+                raise UserError(
+                    f"{file}: no metric {metric!r} in run {run.title}; there are {', '.join([*train, *tested])}"
+                )
+
+
+def _do(options: Options, folder: StudyFolder, missing: list[Run], console: Console) -> None:
+    engine = PoolEngine(min(options.jobs, len(missing)), options.threads, options.timeout)
+    with progress(console, len(missing)) as on_event:
+        try:
+            engine.run([RunTask(run, folder.run(run)) for run in missing], on_event)
+        except KeyboardInterrupt:
+            raise UserError("interrupted; what is done is kept: give the command again to go on") from None
+
+
+def _report(console: Console, folder: StudyFolder, wanted: list[Run]) -> bool:
+    done = finished(folder, wanted)
+    stopped = sum(result.stopped is not None for _, result in done)
+    failed = [(run, reason) for run in wanted if (reason := folder.run(run).failure()) is not None]
+    for run, reason in failed:
+        files = folder.run(run)
+        console.print(f"\nfailed: {run.title}\n  {reason}\n  {files.log}", markup=False)
+        for line in files.log_end():
+            console.print(f"  | {line}", markup=False)
+    notes = f", {stopped:,} of them stopped by CollapseDetector" if stopped else ""
+    console.print(
+        f"{len(done):,} of {len(wanted):,} runs are done{notes}, {len(failed):,} failed", markup=False
+    )
+    console.print(f"results      {folder.results_file}", markup=False)
+    return len(done) == len(wanted)

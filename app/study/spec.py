@@ -1,0 +1,125 @@
+"""What a study asks, as frozen values; :mod:`app.study.reading` makes them of a file.
+
+Nothing here imports torch.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.study.settings import Label, Settings
+
+Labels = dict[str, Label]
+"""A label for some or all axes, by axis."""
+
+
+@dataclass(frozen=True)
+class Select:
+    """Which run stands for several: per remaining combination and seed, the best by a metric.
+
+    Attributes:
+        over: axes whose values compete.
+        by: metric that decides, of validation.
+        mode: whether it is better the higher or the lower it is.
+    """
+
+    over: tuple[str, ...]
+    by: str
+    mode: Literal["max", "min"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report shows.
+
+    Attributes:
+        rows: axes whose values are the table's rows.
+        columns: axes whose values are its columns; empty: one column.
+        metrics: what the table shows: of ``result.json``'s metrics or its other figures; the first is compared.
+        baseline: labels of what all else is compared with, paired by seed; empty: no comparison.
+        figures: kinds of figures.
+        time: whether the table also has the training time of a step, relative to the baseline's.
+        recommend: whether the report ends in advice: which of the rows to take.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...]
+    baseline: Labels
+    figures: tuple[str, ...]
+    time: bool = False
+    recommend: bool = False
+
+
+@dataclass(frozen=True)
+class PaperNumbers:
+    """What the source says of a combination.
+
+    Attributes:
+        labels: the combination, by axis; an axis that the source has chosen over is left out.
+        metrics: its figures.
+    """
+
+    labels: Labels
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and the runs that answer it.
+
+    Attributes:
+        name: of its folder.
+        title: of its report.
+        source: where the question comes from.
+        base: settings of every run.
+        axes: by name, each value's label and the settings that it changes; in this order they are laid over the base.
+        overrides: settings that win over the axes'.
+        skip: combinations that are not run: by axis, labels; a combination that matches one on all its axes is out.
+        seeds: of each combination, the same for all, so that runs are paired.
+        select: None: every combination is shown.
+        report: what the report shows.
+        paper: the source's figures.
+        deviations: from the source.
+    """
+
+    name: str
+    title: str
+    source: str
+    base: Settings
+    axes: dict[str, dict[Label, Settings]]
+    overrides: Settings
+    skip: tuple[dict[str, tuple[Label, ...]], ...]
+    seeds: tuple[int, ...]
+    select: Select | None
+    report: Report
+    paper: tuple[PaperNumbers, ...]
+    deviations: tuple[str, ...]
+
+    def as_file(self) -> dict[str, Any]:
+        """Return the study as a file of its own: with no other file it reads back to the same."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "source": self.source,
+            "base": {"settings": self.base},
+            "grid": {
+                name: dict(axis) if any(axis.values()) else list(axis) for name, axis in self.axes.items()
+            },
+            "overrides": self.overrides,
+            "skip": [{axis: list(labels) for axis, labels in rule.items()} for rule in self.skip],
+            "seeds": list(self.seeds),
+            "select": None
+            if self.select is None
+            else {"over": list(self.select.over), "by": self.select.by, "mode": self.select.mode},
+            "report": {
+                "rows": list(self.report.rows),
+                "columns": list(self.report.columns),
+                "metric": list(self.report.metrics),
+                "baseline": self.report.baseline,
+                "figures": list(self.report.figures),
+                "time": self.report.time,
+                "recommend": self.report.recommend,
+            },
+            "paper": [{**numbers.labels, **numbers.metrics} for numbers in self.paper],
+            "deviations": list(self.deviations),
+        }

@@ -1,0 +1,99 @@
+"""A tiny study on the embedded digits, and callbacks that give its runs trouble."""
+
+import os
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from app.study.folders import StudyFolder
+from app.study.grid import Run, expand
+from app.study.reading import read_study
+from app.study.worker import RunTask
+
+HERE = "tests.app.study.studies"
+BASE = {
+    "data": {"class_path": "DigitsDataModule", "init_args": {"batch_size": 50, "train_limit": 200}},
+    "model": {"network": {"class_path": "FullyConnected", "init_args": {"hidden": [8]}}},
+    "trainer": {"max_epochs": 2, "accelerator": "cpu"},
+}
+
+
+def dropout(spec: Any) -> dict[str, Any]:
+    return {"model": {"network": {"init_args": {"dropout": spec}}}}
+
+
+def callback(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"trainer": {"callbacks+": {"class_path": f"{HERE}.{name}", "init_args": arguments}}}
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """Return a study of 2 methods × 2 seeds with some of its keys changed."""
+    return {
+        "name": "tiny",
+        "title": "Tiny",
+        "base": {"settings": BASE},
+        "grid": {
+            "method": {
+                "none": dropout("NoDropout"),
+                "standard": dropout({"class_path": "StandardDropout", "init_args": {"p": "${p}"}}),
+            },
+            "p": [0.25],
+        },
+        "seeds": [0, 1],
+        "report": {"rows": "method", "metric": "test/accuracy"},
+        **changes,
+    }
+
+
+def write_study(**changes: Any) -> Path:
+    file = Path("tiny.yaml")
+    file.write_text(yaml.safe_dump(content(**changes), sort_keys=False))
+    return file
+
+
+def tasks(folder: str, **changes: Any) -> list[RunTask]:
+    """Return the tasks of the study, in a folder."""
+    where = StudyFolder(Path(folder))
+    return [RunTask(run, where.run(run)) for run in runs(**changes)]
+
+
+def runs(**changes: Any) -> list[Run]:
+    return expand(read_study(write_study(**changes)))
+
+
+class Raises(Callback):
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        print("a word before the end")
+        raise RuntimeError("no luck\nand no second line")
+
+
+class Dies(Callback):
+    """Kills its process: always, or as long as a file is not there, which it then makes."""
+
+    def __init__(self, unless: str | None = None) -> None:
+        self.unless = unless
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.unless is not None:
+            if Path(self.unless).exists():
+                return
+            Path(self.unless).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hangs(Callback):
+    """Never goes on, as long as there is a named pipe, to which it says so."""
+
+    def __init__(self, pipe: str | None = None) -> None:
+        self.pipe = pipe
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.pipe is not None:
+            if not Path(self.pipe).exists():
+                return
+            Path(self.pipe).write_text("here")
+        Event().wait()

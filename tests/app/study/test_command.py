@@ -1,0 +1,77 @@
+"""The command ``study``: what it answers without running anything."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.main import main
+from app.study.command import parse
+from tests.app.study.studies import BASE, content, dropout, write_study
+
+REPOSITORY = Path(__file__).parents[3]
+REPORT = content()["report"]
+CASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "class": ("", {"grid": {"method": {"a": dropout("NoDropot")}}}, "run method=a  seed=0: .*'NoDropot'"),
+    "setting": ("", {"base": {"settings": {**BASE, "trainer": {"max_epoch": 1}}}}, "did you mean max_epochs?"),
+    "value": ("", {"grid": {**content()["grid"], "p": [0.5, 1.5]}}, "p=1.5  seed=0: p must be in .0, 1., got 1.5"),
+    "data": ("", {"base": {"settings": {**BASE, "data": {"class_path": "MNISTDataModule"}}}}, "MNIST not found"),
+    "metric": ("", {"report": {**REPORT, "metric": "test/acuracy"}}, "no metric 'test/acuracy' in run .*test/accuracy"),
+    "select": ("", {"select": {"over": "p", "by": "val/top3"}}, "no metric 'val/top3'"),
+    "paper": ("", {"paper": [{"method": "none", "test/f2": 1}]}, "no metric 'test/f2'"),
+    "axis": ("", {"report": {**REPORT, "rows": "methods"}}, "report.rows: no axis 'methods'; did you mean method?"),
+    "file": ("nowhere.yaml", {}, "no file nowhere.yaml"),
+    "only": ("--only method=nonne", {}, "--only method=nonne: .*did you mean none?"),
+    "only none": ("--only method=none --only p=0.5", {"grid": {**content()["grid"], "p": [0.1, 0.5]}}, "no run"),
+    "quick": ("--quick", {}, "quick: is missing"),
+    "set": ("--set data.root", {}, "--set needs KEY=VALUE"),
+    "set key": ("--set modle.x=1", {}, "no option modle; did you mean model?"),
+    "jobs": ("--jobs 0", {}, "--jobs must be 1 or more, got 0"),
+    "timeout": ("--timeout 0", {}, "--timeout must be above 0 seconds, got 0"),
+    "option": ("--job 3", {}, "unrecognized arguments: --job 3; see study --help"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_clear_line(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, changes, message = CASES[case]
+    file = write_study(**changes)
+    named = "" if words.endswith(".yaml") else str(file)
+    with pytest.raises(SystemExit) as ended:
+        main(f"study {named} {words}".split())
+    error = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert "\n" not in error
+    assert re.search(message, error), error
+    assert list(Path().iterdir()) == [file]
+
+
+def test_a_dry_run_lists_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_study()
+    main(f"study {file} --dry_run --only seed=1".split())
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "study tiny: 2 runs, 0 done before"
+    assert [line.split(maxsplit=1)[1] for line in out[1:]] == [
+        "method=none  p=0.25  seed=1", "method=standard  p=0.25  seed=1",
+    ]  # fmt: skip
+    assert list(Path().iterdir()) == [file]
+
+
+def test_options() -> None:
+    options = parse("f.yaml --only a=1 b=2 --only c=3 --set k=v --jobs 3 --timeout 2.5".split())
+    assert options.only == ["a=1", "b=2", "c=3"]
+    assert (options.changes, options.jobs, options.threads, options.timeout) == (["k=v"], 3, 1, 2.5)
+
+
+def test_help_without_torch() -> None:
+    code = (
+        "import sys, cli\nsys.argv[1:] = ['study', '--help']\n"
+        "try:\n    cli.main()\nfinally:\n    assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert "--only AXIS=LABEL" in done.stdout

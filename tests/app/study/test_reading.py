@@ -1,0 +1,121 @@
+"""What a study's file may say, and one line for each thing that it may not."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.errors import UserError
+from app.study.grid import expand
+from app.study.reading import read_study
+from app.study.spec import PaperNumbers, Select
+from tests.app.study.studies import content, dropout, write_study
+
+REPORT = {"rows": "method", "metric": "test/accuracy"}
+
+
+def test_a_whole_study() -> None:
+    study = read_study(
+        write_study(
+            source="S",
+            select={"over": "p", "by": "val/accuracy"},
+            skip=[{"method": "none", "p": [0.25]}],
+            report={**REPORT, "columns": "p", "baseline": {"method": "none"}, "figures": ["sweep"]},
+            paper=[{"method": "none", "test/accuracy": 0.4}],
+            deviations=["d"],
+        )
+    )
+    assert study.select == Select(("p",), "val/accuracy", "max")
+    assert study.axes["p"] == {0.25: {}}
+    assert study.report.baseline == {"method": "none"}
+    assert study.report.metrics == ("test/accuracy",)
+    assert study.paper == (PaperNumbers({"method": "none"}, {"test/accuracy": 0.4}),)
+    Path("copy.yaml").write_text(yaml.safe_dump(study.as_file(), sort_keys=False))
+    assert read_study(Path("copy.yaml")) == study
+
+
+def test_config_files_come_first_and_count_from_the_study() -> None:
+    Path("folder").mkdir()
+    Path("base.yaml").write_text("name: run\nseed_everything: 3\ntrainer: {max_epochs: 9, max_steps: 4}\n")
+    text = yaml.safe_dump(
+        content(base={"configs": ["../base.yaml"], "settings": {"trainer": {"max_epochs": 1}}})
+    )
+    Path("folder/study.yaml").write_text(text)
+    assert read_study(Path("folder/study.yaml")).base == {"trainer": {"max_epochs": 1, "max_steps": 4}}
+
+
+def test_the_short_form() -> None:
+    file = write_study(
+        grid={**content()["grid"], "p": [0.1, 0.2]},
+        skip=[{"method": "none", "p": [0.2]}],
+        paper=[{"p": 0.2, "test/accuracy": 0.4}],
+        quick={
+            "seeds": [5],
+            "settings": {"trainer": {"max_epochs": 1}},
+            "grid": {"p": [0.7], "method": ["standard"]},
+        },
+    )
+    short = read_study(file, quick=True)
+    (run,) = expand(short)
+    assert (short.name, run.labels, run.seed) == ("tiny-quick", {"method": "standard", "p": 0.7}, 5)
+    assert run.settings["trainer"]["max_epochs"] == 1
+    assert short.paper == ()
+    assert len(expand(read_study(file))) == 6
+
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "key": ({"sedes": [1]}, "no key 'sedes'; did you mean seeds?"),
+    "no grid": ({"grid": {}}, "grid: must be named axes with values, got {}"),
+    "no values": ({"grid": {"p": []}}, "grid.p: must be a list of values or labels with settings"),
+    "twice": ({"grid": {"p": [0.1, 0.10]}}, "grid.p: 0.1 stands twice"),
+    "on": ({"grid": {"p": {True: {}}}}, "grid.p: a label .* got True; .*put it in quotes"),
+    "idle": ({"grid": {"method": {"a": dropout("NoDropout")}, "q": [1]}}, "grid.q: changes nothing: .*{q}"),
+    "placeholder": ({"grid": {"method": {"a": dropout("${pp}")}, "p": [1]}}, "no axis 'pp'"),
+    "axis seed": ({"grid": {"seed": [1]}}, "word other than seed"),
+    "seeds": ({"seeds": [0, 0]}, "seeds: must be whole numbers of 0 or more, each once"),
+    "no seeds": ({"seeds": []}, "seeds: must be whole numbers"),
+    "seed": ({"base": {"settings": {"seed_everything": 1}}}, "base.settings.seed_everything: .*give seeds"),
+    "base file": ({"base": {"configs": ["no.yaml"]}}, "base.configs: no file no.yaml; paths count from"),
+    "base key": ({"base": {"config": "x"}}, "base: no key 'config'; did you mean configs?"),
+    "select axis": ({"select": {"over": "q", "by": "val/loss"}}, "select.over: no axis 'q'; there are method, p"),
+    "select metric": ({"select": {"over": "p", "by": "accuracy"}}, "select.by: must be a metric such as"),
+    "select test": ({"select": {"over": "p", "by": "test/accuracy"}}, "select.by: must not be chosen on the test"),
+    "select mode": ({"select": {"over": "p", "by": "val/loss", "mode": "low"}}, "select.mode: must be max or min"),
+    "skip axis": ({"skip": [{"methods": "none"}]}, "skip.0.: no axis 'methods'; did you mean method?"),
+    "skip label": ({"skip": [{"method": "nonne"}]}, "skip.0.: no value of method 'nonne'; did you mean none?"),
+    "skip all": ({"skip": [{}]}, "skip.0.: names no axis"),
+    "report axis": ({"report": {**REPORT, "rows": "x"}}, "report.rows: no axis 'x'; there are method, p"),
+    "report metric": ({"report": {**REPORT, "metric": "top"}}, "report.metric: must be a metric such as"),
+    "report rows": ({"report": {"metric": "val/loss"}}, "report: needs rows"),
+    "baseline": ({"report": {**REPORT, "baseline": {"method": "x"}}}, "report.baseline: no value of method 'x'"),
+    "paper axis": ({"paper": [{"methd": "none"}]}, "paper.0.: no axis or metric 'methd'; did you mean method?"),
+    "paper value": ({"paper": [{"test/accuracy": "x"}]}, "paper.0..test/accuracy: must be a number, got 'x'"),
+    "name": ({"name": "a/b"}, "name: must be a single word for a folder, got 'a/b'"),
+    "quick key": ({"quick": {"epochs": 1}}, "quick: no key 'epochs'"),
+    "quick label": ({"quick": {"grid": {"method": ["x"]}}}, "quick.grid.method: no value of method 'x'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_clear_line(case: str) -> None:
+    changes, message = CASES[case]
+    with pytest.raises(UserError) as raised:
+        read_study(write_study(**changes))
+    assert re.match(f"tiny.yaml: .*{message}", str(raised.value)), raised.value
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_left_out_is_named() -> None:
+    Path("empty.yaml").write_text("title: x\n")
+    with pytest.raises(UserError, match="empty.yaml: name: is missing"):
+        read_study(Path("empty.yaml"))
+    with pytest.raises(UserError, match="quick: is missing"):
+        read_study(write_study(), quick=True)
+    with pytest.raises(UserError, match="--set needs KEY=VALUE"):
+        read_study(write_study(), changes=["data.root"])
+    with pytest.raises(UserError, match="no file nowhere.yaml"):
+        read_study(Path("nowhere.yaml"))
+    with pytest.raises(UserError, match="the rules of skip leave no run"):
+        expand(read_study(write_study(skip=[{"p": 0.25}])))
