@@ -1,0 +1,90 @@
+"""The command line of ``report``: from a study's folder to a page. Nothing here imports torch."""
+
+import argparse
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, final
+
+from app.errors import UserError
+
+DESCRIPTION = """\
+Make a study's report of the runs that are finished: results.csv, report.md, figures (PNG), and report.html,
+one file that opens anywhere without a network. Nothing is trained; an unfinished study is reported as far as it is.
+"""
+EXAMPLE = "example:  dropout-lab report studies/dropin-table"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``report`` is asked for.
+
+    Attributes:
+        folders: of studies.
+        out: holds the reports; None puts each into its study's folder, under ``report``.
+    """
+
+    folders: tuple[Path, ...]
+    out: Path | None
+
+    def target(self, folder: Path) -> Path:
+        """Return the folder of a study's report."""
+        if self.out is None:
+            return folder / "report"
+        return self.out if len(self.folders) == 1 else self.out / folder.resolve().name
+
+
+@final
+class _Parser(argparse.ArgumentParser):
+    """Tells errors as the other commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message}; see report --help")
+
+
+def parse(words: list[str]) -> Options:
+    """Parse the words after ``report``.
+
+    Raises:
+        UserError: an option is wrong.
+        SystemExit: help was asked for and given.
+    """
+    parser = _Parser(
+        prog="dropout-lab report",
+        allow_abbrev=False,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="STUDY_FOLDER", help="what `study` has made")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the report (default: STUDY_FOLDER/report); of several studies, a folder each in it",
+    )
+    given = parser.parse_args(words)
+    options = Options(tuple(given.folders), given.out)
+    names = [options.target(folder).resolve() for folder in options.folders]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise UserError(
+                f"two studies would be reported in {name}; give them one at a time, each with its --out"
+            )
+    return options
+
+
+def run(words: list[str]) -> None:
+    """Make the reports.
+
+    Raises:
+        UserError: an option, a study's folder or a file in it is wrong.
+    """
+    options = parse(words[1:])
+    # What draws takes a second to import; help does not wait for it.
+    make: Callable[[Path, Path], list[str]] = importlib.import_module("app.report.making").make_report
+    for folder in options.folders:
+        for line in make(folder, options.target(folder)):
+            print(line)

@@ -1,0 +1,50 @@
+"""The kinds of figures that a study can ask for."""
+
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from app.errors import UserError
+from app.report.cells import Cells
+from app.report.lines import curves, loss, sweep, time
+from app.report.numbers import label_words
+from app.report.points import bars
+from app.report.style import styled
+from app.study.spec import Labels
+
+Draw = Callable[[Cells, str, Labels], Figure | None]
+
+BANDS = "Mean over seeds; the band is the 95 % interval of that mean."
+KINDS: dict[str, tuple[Draw, str]] = {
+    "curves": (curves, f"Accuracy over training, of validation (solid) and training (dotted). {BANDS}"),
+    "loss": (loss, f"Loss over training, of validation (solid) and training (dotted). {BANDS}"),
+    "sweep": (sweep, f"What each value gives, before any is chosen; the baseline is the grey band. {BANDS}"),
+    "time": (time, f"Validation accuracy over the seconds spent on training. {BANDS}"),
+    "bars": (
+        bars,
+        "Mean over seeds with its 95 % interval; faint dots are the seeds, the grey band is the baseline's.",
+    ),
+}
+
+
+def draw(kind: str, cells: Cells, metric: str, table: Labels) -> Figure | None:
+    """Draw a kind of figure; None where the runs have nothing to show in it.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        cells: the chosen runs.
+        metric: that the study reports.
+        table: labels that all runs in the figure share.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise UserError(f"report.figures: no figure {kind!r}; there are {', '.join(KINDS)}")
+    with styled():
+        return KINDS[kind][0](cells, metric, table)
+
+
+def caption(kind: str, table: Labels) -> str:
+    """Say what is seen in a kind of figure."""
+    return KINDS[kind][1] + (f" Here: {label_words(table)}." if table else "")

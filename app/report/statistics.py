@@ -1,0 +1,79 @@
+"""Means over seeds, their intervals, paired differences: pure functions of numbers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and how well it is known.
+
+    Attributes:
+        mean: of the values.
+        deviation: standard deviation between seeds, with n − 1 (ddof=1); None for a single seed.
+        half: half the width of the 95 % interval of the mean; None for a single seed.
+        count: how many seeds.
+    """
+
+    mean: float
+    deviation: float | None
+    half: float | None
+    count: int
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Ends of the interval; None for a single seed, or where a value is not finite."""
+        if self.half is None or not (math.isfinite(self.mean) and math.isfinite(self.half)):
+            return None
+        return (self.mean - self.half, self.mean + self.half)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean with its 95 % interval, mean ± t(0.975; n − 1) · s / √n, by Student's t.
+
+    Student (W. S. Gosset), The Probable Error of a Mean, 1908. It takes the values of the seeds as independent and
+    near normal. A value that is not finite makes the mean so, and there is no interval.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("values must have at least one number, got none")
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(array.mean())
+    if len(array) == 1 or not np.isfinite(array).all():
+        return Estimate(mean, None, None, len(array))
+    deviation = float(array.std(ddof=1))
+    factor = float(stdtrit(len(array) - 1, (1 + LEVEL) / 2))
+    return Estimate(mean, deviation, factor * deviation / math.sqrt(len(array)), len(array))
+
+
+def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
+    """Return the mean of value − baseline over the seeds that both have; None if there is no such seed.
+
+    Runs of one seed share their data split, order and often their initial weights, so that what the seed alone
+    makes better or worse falls out of the difference.
+
+    Args:
+        values: by seed.
+        baseline: by seed.
+    """
+    seeds = sorted(values.keys() & baseline.keys())
+    return estimate([values[seed] - baseline[seed] for seed in seeds]) if seeds else None
+
+
+def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
+    """Return the mean of value / baseline over the seeds that both have; None if there is no such seed.
+
+    Args:
+        values: by seed.
+        baseline: by seed; a seed whose baseline is 0 has no ratio.
+    """
+    seeds = sorted(seed for seed in values.keys() & baseline.keys() if baseline[seed] != 0)
+    return estimate([values[seed] / baseline[seed] for seed in seeds]) if seeds else None

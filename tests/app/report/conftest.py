@@ -1,0 +1,22 @@
+"""A made-up study, whole."""
+
+from pathlib import Path
+
+import pytest
+
+from app.report.cells import Cells
+from app.report.reading import read_results
+from tests.data.studies import write_study
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a finished study."""
+    return write_study(tmp_path / "made-up")
+
+
+@pytest.fixture
+def cells(folder: Path) -> Cells:
+    """Its runs, chosen by validation."""
+    results = read_results(folder)
+    return Cells(results, results.study.select)

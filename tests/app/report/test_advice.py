@@ -1,0 +1,82 @@
+"""What a report recommends, and when it does not."""
+
+from pathlib import Path
+
+import pytest
+
+from app.report.advice import advice
+from app.report.cells import Cells
+from app.report.reading import read_results
+from tests.data.studies import Labels, Metrics, metrics_of, study, write_study
+
+TEST = "test/accuracy"
+
+
+def cells_of(folder: Path, metrics: Metrics = metrics_of, seeds: tuple[int, ...] = (0, 1, 2)) -> Cells:
+    results = read_results(write_study(folder, study(seeds=list(seeds)), metrics))
+    return Cells(results, results.study.select)
+
+
+def reached(**tests: tuple[float, float, float]) -> Metrics:
+    """Give methods their test accuracy by seed; dropin is always best on validation."""
+
+    def metrics(labels: Labels, seed: int) -> dict[str, float]:
+        val = {"dropin": 0.6, "none": 0.5, "dropout": 0.4}[labels["method"]]
+        return {"val/accuracy": val, TEST: tests[labels["method"]][seed]}
+
+    return metrics
+
+
+def test_takes_what_is_better_for_sure(cells: Cells) -> None:
+    first, judgement, cost = advice(cells, TEST, {}, {"layers": 2})
+    assert first == (
+        "For layers 2: dropin with p 0.5 (3 of 3 seeds) is best by validation accuracy (%), 46.00 ± 4.72."
+    )
+    assert judgement == (
+        "Take dropin: +5.00 against none in test accuracy (%) (95 % interval +4.75 to +5.25, 3 seeds)."
+    )
+    assert cost == "A training step costs ×2.00 ± 1.24 that of none."
+
+
+def test_nothing_beats_no_dropout_for_sure(tmp_path: Path) -> None:
+    flat = (0.4, 0.4, 0.4)
+    cells = cells_of(tmp_path / "s", reached(none=flat, dropin=(0.3, 0.5, 0.41), dropout=flat))
+    judgement = advice(cells, TEST, {}, {"layers": 2})[1]
+    assert judgement.startswith("But +0.33 against none")
+    assert "nothing beats none here for sure" in judgement
+
+
+def test_worse_on_test_than_no_dropout(tmp_path: Path) -> None:
+    flat = (0.4, 0.4, 0.4)
+    # Dropout is far the best on test, and yet not taken: validation does not say so.
+    cells = cells_of(tmp_path / "s", reached(none=flat, dropin=(0.3, 0.3, 0.31), dropout=(0.9, 0.9, 0.9)))
+    assert advice(cells, TEST, {}, {"layers": 2})[1].endswith(
+        "on the test split it is worse, so stay with none."
+    )
+
+
+def test_no_dropout_is_best_on_validation(tmp_path: Path) -> None:
+    def metrics(labels: Labels, seed: int) -> dict[str, float]:
+        return metrics_of(labels, seed) | {"val/accuracy": 0.9 if labels["method"] == "none" else 0.1}
+
+    cells = cells_of(tmp_path / "s", metrics)
+    assert advice(cells, TEST, {}, {"layers": 3}) == [
+        "For layers 3: none is best by validation accuracy (%), 90.00 ± 0.00: nothing beats none here, "
+        "so leave dropout out."
+    ]
+
+
+def test_one_seed_is_no_ground_for_advice(tmp_path: Path) -> None:
+    judgement = advice(cells_of(tmp_path / "s", seeds=(0,)), TEST, {}, {"layers": 2})[1]
+    assert "no interval: one seed" in judgement
+    assert judgement.endswith("more seeds are needed before anything can be advised.")
+
+
+@pytest.mark.parametrize("baseline", [{}, None])
+def test_no_baseline(tmp_path: Path, baseline: dict[str, str] | None) -> None:
+    content = study()
+    content["report"]["baseline"] = baseline
+    results = read_results(write_study(tmp_path / "s", content))
+    assert advice(Cells(results, results.study.select), TEST, {}, {"layers": 2}) == [
+        "No advice: the report names no baseline to compare with."
+    ]

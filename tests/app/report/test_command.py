@@ -1,0 +1,105 @@
+"""The command report, from words to files."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.main import main
+from tests.data.studies import run_folder, study, write_study
+
+REPOSITORY = Path(__file__).parents[3]
+FILES = {"results.csv", "report.md", "report.html"}
+
+
+def error_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_writes_a_report_that_needs_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["report", str(folder)])
+    report = folder / "report"
+    figures = {f"figure-{kind}.png" for kind in ("sweep", "curves", "loss", "time", "bars")}
+    assert {file.name for file in report.iterdir()} == FILES | figures
+    page = (report / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 5
+    # No address but those within, no script, nothing that is fetched.
+    assert not re.search(r"https?:|<script|<link|@import|url\(", page)
+    assert len((report / "results.csv").read_text().splitlines()) == 43
+    printed = capsys.readouterr().out
+    assert "42 of 42 runs finished" in printed
+    assert str(report / "report.html") in printed
+
+
+def test_the_same_runs_give_the_same_report(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        main(["report", str(folder), "--out", str(tmp_path / name)])
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+
+
+def test_a_figure_that_is_no_longer_asked_for_goes(folder: Path) -> None:
+    report = folder / "report"
+    report.mkdir()
+    (report / "figure-old.png").touch()
+    (report / "notes.txt").touch()
+    main(["report", str(folder)])
+    assert not (report / "figure-old.png").exists()
+    assert (report / "notes.txt").exists()
+
+
+def test_several_studies(tmp_path: Path) -> None:
+    content = study()
+    content["report"]["figures"] = []
+    first, second = (write_study(tmp_path / name, content) for name in ("one", "two"))
+    main(["report", str(first), str(second), "--out", str(tmp_path / "out")])
+    for name in ("one", "two"):
+        assert {file.name for file in (tmp_path / "out" / name).iterdir()} == FILES
+
+
+def test_two_studies_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = error_of(["report", "a/s", "b/s", "--out", "out"], capsys)
+    assert "two studies would be reported in" in message
+
+
+def test_errors_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no study folder nowhere; `study` makes one" in error_of(["report", "nowhere"], capsys)
+    assert "the following arguments are required: STUDY_FOLDER; see report --help" in error_of(
+        ["report"], capsys
+    )
+    (tmp_path / "file").touch()
+    assert "choose another --out" in error_of(
+        ["report", str(folder), "--out", str(tmp_path / "file")], capsys
+    )
+    damaged = run_folder(folder, {"method": "none", "layers": 2, "p": 0.25}, 0) / "result.json"
+    damaged.write_text('{"metrics": ')
+    assert f"{damaged} is damaged" in error_of(["report", str(folder)], capsys)
+
+
+def test_an_unfinished_study_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_study(tmp_path / "s", keep=lambda labels, seed: seed == 0 and labels["p"] == 0.25)
+    main(["report", str(folder)])
+    assert "6 of 42 runs finished, 36 missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["report", "--help"], ["report", "FOLDER"]])
+def test_torch_is_never_imported(folder: Path, words: list[str]) -> None:
+    words = [str(folder) if word == "FOLDER" else word for word in words]
+    program = (
+        f"import sys; sys.argv = ['cli.py', *{words!r}]\n"
+        "import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pytorch_lightning', 'jsonargparse', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,87 @@
+"""What the figures show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from app.errors import UserError
+from app.report.cells import Cells
+from app.report.figures import KINDS, caption, draw
+from app.report.reading import read_results
+from app.report.style import save
+from tests.data.studies import study, write_study
+
+TEST = "test/accuracy"
+
+
+def drawn(kind: str, cells: Cells) -> Figure:
+    figure = draw(kind, cells, TEST, {})
+    assert figure is not None
+    return figure
+
+
+def one_column(folder: Path) -> Cells:
+    content = study()
+    content["grid"]["layers"] = {2: content["grid"]["layers"][2]}
+    content["paper"] = content["paper"][:3]
+    results = read_results(write_study(folder, content))
+    return Cells(results, results.study.select)
+
+
+@pytest.mark.parametrize("kind", ["curves", "loss", "sweep", "time", "bars"])
+def test_a_panel_a_column_800_pixels_wide(kind: str, cells: Cells, tmp_path: Path) -> None:
+    figure = drawn(kind, cells)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["layers 2", "layers 3"]
+    assert imread(save(figure, tmp_path / "a.png")).shape[1] == 1600
+    # The layout is settled when a figure is written, so it is drawn anew.
+    save(drawn(kind, cells), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert caption(kind, {"layers": 2}).endswith("Here: layers 2.")
+
+
+def test_curves_of_validation_and_training(cells: Cells) -> None:
+    lines = drawn("curves", cells).axes[0].lines
+    assert [line.get_linestyle() for line in lines] == [":", "-"] * 3
+    assert np.asarray(lines[1].get_xdata()).tolist() == [1, 2, 3, 4, 5, 6]
+    last = np.asarray(lines[3].get_ydata())[-1]
+    dropin = cells.of({"method": "dropin", "layers": 2}).values()
+    assert last == pytest.approx(100 * np.mean([run.history["val/accuracy"][-1] for run in dropin]))
+
+
+def test_the_baseline_is_a_band_across_the_sweep(cells: Cells) -> None:
+    lines = drawn("sweep", cells).axes[0].lines
+    assert [len(np.asarray(line.get_xdata())) for line in lines] == [3, 3, 2]
+    assert np.asarray(lines[2].get_ydata()).tolist() == pytest.approx([40.0, 40.0])
+
+
+def test_a_point_a_method_and_the_paper_s(cells: Cells) -> None:
+    axes = drawn("bars", cells).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "dropin", "dropout"]
+    papers = [np.asarray(line.get_xdata())[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert papers == pytest.approx([38.9, 42.0, 35.0])
+
+
+def test_lines_of_one_panel_are_named_where_they_end(tmp_path: Path) -> None:
+    cells = one_column(tmp_path / "s")
+    figure = draw("curves", cells, TEST, {})
+    assert figure is not None
+    assert [text.get_text() for text in figure.axes[0].texts] == ["none", "dropin", "dropout"]
+
+
+def test_nothing_to_show(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none")
+    for file in folder.glob("runs/*/epochs.csv"):
+        file.unlink()
+    results = read_results(folder)
+    cells = Cells(results, results.study.select)
+    assert [kind for kind in KINDS if draw(kind, cells, TEST, {}) is not None] == ["bars"]
+
+
+def test_an_unknown_kind(cells: Cells) -> None:
+    with pytest.raises(
+        UserError, match=r"report.figures: no figure 'pie'; there are curves, loss, sweep, time, bars"
+    ):
+        draw("pie", cells, TEST, {})

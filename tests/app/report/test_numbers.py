@@ -1,0 +1,80 @@
+"""How numbers and labels are written."""
+
+import pytest
+
+from app.report.numbers import (
+    highest_is_best,
+    label_words,
+    mean_and_half,
+    metric_name,
+    number,
+    ratio,
+    scaled,
+    span,
+)
+from app.report.statistics import Estimate, estimate
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("test/accuracy", 0.48123, "48.12"),
+        ("val/accuracy@10", 0.48123, "48.12"),
+        ("test/ap", 0.5, "50.00"),
+        ("test/loss", 1.23456, "1.2346"),
+        ("best_step", 28000.0, "28,000"),
+        ("first_steps/0.6", 27000.0, "27,000"),
+        ("train_seconds", 77.06, "77.1"),
+        ("test/accuracy", -0.01, "−1.00"),
+    ],
+)
+def test_numbers(metric: str, value: float, text: str) -> None:
+    assert number(metric, value) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        ("test/accuracy", "test accuracy (%)"),
+        ("val/balanced_accuracy", "validation balanced accuracy (%)"),
+        ("train/loss@10", "training loss after epoch 10"),
+        ("val/accuracy@last20", "validation accuracy, mean of the last 20 (%)"),
+        ("first_steps/0.6", "first step at 0.6 or more"),
+        ("step_seconds", "step seconds (s)"),
+    ],
+)
+def test_names_of_metrics(metric: str, name: str) -> None:
+    assert metric_name(metric) == name
+
+
+def test_of_which_less_is_better() -> None:
+    assert highest_is_best("test/accuracy")
+    assert highest_is_best("val/accuracy@10")
+    for metric in (
+        "test/loss",
+        "val/loss@5",
+        "test/nll",
+        "test/ece",
+        "best_step",
+        "train_seconds",
+        "first_steps/0.6",
+    ):
+        assert not highest_is_best(metric)
+
+
+def test_means_with_their_intervals() -> None:
+    three, one = estimate([0.40, 0.41, 0.42]), estimate([0.40])
+    assert mean_and_half("test/accuracy", three) == "41.00 ± 2.48"
+    assert mean_and_half("test/accuracy", one) == "40.00"
+    assert span("test/accuracy", three) == "95 % interval +38.52 to +43.48"
+    assert span("test/accuracy", one) == "no interval: one seed"
+    assert (
+        span("test/accuracy", Estimate(float("nan"), None, None, 3)) == "no interval: a value is not finite"
+    )
+    assert ratio(Estimate(1.5, 0.1, 0.25, 3)) == "×1.50 ± 0.25"
+    assert scaled("test/loss", 0.5) == 0.5
+
+
+def test_labels() -> None:
+    assert label_words({"method": "dropin", "layers": 3}) == "dropin, layers 3"
+    assert label_words({}) == ""

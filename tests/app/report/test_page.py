@@ -1,0 +1,76 @@
+"""What the page says of a study, finished and unfinished."""
+
+from pathlib import Path
+
+from app.report.markup import to_markdown
+from app.report.page import blocks
+from app.report.reading import read_results
+from tests.data.studies import Labels, study, write_failure, write_run, write_study
+
+COMMAND = "dropout-lab report studies/made-up"
+
+
+def page_of(folder: Path) -> str:
+    return to_markdown(blocks(read_results(folder), COMMAND, {"bars": []}))
+
+
+def test_a_finished_study(folder: Path) -> None:
+    page = page_of(folder)
+    for words in (
+        "# Made-up drop-in",
+        "Source: A. Author, A Paper, table 1",
+        "All 42 runs are finished.",
+        f"$ {COMMAND}",
+        "- 10 epochs instead of 100",
+        "| dropin | 45.00 ± 4.72 | 42.00 | +3.00 |",
+        "- dropin against none (layers 2): +5.00, 95 % interval +4.75 to +5.25; in the paper +3.10: "
+        "the paper's ranking holds.",
+        "in the paper −3.90: cannot be told apart.",
+        "in the paper −2.50: the paper's ranking is reversed.",
+        "- dropout against none (layers 3): +0.10, 95 % interval −2.38 to +2.58; cannot be told apart.",
+        "- Order of all, layers 2: in the paper, best first, dropin, none, dropout; the paper's order is not confirmed",
+        "Not drawn, since the runs hold nothing to show there: bars.",
+        "torch 2.15.0",
+        "Seeds 0, 1, 2.",
+    ):
+        assert words in page
+    assert "## What to take" not in page
+    assert "Failed" not in page
+
+
+def test_an_unfinished_study_says_what_is_not_there(tmp_path: Path) -> None:
+    def keep(labels: Labels, seed: int) -> bool:
+        return bool(labels["method"] != "dropout")
+
+    folder = write_study(tmp_path / "s", keep=keep)
+    write_failure(folder, {"method": "dropout", "layers": 2, "p": 0.5}, 1, "killed: out of memory")
+    write_run(folder, {"method": "none", "layers": 2, "p": 0.25}, 0, {"val/accuracy": 0.1, "test/accuracy": 0.1},
+              stopped="the loss is at ln 10")  # fmt: skip
+    page = page_of(folder)
+    assert (
+        "24 of 42 runs are finished; 1 failed, 17 missing. All below is of the finished ones and may change."
+        in page
+    )
+    assert "): killed: out of memory" in page
+    assert "method none, layers 2, p 0.25, seed 0 (" in page
+    assert "): the loss is at ln 10" in page
+    assert page.count("- method dropout, layers") == 18
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    page = page_of(write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none"))
+    assert "- and 16 more" in page
+
+
+def test_advice_where_it_is_asked_for(tmp_path: Path) -> None:
+    content = study()
+    content["report"]["recommend"] = True
+    page = page_of(write_study(tmp_path / "s", content))
+    assert "## What to take" in page
+    assert "Take dropin: +5.00 against none" in page
+
+
+def test_one_seed_leaves_no_verdict(tmp_path: Path) -> None:
+    page = page_of(write_study(tmp_path / "s", study(seeds=[0])))
+    assert "+5.10, no interval: one seed; in the paper +3.10: one seed, so no verdict." in page
+    assert "Where there is one seed only, there is no interval." in page
