@@ -1,0 +1,99 @@
+"""Every shipped study reads, has the runs that it says, and its settings build what they name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from app.report.figures import KINDS
+from app.study import building
+from app.study.building import build
+from app.study.grid import Run, combinations, expand
+from app.study.reading import read_study
+from datamodules import ImageDataModule
+from tests.configs.test_shipped import CONFIGS
+from tests.data.tiny_imagenet import write_tiny_imagenet
+
+STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
+
+# Combinations a seed, and trainings a seed: combinations with the same settings share one.
+RUNS = {
+    "compare": (18 * 3, 14 * 3 + 4),
+    "dropalan-cifar10": (6 * 2, 6 * 2),
+    "dropalan-mnist": (5 * 2, 5 * 2),
+    "dropin-history": (3 * 9, 2 * 9 + 1),
+    "dropin-table": (4 * 3 * 9, 3 * 3 * 9 + 3),
+    "gavier-cifar10": (5, 5),
+    "gavier-mnist": (7, 7),
+    "isic-baseline": (3, 3),
+    "maldrop-cifar10": (10 * 4 - 2 * 3, 24),
+    "maldrop-mnist": (4, 4),
+    "maldrop-tinyimagenet": (3 * 2, 3 * 2),
+    "notebook-regularization": (2, 2),
+    "quickstart": (6 * 2, 5 * 2 + 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Build without the images; Tiny ImageNet counts its classes on disk. Large networks get no initial weights."""
+    monkeypatch.setattr(ImageDataModule, "prepare_data", lambda self: None)
+    write_tiny_imagenet(Path("data"))
+    for layer in (nn.Linear, nn.Conv2d):
+        monkeypatch.setattr(layer, "reset_parameters", lambda self: None)
+    for name in ("normal_", "kaiming_normal_"):
+        monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
+    yield
+    building._data.cache_clear()
+
+
+def covering(runs: list[Run]) -> list[Run]:
+    """Return runs among which each label stands with each label of the first axis, or else at least once."""
+    seen: set[tuple[object, ...]] = set()
+    chosen = []
+    for run in runs:
+        first, *others = run.labels.values()
+        pairs: set[tuple[object, ...]] = {(first, place, label) for place, label in enumerate(others)}
+        pairs = pairs or {(first,)}
+        if not pairs <= seen:
+            seen |= pairs
+            chosen.append(run)
+    return chosen
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_its_runs(file: Path) -> None:
+    study = read_study(file)
+    assert study.name == file.stem
+    assert (len(combinations(study)), len(expand(study)) // len(study.seeds)) == RUNS[study.name]
+    assert len(study.seeds) > 2, "an interval needs several seeds"
+    assert set(study.report.figures) <= KINDS.keys()
+    assert len(expand(read_study(file, quick=True))) <= 64
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_its_settings(file: Path, quick: bool) -> None:
+    study = read_study(file, quick=quick, changes=["model.network.pretrained=false"] * ("isic" in file.stem))
+    for run in covering(expand(study))[: 4 if quick else None]:
+        parts = build(run.settings, Path())
+        assert parts.model.network.num_classes == parts.data.num_classes
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_every_key_says_what_it_means(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert "?" in lines[0], "the first line says what is asked"
+    section = ""
+    for line in lines:
+        key, colon, rest = line.partition(":")
+        if not colon or line.startswith("#"):
+            continue
+        if not line.startswith(" "):
+            section = key
+        depth = len(key) - len(key.lstrip())
+        explained = depth == 0 and key in ("title", "source")
+        if depth == 0 or (depth == 2 and section in ("base", "grid", "report", "quick")):
+            assert explained or "#" in rest, f"{file.name}: {key.strip()} has no comment"
