@@ -38,7 +38,7 @@ def test_runs_uninstalled_from_anywhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("fitt", "did you mean fit?"), ("xyz", "the commands are fit, validate, test, predict, organize")],
+    [("fitt", "did you mean fit?"), ("xyz", f"the commands are {', '.join(COMMANDS)}")],
 )
 def test_unknown_command(name: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
