@@ -47,7 +47,9 @@ class ConfusionMatrix(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in a batch."""
+        """Take in a batch, of a validation that will be drawn."""
+        if not due(trainer, self.every_n_epochs):
+            return
         assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
         self._predicted.append(outputs["logits"].argmax(dim=1))
         self._true.append(batch[1])

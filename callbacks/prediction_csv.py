@@ -8,7 +8,8 @@ from typing import Any, final
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
-from torch import distributed
+
+from callbacks.ranks import gathered
 
 Row = tuple[int, int, float, int]
 """Index, prediction, probability, label."""
@@ -41,15 +42,12 @@ class PredictionCSV(BasePredictionWriter):
         indices = [index for batch in batch_indices[0] for index in batch]
         highest = torch.cat([prediction.probabilities for prediction in predictions]).max(dim=1)
         target = torch.cat([prediction.target for prediction in predictions])
-        rows = list(
+        rows: list[Row] = list(
             zip(indices, highest.indices.tolist(), highest.values.tolist(), target.tolist(), strict=True)
         )
-        if distributed.is_available() and distributed.is_initialized():
-            parts: list[list[Row]] = [[] for _ in range(trainer.world_size)]
-            distributed.all_gather_object(parts, rows)
-            rows = [row for part in parts for row in part]
+        of_all_ranks = [row for part in gathered(rows) for row in part]
         if trainer.is_global_zero:
-            self._write(sorted(rows))
+            self._write(sorted(of_all_ranks))
 
     def _write(self, rows: list[Row]) -> None:
         partial = self.file.with_suffix(".partial")

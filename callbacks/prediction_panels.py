@@ -56,7 +56,8 @@ class PredictionPanels(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take what is still wanted of a batch."""
-        if not summary_writers(trainer) or (self.right.full and self.wrong.full):
+        wanted = due(trainer, self.every_n_epochs) and summary_writers(trainer)
+        if not wanted or (self.right.full and self.wrong.full):
             return
         assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
         images, target = batch

@@ -146,17 +146,6 @@ def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
 
 @final
 @dataclass(frozen=True)
-class RandomVerticalFlip:
-    """Turn each image upside down, as a mirror does, with probability 1/2."""
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Mirror some of the images."""
-        flip = torch.rand(len(pixels)) < 0.5
-        return torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-2), pixels)
-
-
-@final
-@dataclass(frozen=True)
 class InOrder:
     """Augmentations one after another."""
 

@@ -23,6 +23,10 @@ class LabelledFiles(NamedTuple):
     labels: Tensor
     """``(N,)`` int64."""
 
+    def select(self, index: Tensor) -> "LabelledFiles":
+        """Return some of the files, by indices."""
+        return LabelledFiles([self.files[place] for place in index.tolist()], self.labels[index])
+
 
 class SplitFiles(NamedTuple):
     """The files of a data set's three parts."""

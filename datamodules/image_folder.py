@@ -7,7 +7,7 @@ from typing import final
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Generator, Tensor
+from torch import Generator
 
 from datamodules.augment import RandomFlip, RandomResizedCrop
 from datamodules.base import check_size, count_of
@@ -134,7 +134,7 @@ class ImageFolderDataModule(DecodedDataModule):
             train, val = _held_out(train, "val_size", self.val_size, len(classes), 1, generator)
         # The first so many, train_limit, should be of all classes.
         shuffled = torch.randperm(len(train.files), generator=generator)
-        return SplitFiles(_select(train, shuffled), val, test)
+        return SplitFiles(train.select(shuffled), val, test)
 
 
 def _given(folder: Path, classes: Sequence[str]) -> LabelledFiles:
@@ -156,10 +156,6 @@ def _labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
     return LabelledFiles(files, torch.arange(len(images)).repeat_interleave(sizes))
 
 
-def _select(images: LabelledFiles, index: Tensor) -> LabelledFiles:
-    return LabelledFiles([images.files[place] for place in index.tolist()], images.labels[index])
-
-
 def _held_out(
     images: LabelledFiles, name: str, size: int | float, classes: int, left: int, generator: Generator
 ) -> tuple[LabelledFiles, LabelledFiles]:
@@ -171,4 +167,4 @@ def _held_out(
             f"{available - left * classes} of {available} images, got {size}, which is {count}"
         )
     rest, drawn = draw_stratified(images.labels, count, left, generator)
-    return _select(images, rest), _select(images, drawn)
+    return images.select(rest), images.select(drawn)

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import Sampler
 
-from datamodules.augment import RandomFlip, RandomVerticalFlip
+from datamodules.augment import RandomFlip
 from datamodules.balanced_sampler import BalancedSampler
 from datamodules.base import check_at_least, check_size
 from datamodules.cache import Unreadable
@@ -62,7 +62,7 @@ class ISICDataModule(DecodedDataModule):
 
     num_classes = 2
     class_names = CLASSES
-    augmentations = (RandomFlip(), RandomVerticalFlip())
+    augmentations = (RandomFlip(vertical=True),)
 
     def __init__(
         self,

@@ -3,12 +3,13 @@
 from functools import cached_property
 from typing import final
 
+import torch
 from sklearn.model_selection import train_test_split
 
 from datamodules.augment import RandomFlip, RandomShift
 from datamodules.base import count_of
 from datamodules.cache import Unreadable
-from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
+from datamodules.decoded import DecodedDataModule, SplitFiles
 from datamodules.download import Archive, fetch_archive
 from datamodules.normalize import NormalizationName
 from datamodules.tiny_imagenet_tree import FOLDER, NAME, annotated_files, read_names, read_wnids, train_files
@@ -143,8 +144,8 @@ class TinyImageNetDataModule(DecodedDataModule):
         train, val = train_test_split(
             range(len(images.files)), test_size=count, random_state=self.seed, stratify=images.labels.numpy()
         )
-        return SplitFiles(_some(images, train), _some(images, val), annotated_files(self.root, wnids))
-
-
-def _some(images: LabelledFiles, rows: list[int]) -> LabelledFiles:
-    return LabelledFiles([images.files[row] for row in rows], images.labels[rows])
+        return SplitFiles(
+            images.select(torch.tensor(train)),
+            images.select(torch.tensor(val)),
+            annotated_files(self.root, wnids),
+        )

@@ -42,6 +42,8 @@ class Parts(NamedTuple):
     model: ImageClassifier
     trainer: Trainer
     best: BestStep
+    weights: BestWeights
+    table: EpochTable
 
 
 def build(settings: Settings, epochs: Path) -> Parts:
@@ -70,15 +72,17 @@ def build(settings: Settings, epochs: Path) -> Parts:
         callbacks = init.trainer.callbacks or []
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
         check_told_apart(theirs)
-        trainer = Trainer(**{**vars(init.trainer), "callbacks": [EpochTable(epochs), *theirs]})
+        table = EpochTable(epochs)
+        trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *theirs]})
         best = best_step(trainer, init.monitor)
         check_monitors(trainer, init.model)
         # Bad settings of the optimizer are found here.
         init.model.configure_optimizers()
     except (ArgumentError, ValueError, OSError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
-    trainer.callbacks.append(BestWeights(best))  # type: ignore[attr-defined]
-    return Parts(data, init.model, trainer, best)
+    weights = BestWeights(best)
+    trainer.callbacks.append(weights)  # type: ignore[attr-defined]
+    return Parts(data, init.model, trainer, best, weights, table)
 
 
 @lru_cache(maxsize=KEPT)

@@ -22,7 +22,7 @@ from app.errors import UserError
 from app.study.building import Parts, build
 from app.study.folders import RunFiles, RunIsLocked, RunResult
 from app.study.grid import Run
-from callbacks import BestWeights, EpochTable, TrainingCollapsed
+from callbacks import TrainingCollapsed
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ def run_one(task: RunTask) -> RunResult:
     if steps == 0 and stopped is None:
         raise UserError("nothing was trained: the limits of the trainer leave no batch")
     metrics = {**parts.best.metrics, **_tested(parts, stopped)}
-    table = next(each for each in trainer.callbacks if isinstance(each, EpochTable))  # type: ignore[attr-defined]
     return RunResult(
         labels=run.labels,
         seed=run.seed,
@@ -96,7 +95,7 @@ def run_one(task: RunTask) -> RunResult:
         first_steps={str(threshold): step for threshold, step in parts.best.first_steps.items()},
         steps=steps,
         epochs=epochs,
-        train_seconds=table.train_seconds,
+        train_seconds=parts.table.train_seconds,
         seconds=perf_counter() - start,
         stopped=stopped,
         versions={
@@ -109,10 +108,9 @@ def run_one(task: RunTask) -> RunResult:
 
 def _tested(parts: Parts, stopped: str | None) -> dict[str, float]:
     """Test the best weights, or without validation the last; a run that collapsed before its first has none."""
-    trainer = parts.trainer
-    kept = next(each for each in trainer.callbacks if isinstance(each, BestWeights))  # type: ignore[attr-defined]
-    if kept.state:
-        load_weights(Weights(kept.state, kept.step, kept.callbacks), trainer, parts.model)
+    trainer, best = parts.trainer, parts.weights
+    if best.state:
+        load_weights(Weights(best.state, best.step, best.callbacks), trainer, parts.model)
     elif stopped is not None:
         return {}
     metrics = trainer.test(parts.model, datamodule=parts.data, verbose=False)

@@ -1,15 +1,47 @@
 """Schedules over the whole training, from one value to another."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 from callbacks.schedules.base import Moment, Schedule, check_amount, logistic
 
 
+@dataclass(frozen=True)
+class OverTraining(Schedule, ABC):
+    """start + (end − start)·s, with s the share of the way that is gone.
+
+    Args:
+        start: where it comes from, 0 or more.
+        end: where it goes to, 0 or more.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    start: float
+    end: float
+
+    uses_progress: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_amount("start", self.start)
+        check_amount("end", self.end)
+
+    def at(self, moment: Moment) -> float:
+        """Return the value at this share of training."""
+        return self.start + (self.end - self.start) * self.share(moment.progress)
+
+    @abstractmethod
+    def share(self, progress: float) -> float:
+        """Return s, from 0 to 1."""
+
+
 @final
 @dataclass(frozen=True)
-class Linear(Schedule):
+class Linear(OverTraining):
     """start + (end − start)·progress; the last batch is one step short of ``end``.
 
     Args:
@@ -20,24 +52,14 @@ class Linear(Schedule):
         ValueError: an argument is out of range.
     """
 
-    start: float
-    end: float
-
-    uses_progress: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        check_amount("start", self.start)
-        check_amount("end", self.end)
-
-    def at(self, moment: Moment) -> float:
-        """Return the value at this share of training."""
-        return self.start + (self.end - self.start) * moment.progress
+    def share(self, progress: float) -> float:
+        """Return the share of the way."""
+        return progress
 
 
 @final
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(OverTraining):
     """start + (end − start)·(1 − cos(π·progress))/2: half a cosine, flat at both ends, fastest in the middle.
 
     Args:
@@ -48,24 +70,14 @@ class Cosine(Schedule):
         ValueError: an argument is out of range.
     """
 
-    start: float
-    end: float
-
-    uses_progress: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        check_amount("start", self.start)
-        check_amount("end", self.end)
-
-    def at(self, moment: Moment) -> float:
-        """Return the value at this share of training."""
-        return self.start + (self.end - self.start) * (1 - math.cos(math.pi * moment.progress)) / 2
+    def share(self, progress: float) -> float:
+        """Return the share of the way."""
+        return (1 - math.cos(math.pi * progress)) / 2
 
 
 @final
 @dataclass(frozen=True)
-class Logistic(Schedule):
+class Logistic(OverTraining):
     """start + (end − start)/(1 + e^(−rate·(progress − midpoint))): the smoother annealing that the paper wishes for.
 
     It comes close to its ends without touching them: with the default rate it begins and stops 1/4 % of the way
@@ -81,22 +93,17 @@ class Logistic(Schedule):
         ValueError: an argument is out of range.
     """
 
-    start: float
-    end: float
     midpoint: float = 0.5
     rate: float = 12.0
 
-    uses_progress: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_amount("start", self.start)
-        check_amount("end", self.end)
+        super().__post_init__()
         if not 0 <= self.midpoint <= 1:
             raise ValueError(f"midpoint must be in [0, 1], got {self.midpoint}")
         if not 0 < self.rate < math.inf:
             raise ValueError(f"rate must be a number above 0, got {self.rate}")
 
-    def at(self, moment: Moment) -> float:
-        """Return the value at this share of training."""
-        return self.start + (self.end - self.start) * logistic(self.rate * (moment.progress - self.midpoint))
+    def share(self, progress: float) -> float:
+        """Return the share of the way."""
+        return logistic(self.rate * (progress - self.midpoint))
