@@ -55,6 +55,9 @@ def _opening(results: Results, command: str) -> list[Block]:
             )
         )
     opening.append(Command(command))
+    if study.shortened:
+        words = "These runs are not the whole study. What they have, and what the whole study has:"
+        opening += [Heading("What was reduced"), Paragraph(words), Bullets(study.shortened)]
     if study.deviations:
         opening += [Heading("Departures from the source"), Bullets(study.deviations)]
     return opening

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from app.errors import UserError
+from app.study.shortened import FORMS
 
 DESCRIPTION = """\
 Do the runs of a study: a grid of settings and seeds in one YAML file. All of it is checked before anything runs.
@@ -30,7 +31,7 @@ class Options:
         jobs: processes that run at a time.
         threads: of torch in each.
         timeout: seconds for a run; None: as long as it takes.
-        quick: the study's short form.
+        form: one of the study's short forms; None: the whole study.
         only: ``axis=label``, to do some of the runs.
         changes: ``key=value``, settings that win over all others.
         keep_failed: leave out what has failed before.
@@ -42,7 +43,7 @@ class Options:
     jobs: int
     threads: int
     timeout: float | None
-    quick: bool
+    form: str | None
     only: list[str]
     changes: list[str]
     keep_failed: bool
@@ -81,8 +82,10 @@ def parse(words: list[str]) -> Options:
                         help="threads of torch for each run (default: 1)")  # fmt: skip
     parser.add_argument("--timeout", type=float, metavar="SECONDS",
                         help="stop a run that takes longer; it has then failed (default: never)")  # fmt: skip
-    parser.add_argument("--quick", action="store_true",
-                        help="the study's short form, in a folder of its own, NAME-quick")  # fmt: skip
+    forms = parser.add_mutually_exclusive_group()
+    for name, what in FORMS.items():
+        forms.add_argument(f"--{name}", action="store_const", const=name, dest="form",
+                           help=f"a short form, in the folder NAME-{name}; {what}")  # fmt: skip
     parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="AXIS=LABEL",
                         help="do the runs with these labels; seed=N too")  # fmt: skip
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",

@@ -3,39 +3,50 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, final
 
 from app.errors import UserError
 from app.study.checked import METRIC, Checker
 from app.study.placeholders import check_placeholders
-from app.study.settings import VALUES, Label, Settings, merged, nested, parse_value, read_yaml
+from app.study.settings import (
+    VALUES,
+    Label,
+    Settings,
+    merged,
+    nested,
+    parse_value,
+    read_yaml,
+    settings_hash,
+)
+from app.study.shortened import FORMS, Extent, left_out
 from app.study.spec import Labels, PaperNumbers, Report, Select, Study
 
 KEYS = ("name", "title", "source", "base", "grid", "overrides", "skip", "seeds", "select", "report", "paper",
-        "deviations", "quick")  # fmt: skip
+        "deviations", "shortened", *FORMS)  # fmt: skip
 WORD = re.compile(r"[\w.-]+")
 
 
-def read_study(file: Path, quick: bool = False, changes: Sequence[str] = ()) -> Study:
+def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ()) -> Study:
     """Read a study.
 
     Args:
         file: its YAML file.
-        quick: with its overrides for a short run; the study's name then ends with ``-quick``.
+        form: one of its short forms, ``quick`` or ``reduced``; the study's name then ends with ``-quick``. None: whole.
         changes: settings that win over all others, ``key=value`` as in ``data.root=FOLDER``.
 
     Raises:
         UserError: something in it is wrong: the file, the key, the value, and the remedy.
     """
-    study = _Reader(file).study(read_yaml(file), quick)
-    overrides = study.overrides
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not (key and equals):
-            raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
-        overrides = merged(overrides, nested(key, parse_value(value)))
-    return replace(study, overrides=overrides)
+    return _Reader(file).study(read_yaml(file), form, [_setting(change) for change in changes])
+
+
+def _setting(change: str) -> Settings:
+    key, equals, value = change.partition("=")
+    if not (key and equals):
+        raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
+    return nested(key, parse_value(value))
 
 
 @final
@@ -46,7 +57,7 @@ class _Reader:
         self.file = file
         self.check = Checker(file)
 
-    def study(self, content: dict[str, Any], quick: bool) -> Study:
+    def study(self, content: dict[str, Any], form: str | None, changes: Sequence[Settings]) -> Study:
         self.check.known(content, "", KEYS)
         for key in ("name", "base", "grid", "seeds", "report"):
             if key not in content:
@@ -54,42 +65,46 @@ class _Reader:
         name = self.check.text(content, "name")
         if not WORD.fullmatch(name):
             raise self.check.wrong("name", f"must be a single word for a folder, got {name!r}")
-        axes = self._grid(content["grid"])
+        base = self._base(content["base"])
         overrides = self._settings(content.get("overrides"), "overrides")
-        # Short runs have fewer values: rules and figures for the others are then not there.
-        all_axes = axes
-        seeds = content["seeds"]
-        shortened = self.check.mapping(content.get("quick"), "quick", ("seeds", "settings", "grid"))
-        short_axes = self._short_grid(shortened.get("grid"), axes)
-        short_settings = self._settings(shortened.get("settings"), "quick.settings")
-        if quick:
-            if not shortened:
-                raise self.check.wrong("quick", "is missing, so there is no short form; leave out --quick")
-            name, axes, seeds = f"{name}-quick", short_axes, shortened.get("seeds", seeds)
-            overrides = merged(overrides, short_settings)
+        told_before = self.check.texts(content.get("shortened"), "shortened")
+        whole = Extent(self._grid(content["grid"]), self._seeds(content["seeds"], "seeds"), {})
+        # All are read, so that a mistake in one is found before somebody needs it.
+        forms = {key: self._short_form(content[key], key, whole) for key in FORMS if key in content}
+        part = whole
+        if form is not None:
+            if form not in forms:
+                raise self.check.wrong(form, f"is missing: there is no such short form; leave out --{form}")
+            name, part = f"{name}-{form}", forms[form]
+        settings = merged(base, overrides)
+        # Where the data are, and the like, is nothing to tell.
+        learned = [new for new in changes if settings_hash(merged(settings, new)) != settings_hash(settings)]
+        told = left_out(replace(part, settings=reduce(merged, learned, part.settings)), whole, settings)
+        # Short forms have fewer labels: rules and figures for the others are then not there.
         study = Study(
             name=name,
             title=self.check.text(content, "title"),
             source=self.check.text(content, "source"),
-            base=self._base(content["base"]),
-            axes=axes,
-            overrides=overrides,
+            base=base,
+            axes=part.axes,
+            overrides=reduce(merged, [overrides, part.settings, *changes]),
             skip=tuple(
                 {
-                    axis: tuple(label for label in labels if label in axes[axis])
+                    axis: tuple(label for label in labels if label in part.axes[axis])
                     for axis, labels in rule.items()
                 }
-                for rule in self._skip(content.get("skip"), all_axes)
+                for rule in self._skip(content.get("skip"), whole.axes)
             ),
-            seeds=self._seeds(seeds),
-            select=self._select(content.get("select"), all_axes),
-            report=self._report(content["report"], all_axes),
+            seeds=part.seeds,
+            select=self._select(content.get("select"), whole.axes),
+            report=self._report(content["report"], whole.axes),
             paper=tuple(
                 numbers
-                for numbers in self._paper(content.get("paper"), all_axes)
-                if all(label in axes[axis] for axis, label in numbers.labels.items())
+                for numbers in self._paper(content.get("paper"), whole.axes)
+                if all(label in part.axes[axis] for axis, label in numbers.labels.items())
             ),
             deviations=tuple(self.check.texts(content.get("deviations"), "deviations")),
+            shortened=(*told_before, *told),
         )
         check_placeholders(self.check, study)
         return study
@@ -129,13 +144,21 @@ class _Reader:
             return {label: {} for label in labels}
         return {label: self._settings(value[label], f"{where}.{label}") for label in labels}
 
+    def _short_form(self, value: Any, form: str, whole: Extent) -> Extent:
+        content = self.check.mapping(value, form, ("seeds", "settings", "grid"))
+        return Extent(
+            self._short_grid(content.get("grid"), f"{form}.grid", whole.axes),
+            self._seeds(content["seeds"], f"{form}.seeds") if "seeds" in content else whole.seeds,
+            self._settings(content.get("settings"), f"{form}.settings"),
+        )
+
     def _short_grid(
-        self, value: Any, axes: dict[str, dict[Label, Settings]]
+        self, value: Any, place: str, axes: dict[str, dict[Label, Settings]]
     ) -> dict[str, dict[Label, Settings]]:
-        short = self.check.mapping(value, "quick.grid", tuple(axes), "axis")
+        short = self.check.mapping(value, place, tuple(axes), "axis")
         result = dict(axes)
         for name, axis in short.items():
-            where = f"quick.grid.{name}"
+            where = f"{place}.{name}"
             if isinstance(axis, list) and any(axes[name].values()):
                 for label in axis:
                     self._on_axis(label, name, axes, where)
@@ -165,14 +188,14 @@ class _Reader:
             rules.append(parsed)
         return rules
 
-    def _seeds(self, value: Any) -> tuple[int, ...]:
+    def _seeds(self, value: Any, where: str) -> tuple[int, ...]:
         seeds = self.check.many(value)
         if (
             not seeds
             or not all(type(seed) is int and seed >= 0 for seed in seeds)
             or len(set(seeds)) < len(seeds)
         ):
-            raise self.check.wrong("seeds", f"must be whole numbers of 0 or more, each once, got {value!r}")
+            raise self.check.wrong(where, f"must be whole numbers of 0 or more, each once, got {value!r}")
         return tuple(seeds)
 
     def _select(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> Select | None:

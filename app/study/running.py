@@ -27,7 +27,7 @@ def study(options: Options) -> bool:
         UserError: something in the study or in the options is wrong; nothing has been run then.
     """
     console = Console(soft_wrap=True, highlight=False)
-    asked = read_study(options.file, options.quick, options.changes)
+    asked = read_study(options.file, options.form, options.changes)
     runs = expand(asked)
     wanted = only(asked, runs, options.only)
     if not wanted:

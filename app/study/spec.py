@@ -80,6 +80,7 @@ class Study:
         report: what the report shows.
         paper: the source's figures.
         deviations: from the source.
+        shortened: what these runs have instead of the whole study's, each in words; empty: they are the whole.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Study:
     report: Report
     paper: tuple[PaperNumbers, ...]
     deviations: tuple[str, ...]
+    shortened: tuple[str, ...] = ()
 
     def as_file(self) -> dict[str, Any]:
         """Return the study as a file of its own: with no other file it reads back to the same."""
@@ -122,4 +124,5 @@ class Study:
             },
             "paper": [{**numbers.labels, **numbers.metrics} for numbers in self.paper],
             "deviations": list(self.deviations),
+            "shortened": list(self.shortened),
         }

@@ -11,6 +11,7 @@ from app.study import building
 from app.study.building import build
 from app.study.grid import Run, combinations, expand
 from app.study.reading import read_study
+from app.study.shortened import FORMS
 from datamodules import ImageDataModule
 from tests.configs.test_shipped import CONFIGS
 from tests.data.tiny_imagenet import write_tiny_imagenet
@@ -69,14 +70,22 @@ def test_its_runs(file: Path) -> None:
     assert (len(combinations(study)), len(expand(study)) // len(study.seeds)) == RUNS[study.name]
     assert len(study.seeds) > 2, "an interval needs several seeds"
     assert set(study.report.figures) <= KINDS.keys()
-    assert len(expand(read_study(file, quick=True))) <= 64
+    assert len(expand(read_study(file, "quick"))) <= 64
 
 
-@pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
-@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
-def test_its_settings(file: Path, quick: bool) -> None:
-    study = read_study(file, quick=quick, changes=["model.network.pretrained=false"] * ("isic" in file.stem))
-    for run in covering(expand(study))[: 4 if quick else None]:
+@pytest.mark.parametrize(
+    ("file", "form"),
+    [
+        (file, form)
+        for file in STUDIES
+        for form in (None, *FORMS)
+        if form is None or f"\n{form}:" in file.read_text()
+    ],
+    ids=lambda value: value.stem if isinstance(value, Path) else value or "whole",
+)
+def test_its_settings(file: Path, form: str | None) -> None:
+    study = read_study(file, form, changes=["model.network.pretrained=false"] * ("isic" in file.stem))
+    for run in covering(expand(study))[: None if form is None else 4]:
         parts = build(run.settings, Path())
         assert parts.model.network.num_classes == parts.data.num_classes
 
@@ -95,5 +104,5 @@ def test_every_key_says_what_it_means(file: Path) -> None:
             section = key
         depth = len(key) - len(key.lstrip())
         explained = depth == 0 and key in ("title", "source")
-        if depth == 0 or (depth == 2 and section in ("base", "grid", "report", "quick")):
+        if depth == 0 or (depth == 2 and section in ("base", "grid", "report", *FORMS)):
             assert explained or "#" in rest, f"{file.name}: {key.strip()} has no comment"

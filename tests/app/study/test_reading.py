@@ -57,12 +57,32 @@ def test_the_short_form() -> None:
             "grid": {"p": [0.7], "method": ["standard"]},
         },
     )
-    short = read_study(file, quick=True)
+    short = read_study(file, "quick")
     (run,) = expand(short)
     assert (short.name, run.labels, run.seed) == ("tiny-quick", {"method": "standard", "p": 0.7}, 5)
     assert run.settings["trainer"]["max_epochs"] == 1
     assert short.paper == ()
-    assert len(expand(read_study(file))) == 6
+    assert short.shortened == (
+        "seeds 5 instead of 0, 1",
+        "method standard instead of none, standard",
+        "p 0.7 instead of 0.1, 0.2",
+        "trainer.max_epochs 1 instead of 2",
+    )
+    Path("copy.yaml").write_text(yaml.safe_dump(short.as_file(), sort_keys=False))
+    assert read_study(Path("copy.yaml")) == short
+    whole = read_study(file)
+    assert len(expand(whole)) == 6
+    assert whole.shortened == ()
+
+
+def test_what_the_command_line_changes_is_told() -> None:
+    changes = ["data.root=here", "data.init_args.train_limit=1000", "trainer.max_epochs=3"]
+    study = read_study(write_study(reduced={"settings": {"trainer": {"max_epochs": 1}}}), "reduced", changes)
+    assert study.name == "tiny-reduced"
+    assert study.shortened == (
+        "data.train_limit 1,000 instead of 200",
+        "trainer.max_epochs 3 instead of 2",
+    )
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -94,6 +114,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "paper value": ({"paper": [{"test/accuracy": "x"}]}, "paper.0..test/accuracy: must be a number, got 'x'"),
     "name": ({"name": "a/b"}, "name: must be a single word for a folder, got 'a/b'"),
     "quick key": ({"quick": {"epochs": 1}}, "quick: no key 'epochs'"),
+    "reduced seeds": ({"reduced": {"seeds": []}}, "reduced.seeds: must be whole numbers"),
     "quick label": ({"quick": {"grid": {"method": ["x"]}}}, "quick.grid.method: no value of method 'x'"),
 }  # fmt: skip
 
@@ -112,7 +133,7 @@ def test_what_is_left_out_is_named() -> None:
     with pytest.raises(UserError, match="empty.yaml: name: is missing"):
         read_study(Path("empty.yaml"))
     with pytest.raises(UserError, match="quick: is missing"):
-        read_study(write_study(), quick=True)
+        read_study(write_study(), "quick")
     with pytest.raises(UserError, match="--set needs KEY=VALUE"):
         read_study(write_study(), changes=["data.root"])
     with pytest.raises(UserError, match="no file nowhere.yaml"):
