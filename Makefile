@@ -1,4 +1,4 @@
-# make quickstart   install, train and test on the embedded digits
+# make quickstart   install, compare five variants on the embedded digits: a table and figures
 # make test         install, run the test suite
 # make test-all     the slow tests too
 # make lint         format, lint, types
@@ -10,8 +10,8 @@ INSTALLED := .venv/installed
 .PHONY: quickstart install test test-all lint format clean
 
 quickstart: $(INSTALLED)
-	@$(BIN)/python cli.py fit --config configs/quickstart.yaml
-	@$(BIN)/python cli.py test --run runs/quickstart
+	@$(BIN)/python cli.py study configs/studies/quickstart.yaml
+	@$(BIN)/python cli.py report studies/quickstart
 	@echo "first        source .venv/bin/activate"
 
 test: $(INSTALLED)

@@ -11,7 +11,8 @@ from app.errors import UserError
 
 DESCRIPTION = """\
 Make a study's report of the runs that are finished: results.csv, report.md, figures (PNG), and report.html,
-one file that opens anywhere without a network. Nothing is trained; an unfinished study is reported as far as it is.
+one file that opens anywhere without a network. The first table is printed too. Nothing is trained; an unfinished
+study is reported as far as it is.
 """
 EXAMPLE = "example:  dropout-lab report studies/dropin-table"
 
@@ -84,7 +85,6 @@ def run(words: list[str]) -> None:
     """
     options = parse(words[1:])
     # What draws takes a second to import; help does not wait for it.
-    make: Callable[[Path, Path], list[str]] = importlib.import_module("app.report.making").make_report
+    make: Callable[[Path, Path], None] = importlib.import_module("app.report.making").make_report
     for folder in options.folders:
-        for line in make(folder, options.target(folder)):
-            print(line)
+        make(folder, options.target(folder))

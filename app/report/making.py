@@ -3,6 +3,8 @@
 import shlex
 from pathlib import Path
 
+from rich.console import Console
+
 from app.errors import UserError
 from app.report.cells import Cells
 from app.report.figures import caption, draw
@@ -10,13 +12,14 @@ from app.report.markup import Picture, to_html, to_markdown
 from app.report.page import blocks
 from app.report.reading import Results, read_results
 from app.report.style import save
+from app.report.terminal import show
 from app.study.folders import StudyFolder
 from app.study.grid import expand
 from app.study.results import write_results
 
 
-def make_report(folder: Path, target: Path) -> list[str]:
-    """Write a study's report; return what there is to say of it, in lines.
+def make_report(folder: Path, target: Path) -> None:
+    """Write a study's report, and print the gist of it.
 
     Args:
         folder: the study's.
@@ -44,7 +47,10 @@ def make_report(folder: Path, target: Path) -> list[str]:
     counts = [f"{len(results.runs)} of {results.planned} runs finished"]
     counts += [f"{len(results.failed)} failed"] if results.failed else []
     counts += [f"{len(results.missing)} missing"] if results.missing else []
-    return [f"study    {folder}: {', '.join(counts)}", f"report   {target / 'report.html'}"]
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"study    {folder}: {', '.join(counts)}", markup=False)
+    show(Cells(results, results.study.select), console)
+    console.print(f"report   {target / 'report.html'}", markup=False)
 
 
 def _draw_all(results: Results, target: Path) -> dict[str, list[Picture]]:

@@ -1,5 +1,6 @@
 """Does a study: checks it, does what is missing, and says what has come of it."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,4 +112,6 @@ def _report(console: Console, folder: StudyFolder, wanted: list[Run]) -> bool:
         f"{len(done):,} of {len(wanted):,} runs are done{notes}, {len(failed):,} failed", markup=False
     )
     console.print(f"results      {folder.results_file}", markup=False)
+    if done:
+        console.print(f"look at it   dropout-lab report {shlex.quote(str(folder.path))}", markup=False)
     return len(done) == len(wanted)
