@@ -9,6 +9,7 @@ from app.report.cells import Cells
 from app.report.lines import curves, loss, sweep, time
 from app.report.numbers import label_words
 from app.report.points import bars
+from app.report.schedules import schedules
 from app.report.style import styled
 from app.study.spec import Labels
 
@@ -23,6 +24,12 @@ KINDS: dict[str, tuple[Draw, str]] = {
     "bars": (
         bars,
         "Mean over seeds with its 95 % interval; faint dots are the seeds, the grey band is the baseline's.",
+    ),
+    "schedules": (
+        schedules,
+        "Left: ρ, or p, over training: the mean of each epoch's batches, and a bar from the least to the most of them; "
+        "without a bar they were all the same. Where some schedules go far above the others, the scale is a logarithm "
+        f"above the next to last tick. Right: validation accuracy. {BANDS}",
     ),
 }
 
