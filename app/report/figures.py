@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from app.errors import UserError
 from app.report.cells import Cells
+from app.report.distributions import distributions
 from app.report.lines import curves, loss, sweep, time
 from app.report.numbers import label_words
 from app.report.points import bars
@@ -24,6 +25,12 @@ KINDS: dict[str, tuple[Draw, str]] = {
     "bars": (
         bars,
         "Mean over seeds with its 95 % interval; faint dots are the seeds, the grey band is the baseline's.",
+    ),
+    "distributions": (
+        distributions,
+        "The probability that a unit of pre-activation x is dropped, and the mean of what comes out in training, by "
+        "the layers' own formulas; a layer that does not replace the activation follows a ReLU. Where lines coincide "
+        "they take turns, dash by dash.",
     ),
     "schedules": (
         schedules,

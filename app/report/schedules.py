@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ from app.report.numbers import label_words, metric_name
 from app.report.series import Array, Series, extent, history, time_axis
 from app.report.style import Look, figure_of_pairs, legend_above
 from app.study.grid import run_settings
-from app.study.settings import Settings, merged
+from app.study.settings import Settings, dropout_of, merged
 from app.study.spec import Labels, Study
 
 RESULT = "val/accuracy"
@@ -118,14 +117,8 @@ def constant(settings: Settings, kind: str) -> float | None:
         name = callback.get("class_path", "") if isinstance(callback, dict) else str(callback)
         if name.rpartition(".")[2] == "RhoScheduler":
             return None
-    value = _arguments(_arguments((settings.get("model") or {}).get("network")).get("dropout")).get(kind)
+    value = merged(dropout_of(settings), {"init_args": {}})["init_args"].get(kind)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _arguments(spec: Any) -> Settings:
-    """Return what a class is given, whichever way it is written."""
-    found: Settings = merged(spec, {"init_args": {}})["init_args"]
-    return found
 
 
 def _draw_strength(axes: Axes, strength: Strength, look: Look, aside: float) -> None:

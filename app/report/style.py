@@ -24,6 +24,7 @@ DASHES: tuple[Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
 BASELINE = "#3c4250"
 FAINT = "#6b7280"
 GRID = "#e3e6ec"
+RELU = "#c9ced8"
 BAND = 0.16
 
 WIDTH = 8.0
@@ -110,16 +111,16 @@ def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[
     return figure, axes[:panels]
 
 
-def figure_of_pairs(pairs: int, height: float = 2.5) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Return a figure with two panels in each row, all with one scale across, and each with its own up.
+def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a figure with two panels in each row, each with its own scale up.
 
     Args:
         pairs: how many rows.
-        height: of a row, in inches.
+        share_x: whether all have one scale across.
     """
-    figure = Figure(figsize=(WIDTH, max(4.2, height * pairs + 0.7)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, max(4.2, 2.5 * pairs + 0.7)), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(pairs, 2, sharex=True, squeeze=False)
+    grid = figure.subplots(pairs, 2, sharex=share_x, squeeze=False)
     for each in grid.flat:
         _plain(each)
     return figure, [(left, right) for left, right in grid]
