@@ -9,10 +9,11 @@ from app.report.cells import Cells
 from app.report.distributions import distributions
 from app.report.lines import curves, loss, sweep, time
 from app.report.numbers import label_words
+from app.report.panels import panels
 from app.report.points import bars
 from app.report.schedules import schedules
 from app.report.style import styled
-from app.study.spec import Labels
+from app.study.spec import PANELS, Labels
 
 Draw = Callable[[Cells, str, Labels], Figure | None]
 
@@ -31,6 +32,12 @@ KINDS: dict[str, tuple[Draw, str]] = {
         "The probability that a unit of pre-activation x is dropped, and the mean of what comes out in training, by "
         "the layers' own formulas; a layer that does not replace the activation follows a ReLU. Where lines coincide "
         "they take turns, dash by dash.",
+    ),
+    PANELS: (
+        panels,
+        "The first test images that are classified correctly (left) and wrongly (right), as stored and as the network "
+        "sees them, with the prediction's probability. One run a method: of the first finished seed, and where an axis "
+        "of numbers is left, of its value that is best in validation.",
     ),
     "schedules": (
         schedules,
