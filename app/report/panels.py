@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from app.report.cells import Cells, select_best
 from app.report.numbers import label_words
 from app.report.reading import Run, damaged
-from app.report.series import sweep_axis
 from app.report.style import WIDTH
 from app.study.folders import StudyFolder
 from app.study.spec import Labels, Select
@@ -66,23 +65,32 @@ def panels(cells: Cells, metric: str, table: Labels) -> Figure | None:
 def chosen_runs(cells: Cells, table: Labels) -> list[tuple[str, Run]]:
     """Return a run for each row and column, with its name: of the first finished seed.
 
-    Over an axis of numbers that is selected, or else swept, it is the best in validation.
+    Of the values of an axis that is selected over, or else has numbers, it is the best in validation.
     """
-    axis = sweep_axis(cells)
-    select = cells.study.select or Select((axis or "",), "val/accuracy", "max")
+    select = cells.study.select or Select(_numbers(cells), "val/accuracy", "max")
     found: dict[str, tuple[str, Run]] = {}
     for row in cells.rows():
         for column in cells.columns():
-            labels = {name: label for name, label in (table | row | column).items() if name != axis}
+            labels = {
+                name: label for name, label in (table | row | column).items() if name not in select.over
+            }
             seeds = (cells.candidates(labels, seed) for seed in cells.study.seeds)
             runs = next((runs for runs in seeds if runs), [])
-            if len(runs) > 1:
-                runs = [run for run in runs if select.by in run.values]
-            if runs:
-                run = runs[0] if len(runs) == 1 else select_best(runs, select)
-                value = {axis: run.labels[axis]} if axis is not None and len(runs) > 1 else {}
-                found.setdefault(run.hash, (label_words(labels | value), run))
+            known = runs if len(runs) == 1 else [run for run in runs if select.by in run.values]
+            if known:
+                run = select_best(known, select) if len(known) > 1 else known[0]
+                value = {axis: run.labels[axis] for axis in select.over} if len(runs) > 1 else {}
+                # The table's own labels are in the caption.
+                named = {axis: label for axis, label in labels.items() if axis not in table}
+                found.setdefault(run.hash, (label_words(named | value), run))
     return list(found.values())
+
+
+def _numbers(cells: Cells) -> tuple[str, ...]:
+    """Return the rows' or columns' axis whose values are numbers; none where all are names."""
+    axes = (*cells.study.report.rows, *cells.study.report.columns)
+    numbers = [axis for axis in axes if not any(isinstance(value, str) for value in cells.study.axes[axis])]
+    return tuple(numbers[:1])
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
@@ -92,7 +100,7 @@ def read_panels(file: Path) -> dict[str, Panel]:
         UserError: the file is damaged.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             names = arrays["class_names"]
             return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -143,7 +143,7 @@ def _place_strength(axes: Axes, tops: Sequence[float]) -> None:
     positive = [top for top in tops if top > 0]
     if not positive:
         return
-    usual, most = median(positive), max(positive)
+    usual, most = median_low(positive), max(positive)
     figures = FuncFormatter(lambda value, _: f"{value:,g}")
     if most <= APART * usual:
         axes.set_ylim(bottom=-0.04 * most, top=1.06 * most)
