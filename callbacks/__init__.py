@@ -11,6 +11,7 @@ from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import Hyperparameters, write_test_metrics
 from callbacks.inference_gap import InferenceGap
 from callbacks.network_graph import NetworkGraph
+from callbacks.panel_file import PanelFile
 from callbacks.pass_rate_tracker import PassRateTracker
 from callbacks.prediction_csv import PredictionCSV
 from callbacks.prediction_panels import PredictionPanels
@@ -32,6 +33,7 @@ __all__ = [
     "Hyperparameters",
     "InferenceGap",
     "NetworkGraph",
+    "PanelFile",
     "PassRateTracker",
     "PredictionCSV",
     "PredictionPanels",

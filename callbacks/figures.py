@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -53,35 +54,66 @@ def panel_figure(
         predicted: below each column.
         title: above all.
     """
-    # One picture of all tiles: an axes for each would take ten times as long.
     *_, height, width = rows[0][1].shape
-    gap = max(1, round(GAP * width))
-    canvas = np.concatenate([_strip(images, gap) for _, images in rows])
-    columns = len(truth)
     figure = Figure(
-        figsize=(max(1.2 * columns, 4), 1.2 * len(rows) * height / width + 0.9), layout="constrained"
+        figsize=(max(1.2 * len(truth), 4), 1.2 * len(rows) * height / width + 0.9), layout="constrained"
     )
-    axes = figure.add_subplot()
-    axes.imshow(canvas, interpolation="nearest")
-    for column, (above, below) in enumerate(zip(truth, predicted, strict=True)):
-        centre = column * (width + gap) + (width - 1) / 2
-        axes.text(centre, -0.5 - gap, above, ha="center", va="bottom", fontsize=9, parse_math=False)
-        axes.text(centre, len(canvas) - 0.5, below, ha="center", va="top", fontsize=9, parse_math=False)
-    middles = [number * (height + gap) + (height - 1) / 2 for number in range(len(rows))]
-    axes.set_yticks(middles, [name for name, _ in rows])
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.text(-0.5 - gap, -0.5 - gap, "true", ha="right", va="bottom", fontsize=9)
-    axes.text(-0.5 - gap, len(canvas) - 0.5, "predicted", ha="right", va="top", fontsize=9)
-    axes.set_title(title, fontsize=10, pad=22, loc="left", fontweight="bold")
+    draw_panel(
+        figure.add_subplot(),
+        [(name, channels_last(images)) for name, images in rows],
+        truth,
+        predicted,
+        title,
+    )
     return figure
 
 
-def _strip(images: Tensor, gap: int) -> NDArray[np.float32]:
-    """Return images side by side for matplotlib, a white gap right of and below each, ``(H, W, 3)``."""
+def draw_panel(
+    axes: Axes,
+    rows: Sequence[tuple[str, NDArray[np.float32]]],
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    title: str,
+    size: float = 9,
+) -> None:
+    """Draw what :func:`panel_figure` draws, into axes.
+
+    Args:
+        axes: to draw on.
+        rows: a caption for each row, and its images as of :func:`channels_last`.
+        truth: above each column.
+        predicted: below each column.
+        title: above all.
+        size: of the words, in points.
+    """
+    # One picture of all tiles: an axes for each would take ten times as long.
+    height, width = rows[0][1].shape[1:3]
+    gap = max(1, round(GAP * width))
+    canvas = np.concatenate([_strip(images, gap) for _, images in rows])
+    axes.imshow(canvas, interpolation="nearest")
+    for column, (above, below) in enumerate(zip(truth, predicted, strict=True)):
+        centre = column * (width + gap) + (width - 1) / 2
+        axes.text(centre, -0.5 - gap, above, ha="center", va="bottom", fontsize=size, parse_math=False)
+        axes.text(centre, len(canvas) - 0.5, below, ha="center", va="top", fontsize=size, parse_math=False)
+    middles = [number * (height + gap) + (height - 1) / 2 for number in range(len(rows))]
+    axes.set_yticks(middles, [name for name, _ in rows])
+    axes.set_xticks([])
+    axes.tick_params(length=0, labelsize=size)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.text(-0.5 - gap, -0.5 - gap, "true", ha="right", va="bottom", fontsize=size)
+    axes.text(-0.5 - gap, len(canvas) - 0.5, "predicted", ha="right", va="top", fontsize=size)
+    axes.set_title(title, fontsize=10, pad=22, loc="left", fontweight="bold")
+
+
+def channels_last(images: Tensor) -> NDArray[np.float32]:
+    """Return images ``(N, C, H, W)`` as matplotlib has them: ``(N, H, W, C)``, within [0, 1]."""
     array: NDArray[np.float32] = images.float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-    framed = np.pad(array, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1)
+    return array
+
+
+def _strip(images: NDArray[np.float32], gap: int) -> NDArray[np.float32]:
+    """Return images side by side, a white gap right of and below each, ``(H, W, 3)``."""
+    framed = np.pad(images, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=1)
     coloured = np.repeat(framed, 3, axis=3) if framed.shape[3] == 1 else framed
     return np.concatenate(list(coloured), axis=1)

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-import torch
-from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.figures import panel_figure
-from callbacks.image_data import ImageData, image_data
+from callbacks.examples import RightAndWrong
+from callbacks.image_data import image_data
 from callbacks.stages import due
 from callbacks.tensorboard import summary_writers
 
@@ -39,12 +37,11 @@ class PredictionPanels(Callback):
             )
         self.images = images
         self.every_n_epochs = every_n_epochs
-        self.right = Examples(images)
-        self.wrong = Examples(images)
+        self.examples = RightAndWrong(images)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the validation before."""
-        self.right, self.wrong = Examples(self.images), Examples(self.images)
+        self.examples = RightAndWrong(self.images)
 
     def on_validation_batch_end(
         self,
@@ -57,14 +54,9 @@ class PredictionPanels(Callback):
     ) -> None:
         """Take what is still wanted of a batch."""
         wanted = due(trainer, self.every_n_epochs) and summary_writers(trainer)
-        if not wanted or (self.right.full and self.wrong.full):
-            return
-        assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
-        images, target = batch
-        highest = outputs["logits"].softmax(dim=1).max(dim=1)
-        is_right = highest.indices == target
-        for examples, chosen in ((self.right, is_right), (self.wrong, ~is_right)):
-            examples.add(images[chosen], target[chosen], highest.indices[chosen], highest.values[chosen])
+        if wanted and not self.examples.full:
+            assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
+            self.examples.add(outputs["logits"], *batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw."""
@@ -72,48 +64,8 @@ class PredictionPanels(Callback):
             return
         for writer in summary_writers(trainer):
             data = image_data(trainer, type(self).__name__)
-            for kind, examples in (("right", self.right), ("wrong", self.wrong)):
+            for kind, examples in self.examples.kinds().items():
                 if examples.count:
-                    figure = examples.figure(data, f"{kind} after epoch {trainer.current_epoch + 1}")
+                    title = f"{kind} after epoch {trainer.current_epoch + 1}"
+                    figure = examples.taken(data).figure(title)
                     writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)
-
-
-@final
-class Examples:
-    """The first images of one kind, and what was said of them."""
-
-    def __init__(self, most: int) -> None:
-        """Start empty."""
-        self.most = most
-        self.count = 0
-        self.parts: list[tuple[Tensor, ...]] = []
-
-    @property
-    def full(self) -> bool:
-        """Whether no more are wanted."""
-        return self.count >= self.most
-
-    def add(self, images: Tensor, target: Tensor, predicted: Tensor, probability: Tensor) -> None:
-        """Take the images of a batch, as far as there is room."""
-        room = self.most - self.count
-        if room > 0 and len(images):
-            self.parts.append(tuple(part[:room].cpu() for part in (images, target, predicted, probability)))
-            self.count += len(self.parts[-1][0])
-
-    def figure(self, data: ImageData, title: str) -> Figure:
-        """Draw them."""
-        images, target, predicted, probability = (torch.cat(part) for part in zip(*self.parts, strict=True))
-        images = images.float()
-        low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
-        return panel_figure(
-            [
-                ("as stored", data.to_pixels(images)),
-                ("normalized", (images - low) / (high - low).clamp(min=1e-12)),
-            ],
-            [data.class_names[label] for label in target],
-            [
-                f"{data.class_names[label]}\n{share:.0%}"
-                for label, share in zip(predicted, probability, strict=True)
-            ],
-            title,
-        )

@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Any, final
 
@@ -10,6 +11,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks.schedules import Moment, Schedule
+from callbacks.spread import Spread
 from callbacks.tensorboard import Charted, Charts, log_scalars
 from models.dropout import CountDropout, Dropout, dropout_layers, scheduled_layers
 
@@ -22,7 +24,8 @@ class RhoScheduler(Callback, Charted):
     one of ``torch.nn``, which keep p as a plain number. Validation within a fit has the values of the batch before it;
     evaluation of a checkpoint those that were in force when it was saved, which matters to variants that look at p
     there, such as ``StandardDropout(inverted=False)``. Several schedulers may stand side by side, for different
-    layers. Logged every ``log_every_n_steps`` steps as ``rho/<layer>`` or ``p/<layer>``.
+    layers. Logged every ``log_every_n_steps`` steps as ``rho/<layer>`` or ``p/<layer>``; what an epoch's batches had is
+    among its metrics, as ``rho_mean/<layer>``, ``rho_min/<layer>`` and ``rho_max/<layer>``, or with ``p``.
 
     Layers without ρ and p are passed over: NoDropout, VariationalDropout, which learns its noise, modules of one's own.
     Where nothing is left to set, a warning says so.
@@ -47,6 +50,7 @@ class RhoScheduler(Callback, Charted):
         self.schedule = schedule
         self.layers = layers
         self.values: dict[str, float] = {}
+        self.epoch: dict[str, Spread] = {}
         self._matched: dict[str, Dropout] = {}
         self._steps = math.inf
         self._logged_step = -1
@@ -57,12 +61,16 @@ class RhoScheduler(Callback, Charted):
         return f"RhoScheduler(schedule={self.schedule!r}, layers={self.layers!r})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the values in force, by layer; where the schedule stands follows from the trainer's progress."""
-        return {"values": dict(self.values)}
+        """Return what is in force and what the epoch had; where the schedule stands follows from the progress."""
+        return {
+            "values": dict(self.values),
+            "epoch": {name: asdict(spread) for name, spread in self.epoch.items()},
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the values that were in force."""
+        """Take up what was in force and what the epoch had."""
         self.values = dict(state_dict["values"])
+        self.epoch = {name: Spread(**spread) for name, spread in state_dict["epoch"].items()}
 
     def charts(self) -> Charts:
         """Return a chart of ρ and one of p."""
@@ -96,6 +104,10 @@ class RhoScheduler(Callback, Charted):
                 "give trainer.max_epochs or trainer.max_steps"
             )
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the epoch before; one that is resumed does not start again."""
+        self.epoch = {}
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -111,7 +123,14 @@ class RhoScheduler(Callback, Charted):
                     f"{trainer.current_epoch}: {error}"
                 ) from error
             self.values[name] = value
+            self.epoch.setdefault(name, Spread()).add(value)
         self._log(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what the epoch's batches had; the loggers have the batches themselves."""
+        for name, spread in self.epoch.items():
+            kind = str(self._matched[name].scheduled)
+            pl_module.log_dict(spread.named(kind, name), logger=False, sync_dist=True)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate with the checkpoint's values; within a fit they are in force."""

@@ -6,11 +6,14 @@ from matplotlib.figure import Figure
 
 from app.errors import UserError
 from app.report.cells import Cells
+from app.report.distributions import distributions
 from app.report.lines import curves, loss, sweep, time
 from app.report.numbers import label_words
+from app.report.panels import panels
 from app.report.points import bars
+from app.report.schedules import schedules
 from app.report.style import styled
-from app.study.spec import Labels
+from app.study.spec import PANELS, Labels
 
 Draw = Callable[[Cells, str, Labels], Figure | None]
 
@@ -23,6 +26,24 @@ KINDS: dict[str, tuple[Draw, str]] = {
     "bars": (
         bars,
         "Mean over seeds with its 95 % interval; faint dots are the seeds, the grey band is the baseline's.",
+    ),
+    "distributions": (
+        distributions,
+        "The probability that a unit of pre-activation x is dropped, and the mean of what comes out in training, by "
+        "the layers' own formulas; a layer that does not replace the activation follows a ReLU. Where lines coincide "
+        "they take turns, dash by dash.",
+    ),
+    PANELS: (
+        panels,
+        "The first test images that are classified correctly (left) and wrongly (right), as stored and as the network "
+        "sees them, with the prediction's probability. One run a method: of the first finished seed, and where an axis "
+        "of numbers is left, of its value that is best in validation.",
+    ),
+    "schedules": (
+        schedules,
+        "Left: ρ, or p, over training: the mean of each epoch's batches, and a bar from the least to the most of them; "
+        "without a bar they were all the same. Where some schedules go far above the others, the scale is a logarithm "
+        f"above the next to last tick. Right: validation accuracy. {BANDS}",
     ),
 }
 

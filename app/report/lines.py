@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from app.report.cells import Cells
 from app.report.numbers import is_share, label_words, metric_name, scaled
 from app.report.series import Series, history, sweep_axis, sweep_line, time_axis
-from app.report.style import BAND, BASELINE, FAINT, Dashes, Look, label_ends, looks, new_figure
+from app.report.style import BAND, BASELINE, FAINT, Dashes, Look, label_ends, legend_above, looks, new_figure
 from app.study.spec import Labels
 
 
@@ -46,7 +46,7 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
             labels = fixed | column | row
             line = sweep_line(every, labels, axis, metric)
             if line is not None:
-                _line(axes, line, look, crowding(len(rows)), every_point=True)
+                draw_line(axes, line, look, crowding(len(rows)), every_point=True)
                 ends.append((line.x[-1], line.mean[-1], label_words(row), look))
         band = every.estimate(fixed | column | report.baseline, metric) if report.baseline else None
         if band is not None and ends and axis not in report.baseline:
@@ -99,23 +99,28 @@ def _lines(
                 line = history(group, metric, over)
                 if line is not None:
                     dotted = Look(look.color, "", dashes) if dashes != "-" else look
-                    _line(axes, line, dotted, crowding(len(cells.rows())))
+                    draw_line(axes, line, dotted, crowding(len(cells.rows())))
                     if metric.startswith("val/"):
                         ends.append((line.x[-1], line.mean[-1], label_words(row), look))
         axes.set_title(label_words(column))
         axes.set_xlabel(x_name)
-        if over == "epoch":
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-        else:
-            axes.set_xlim(left=0)
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=5 if len(panels) > 1 else 8))
+        place_time(axes, over, wide=len(panels) == 1)
         _name_lines(figure, axes, ends, at_ends=len(panels) == 1 and over != "seconds")
         drawn |= bool(ends)
     panels[0].set_ylabel(metric_name(y_name) if "/" in y_name else y_name)
     return figure if drawn else None
 
 
-def _line(axes: Axes, line: Series, look: Look, crowd: float, every_point: bool = False) -> None:
+def draw_line(axes: Axes, line: Series, look: Look, crowd: float, every_point: bool = False) -> None:
+    """Draw a line with its band.
+
+    Args:
+        axes: to draw on.
+        line: with half the width of its band.
+        look: of its method; dotted is for training, whose band is fainter.
+        crowd: :func:`crowding`.
+        every_point: mark them all instead of some.
+    """
     low, high = line.mean - line.half, line.mean + line.half
     # Bands of training are fainter than those of validation, which are what is looked for.
     alpha = BAND if look.dashes != ":" else BAND / 3
@@ -131,6 +136,15 @@ def crowding(count: int) -> float:
     return min(1.0, 4 / count)
 
 
+def place_time(axes: Axes, over: str, wide: bool) -> None:
+    """Put ticks along training, as many as there is room for."""
+    if over == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    else:
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if wide else 5))
+
+
 def _name_lines(
     figure: Figure, axes: Axes, ends: list[tuple[float, float, str, Look]], at_ends: bool
 ) -> None:
@@ -138,19 +152,7 @@ def _name_lines(
     if at_ends:
         label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
     elif ends and not figure.legends:
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=look.color,
-                linestyle=look.dashes,
-                marker=look.marker,
-                markersize=4.5,
-                label=name,
-            )
-            for _, _, name, look in ends
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False, fontsize=9.5)
+        legend_above(figure, [(name, look) for _, _, name, look in ends])
 
 
 def _place_values(axes: Axes, cells: Cells, axis: str, panels: int) -> None:

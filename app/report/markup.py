@@ -25,9 +25,9 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Command:
-    """A command line."""
+    """Command lines, one below the other."""
 
-    text: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def _markdown(block: Block) -> str:
             return f"{'#' * level} {_plain(text)}"
         case Paragraph(text):
             return _plain(text)
-        case Command(text):
-            return f"```console\n$ {text}\n```"
+        case Command(lines):
+            return "\n".join(["```console", *(f"$ {line}" for line in lines), "```"])
         case Bullets(items):
             return "\n".join(f"- {_plain(item)}" for item in items)
         case Picture(file, caption):
@@ -131,8 +131,8 @@ def _html(block: Block) -> str:
             return f"<h{level}>{html.escape(text)}</h{level}>"
         case Paragraph(text):
             return f"<p>{html.escape(text)}</p>"
-        case Command(text):
-            return f"<pre>$ {html.escape(text)}</pre>"
+        case Command(lines):
+            return "<pre>" + "\n".join(f"$ {html.escape(line)}" for line in lines) + "</pre>"
         case Bullets(items):
             return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
         case Picture(file, caption):

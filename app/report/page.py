@@ -29,7 +29,7 @@ def blocks(results: Results, command: str, pictures: dict[str, list[Picture]]) -
         *_ranking(cells),
         *_figures(pictures),
         *_unfinished(results),
-        *_making(results),
+        *_making(results, command),
     ]
 
 
@@ -54,7 +54,7 @@ def _opening(results: Results, command: str) -> list[Block]:
                 f"{results.left_over} runs in the folder are of other settings, and left out of all below."
             )
         )
-    opening.append(Command(command))
+    opening.append(Command((*results.commands, command)))
     if study.shortened:
         words = "These runs are not the whole study. What they have, and what the whole study has:"
         opening += [Heading("What was reduced"), Paragraph(words), Bullets(study.shortened)]
@@ -158,10 +158,17 @@ def _unfinished(results: Results) -> list[Block]:
     return found
 
 
-def _making(results: Results) -> list[Block]:
+def _making(results: Results, command: str) -> list[Block]:
+    made = (
+        "The runs were made by the first, "
+        if len(results.commands) == 1
+        else f"The runs were made by the first {len(results.commands)}, in this order, "
+    )
     versions = ", ".join(versions_of(results.runs)) or "versions unknown"
     return [
         Heading("How it was made"),
+        *([Paragraph(f"{made}and this page by the last of these commands:")] if results.commands else []),
+        Command((*results.commands, command)),
         Paragraph(
             f"Trained with {versions}. Seeds {', '.join(map(str, results.study.seeds))}. Every run's figures are in "
             "results.csv; its settings are in its folder under runs. Times depend on the machine, their ratios less so."

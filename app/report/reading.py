@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from app.errors import UserError
+from app.study.folders import StudyFolder
 from app.study.grid import expand, run_settings
 from app.study.reading import read_study
 from app.study.settings import Label, settings_hash
@@ -32,6 +33,7 @@ class Run:
         metrics: names of the metrics among them, in order.
         stopped: why it was stopped early; None if it was not.
         versions: of the libraries, by name.
+        command: that made it; empty where it was not noted.
         history: columns of its ``epochs.csv``, NaN where a row has none.
     """
 
@@ -42,6 +44,7 @@ class Run:
     metrics: tuple[str, ...]
     stopped: str | None
     versions: dict[str, str]
+    command: str
     history: dict[str, list[float]]
 
     def value(self, name: str) -> float | None:
@@ -84,6 +87,7 @@ class Results:
         failed: what has failed, likewise.
         missing: what has not been run, or not to its end.
         left_over: finished runs in the folder that the study does not ask for (any more).
+        commands: that have made finished runs, in the order in which they were given.
         hashes: of every combination of labels and every seed, skipped ones too: combinations with the same settings
             share a run.
     """
@@ -94,6 +98,7 @@ class Results:
     failed: tuple[Unfinished, ...]
     missing: tuple[Unfinished, ...]
     left_over: int
+    commands: tuple[str, ...]
     hashes: dict[tuple[tuple[Label, ...], int], str]
 
     @property
@@ -129,7 +134,11 @@ def read_results(folder: Path) -> Results:
         raise UserError(f"no finished run in {folder / 'runs'}{why}; run `study` first")
     known = {asked.hash for asked in planned}
     left_over = sum(file.parent.name not in known for file in (folder / "runs").glob("*/result.json"))
-    return Results(folder, study, tuple(runs), tuple(failed), tuple(missing), left_over, _hashes(study))
+    made = {run.command for run in runs}
+    commands = tuple(command for command in StudyFolder(folder).commands() if command in made)
+    return Results(
+        folder, study, tuple(runs), tuple(failed), tuple(missing), left_over, commands, _hashes(study)
+    )
 
 
 def describe(labels: Labels, seed: int) -> str:
@@ -169,12 +178,17 @@ def _run(labels: Labels, seed: int, path: Path) -> Run:
                 values[f"first_steps/{threshold}"] = float(step)
         versions = {name: str(version) for name, version in (content.get("versions") or {}).items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path / "result.json", error) from error
+        raise damaged(path / "result.json", error) from error
     if values.get("steps") and "train_seconds" in values:
         values["step_seconds"] = values["train_seconds"] / values["steps"]
     stopped = content.get("stopped") or None
     history = _read_history(path / "epochs.csv")
-    return Run(labels, seed, path.name, values, tuple(sorted(metrics)), stopped, versions, history)
+    command = _command(path / "run.json")
+    return Run(labels, seed, path.name, values, tuple(sorted(metrics)), stopped, versions, command, history)
+
+
+def _command(file: Path) -> str:
+    return str(_read_json(file).get("command") or "") if file.is_file() else ""
 
 
 def _read_history(file: Path) -> dict[str, list[float]]:
@@ -187,19 +201,20 @@ def _read_history(file: Path) -> dict[str, list[float]]:
     try:
         return {name: [float(row[name]) if row[name] else math.nan for row in rows] for name in rows[0]}
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(file, error) from error
+        raise damaged(file, error) from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise _damaged(file, error) from error
+        raise damaged(file, error) from error
     if not isinstance(content, dict):
-        raise _damaged(file, TypeError("it holds no mapping"))
+        raise damaged(file, TypeError("it holds no mapping"))
     return content
 
 
-def _damaged(file: Path, error: Exception) -> UserError:
+def damaged(file: Path, error: Exception) -> UserError:
+    """Make the error for a file of a run that cannot be read."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(f"{file} is damaged ({reason}); remove its folder and run `study` again")

@@ -39,10 +39,7 @@ def history(group: Group, metric: str, over: str) -> Series | None:
         over: the column that says where: ``epoch``, ``step`` or ``seconds``, of which the mean is taken.
     """
     runs = [group[seed].history for seed in sorted(group)]
-    if not runs or any(metric not in run or over not in run for run in runs):
-        return None
-    length = min(len(run[metric]) for run in runs)
-    rows = [row for row in range(length) if all(np.isfinite(run[metric][row]) for run in runs)]
+    rows = _rows(runs, metric, over)
     if not rows:
         return None
     found = [estimate([scaled(metric, run[metric][row]) for run in runs]) for row in rows]
@@ -52,6 +49,31 @@ def history(group: Group, metric: str, over: str) -> Series | None:
     return Series(
         np.array(x), np.array([each.mean for each in found]), np.array([each.half or 0.0 for each in found])
     )
+
+
+def extent(group: Group, least: str, most: str, over: str) -> tuple[Array, Array] | None:
+    """Return the least and the most that any seed has at each row where :func:`history` has a point.
+
+    Args:
+        group: runs by seed.
+        least: the column of the least.
+        most: the column of the most.
+        over: the column that says where.
+    """
+    runs = [group[seed].history for seed in sorted(group)]
+    rows = _rows(runs, least, over)
+    if not rows or rows != _rows(runs, most, over):
+        return None
+    low = [min(run[least][row] for run in runs) for row in rows]
+    return np.array(low), np.array([max(run[most][row] for run in runs) for row in rows])
+
+
+def _rows(runs: list[dict[str, list[float]]], metric: str, over: str) -> list[int]:
+    """Return the rows in which all runs have a metric."""
+    if not runs or any(metric not in run or over not in run for run in runs):
+        return []
+    length = min(len(run[metric]) for run in runs)
+    return [row for row in range(length) if all(np.isfinite(run[metric][row]) for run in runs)]
 
 
 def time_axis(cells: Cells) -> str:

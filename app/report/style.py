@@ -12,6 +12,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 Array = npt.NDArray[np.float64]
 
@@ -23,6 +24,7 @@ DASHES: tuple[Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
 BASELINE = "#3c4250"
 FAINT = "#6b7280"
 GRID = "#e3e6ec"
+RELU = "#c9ced8"
 BAND = 0.16
 
 WIDTH = 8.0
@@ -105,11 +107,41 @@ def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[
     for unused in axes[panels:]:
         unused.remove()
     for each in axes[:panels]:
-        each.spines[["top", "right"]].set_visible(False)
-        each.grid(color=GRID, linewidth=0.8)
-        each.set_axisbelow(True)
-        each.tick_params(length=3, labelleft=True)
+        _plain(each)
     return figure, axes[:panels]
+
+
+def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a figure with two panels in each row, each with its own scale up.
+
+    Args:
+        pairs: how many rows.
+        share_x: whether all have one scale across.
+    """
+    figure = Figure(figsize=(WIDTH, max(4.2, 2.5 * pairs + 0.7)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(pairs, 2, sharex=share_x, squeeze=False)
+    for each in grid.flat:
+        _plain(each)
+    return figure, [(left, right) for left, right in grid]
+
+
+def legend_above(figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4) -> None:
+    """Name lines once, above all panels."""
+    handles = [
+        Line2D(
+            [], [], color=look.color, linestyle=look.dashes, marker=look.marker, markersize=4.5, label=name
+        )
+        for name, look in names
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3, labelleft=True)
 
 
 def save(figure: Figure, file: Path) -> Path:

@@ -16,7 +16,7 @@ from app.defaults import best_step, check_monitors, check_told_apart
 from app.errors import UserError
 from app.parse_errors import explain
 from app.study.settings import Settings, merged
-from callbacks import BestStep, BestWeights, EpochTable
+from callbacks import BestStep, BestWeights, EpochTable, PanelFile
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
 
@@ -24,6 +24,9 @@ from models import ImageClassifier
 KEPT = 2
 
 SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
+
+# Right and wrong test images, of each so many.
+PANEL_IMAGES = 4
 
 # What a run is by itself; its settings say otherwise if they must. All GPUs would train one run between them.
 TRAINER = {
@@ -46,12 +49,13 @@ class Parts(NamedTuple):
     table: EpochTable
 
 
-def build(settings: Settings, epochs: Path) -> Parts:
+def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts:
     """Build a run as ``fit`` does: seeded, and then data, model and trainer.
 
     Args:
         settings: all of the run's, as in a fit's YAML.
         epochs: file of its curves.
+        panels: file of right and wrong test images; None writes none.
 
     Raises:
         UserError: something in the settings is wrong, in one line.
@@ -73,7 +77,8 @@ def build(settings: Settings, epochs: Path) -> Parts:
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
         check_told_apart(theirs)
         table = EpochTable(epochs)
-        trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *theirs]})
+        shown = [] if panels is None else [PanelFile(panels, PANEL_IMAGES)]
+        trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *shown, *theirs]})
         best = best_step(trainer, init.monitor)
         check_monitors(trainer, init.model)
         # Bad settings of the optimizer are found here.

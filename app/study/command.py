@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Options:
         changes: ``key=value``, settings that win over all others.
         keep_failed: leave out what has failed before.
         dry_run: say what would be done.
+        command: the command as it was given.
     """
 
     file: Path
@@ -48,6 +50,7 @@ class Options:
     changes: list[str]
     keep_failed: bool
     dry_run: bool
+    command: str
 
 
 @final
@@ -57,6 +60,11 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UserError."""
         raise UserError(f"{message}; see study --help")
+
+
+def told(words: list[str]) -> str:
+    """Return the command in one line, as a shell takes it; the end of a line within a word becomes a space."""
+    return " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
 
 
 def parse(words: list[str]) -> Options:
@@ -92,7 +100,7 @@ def parse(words: list[str]) -> Options:
                         help="settings that win over the study's, such as data.root=FOLDER")  # fmt: skip
     parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
     parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
-    options = Options(**vars(parser.parse_args(words)))
+    options = Options(**vars(parser.parse_args(words)), command=told(words))
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
         if value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")

@@ -1,8 +1,9 @@
 """A study's folder: its file, and for each run what was asked, what was measured, or why it failed.
 
-``NAME/study.yaml`` is the study as it is run, complete in itself. ``NAME/runs/<hash>/`` holds ``settings.yaml`` (as
-for ``fit --config``), ``run.json``, ``lock``, ``log.txt``, ``epochs.csv``, and at the end ``result.json``, the mark of
-a finished run, or ``failed.json``. Nothing here imports torch.
+``NAME/study.yaml`` is the study as it is run, complete in itself; ``NAME/commands.txt`` has the commands that were
+given. ``NAME/runs/<hash>/`` holds ``settings.yaml`` (as for ``fit --config``), ``run.json``, ``lock``, ``log.txt``,
+``epochs.csv``, ``panels.npz`` if the report shows images, and at the end ``result.json``, the mark of a finished run,
+or ``failed.json``. Nothing here imports torch.
 """
 
 import fcntl
@@ -81,6 +82,11 @@ class RunFiles:
         return self.path / "epochs.csv"
 
     @property
+    def panels(self) -> Path:
+        """Right and wrong test images (:class:`callbacks.PanelFile`), where the study's report shows such."""
+        return self.path / "panels.npz"
+
+    @property
     def result_file(self) -> Path:
         """The mark of a finished run."""
         return self.path / "result.json"
@@ -105,12 +111,12 @@ class RunFiles:
                 raise RunIsLocked(self.path.name) from None
             yield
 
-    def begin(self, run: Run) -> None:
-        """Remove what an interrupted run has left, and write down what is asked."""
-        for left in (self.failed_file, self.epochs):
+    def begin(self, run: Run, command: str) -> None:
+        """Remove what an interrupted run has left, and write down what is asked, and by which command."""
+        for left in (self.failed_file, self.epochs, self.panels):
             left.unlink(missing_ok=True)
         (self.path / "settings.yaml").write_text(yaml.safe_dump(run.settings, sort_keys=False))
-        about = {"labels": run.labels, "seed": run.seed, "hash": run.hash}
+        about = {"labels": run.labels, "seed": run.seed, "hash": run.hash, "command": command}
         write_whole(self.path / "run.json", json.dumps(about, indent=2))
 
     def result(self) -> RunResult | None:
@@ -160,13 +166,22 @@ class StudyFolder:
         return self.path / "study.yaml"
 
     @property
+    def commands_file(self) -> Path:
+        """The commands that were given, each once, in their order: a line each."""
+        return self.path / "commands.txt"
+
+    @property
     def results_file(self) -> Path:
         """A row for each run."""
         return self.path / "results.csv"
 
     def run(self, run: Run) -> RunFiles:
         """Return the files of a run."""
-        return RunFiles(self.path / "runs" / run.hash)
+        return self.of_hash(run.hash)
+
+    def of_hash(self, name: str) -> RunFiles:
+        """Return the files of a run by its hash."""
+        return RunFiles(self.path / "runs" / name)
 
     def write(self, study: Study) -> None:
         """Write the study.
@@ -174,12 +189,32 @@ class StudyFolder:
         Raises:
             UserError: it cannot be written.
         """
+        self._write(self.study_file, yaml.safe_dump(study.as_file(), sort_keys=False, allow_unicode=True))
+
+    def commands(self) -> list[str]:
+        """Return the commands that were given; none where none was noted."""
+        try:
+            return self.commands_file.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def note(self, command: str) -> None:
+        """Note a command, unless it is there.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        known = self.commands()
+        if command not in known:
+            self._write(self.commands_file, "\n".join([*known, command]))
+
+    def _write(self, file: Path, text: str) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_whole(self.study_file, yaml.safe_dump(study.as_file(), sort_keys=False, allow_unicode=True))
+            write_whole(file, text)
         except OSError as error:
             raise UserError(
-                f"cannot write {self.study_file}: {error.strerror}; choose another --studies folder"
+                f"cannot write {file}: {error.strerror}; choose another --studies folder"
             ) from error
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from time import monotonic
@@ -55,7 +56,7 @@ class PoolEngine(Engine):
                     for event in worker.news(self.timeout):
                         if isinstance(event, Busy):
                             # Last of all, and then with patience.
-                            queue.append(RunTask(task.run, task.files, wait=True))
+                            queue.append(replace(task, wait=True))
                         else:
                             on_event(task, event)
                     if worker.task is not None and not worker.alive:

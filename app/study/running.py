@@ -17,7 +17,7 @@ from app.study.progress import progress
 from app.study.reading import read_study
 from app.study.results import finished, write_results
 from app.study.settings import settings_hash
-from app.study.spec import Study
+from app.study.spec import PANELS, Study
 from app.study.worker import RunTask
 
 
@@ -49,8 +49,9 @@ def study(options: Options) -> bool:
             console.print(f"  {run.hash}  {run.title}", markup=False)
         return True
     folder.write(asked)
+    folder.note(options.command)
     try:
-        _do(options, folder, missing, console)
+        _do(options, folder, missing, PANELS in asked.report.figures, console)
     finally:
         write_results(folder, runs)
     return _report(console, folder, wanted)
@@ -89,11 +90,12 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
                 )
 
 
-def _do(options: Options, folder: StudyFolder, missing: list[Run], console: Console) -> None:
+def _do(options: Options, folder: StudyFolder, missing: list[Run], panels: bool, console: Console) -> None:
+    tasks = [RunTask(run, folder.run(run), panels=panels, command=options.command) for run in missing]
     engine = PoolEngine(min(options.jobs, len(missing)), options.threads, options.timeout)
     with progress(console, len(missing)) as on_event:
         try:
-            engine.run([RunTask(run, folder.run(run)) for run in missing], on_event)
+            engine.run(tasks, on_event)
         except KeyboardInterrupt:
             raise UserError("interrupted; what is done is kept: give the command again to go on") from None
 

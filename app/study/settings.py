@@ -139,6 +139,12 @@ def placeholders(settings: Any) -> set[str]:
     return set(PLACEHOLDER.findall(settings)) if isinstance(settings, str) else set()
 
 
+def dropout_of(settings: Settings) -> Any:
+    """Return what the settings of a run make the network's dropout of, a class or its name; None if they do not."""
+    network: Settings = merged((settings.get("model") or {}).get("network"), {"init_args": {}})
+    return network["init_args"].get("dropout")
+
+
 def settings_hash(settings: Settings) -> str:
     """Return the name of what settings learn: BLAKE2b of 10 bytes, of canonical JSON, without what is technical."""
     parts = {key: value for key, value in settings.items() if key not in OUTSIDE}

@@ -12,6 +12,10 @@ Labels = dict[str, Label]
 """A label for some or all axes, by axis."""
 
 
+PANELS = "panels"
+"""The kind of figure for which runs keep right and wrong test images."""
+
+
 @dataclass(frozen=True)
 class Select:
     """Which run stands for several: per remaining combination and seed, the best by a metric.

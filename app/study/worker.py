@@ -33,11 +33,15 @@ class RunTask:
         run: what is asked.
         files: where it is written.
         wait: for another process that is at it; otherwise say that it is busy.
+        panels: write right and wrong test images, too.
+        command: that asks for it.
     """
 
     run: Run
     files: RunFiles
     wait: bool = False
+    panels: bool = False
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def run_one(task: RunTask) -> RunResult:
         UserError: the settings are wrong, or nothing was trained.
     """
     run, start = task.run, perf_counter()
-    parts = build(run.settings, task.files.epochs)
+    parts = build(run.settings, task.files.epochs, task.files.panels if task.panels else None)
     trainer = parts.trainer
     stopped = None
     try:
@@ -140,7 +144,7 @@ def serve(events: "connection.Connection[Event, RunTask]", threads: int) -> None
                 if (result := task.files.result()) is not None:
                     events.send(result)
                     continue
-                task.files.begin(task.run)
+                task.files.begin(task.run, task.command)
                 events.send(Started())
                 events.send(_survived(task))
         except RunIsLocked:

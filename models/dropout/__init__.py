@@ -14,6 +14,7 @@ from models.dropout.multinomial import MultinomialDropout
 from models.dropout.nested import NestedDropout
 from models.dropout.none import NoDropout
 from models.dropout.places import dropout_layers, scheduled_layers
+from models.dropout.pointwise import Pointwise
 from models.dropout.sampling import sampling
 from models.dropout.spatial import SpatialDropout
 from models.dropout.standard import StandardDropout
@@ -40,6 +41,7 @@ __all__ = [
     "MultinomialDropout",
     "NestedDropout",
     "NoDropout",
+    "Pointwise",
     "RateDropout",
     "SpatialDropout",
     "SpatialMalDrop",

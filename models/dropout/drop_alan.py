@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.dropout.base import Dropout, Stage
+from models.dropout.pointwise import Pointwise
 from models.dropout.select import saturated
 
 DISTRIBUTIONS = ("alpha", "beta")
@@ -36,7 +37,7 @@ def drop_alan(x: Tensor, kept: Tensor, drop: Tensor, scaled: bool) -> Tensor:
 
 
 @final
-class DropAlan(Dropout):
+class DropAlan(Dropout, Pointwise):
     """Drops each unit with a probability d(x) of its own; the layer *is* the activation.
 
     Negative inputs are dropped often, so in the mean a unit looks like a ReLU's, and sometimes escapes. With
@@ -83,13 +84,19 @@ class DropAlan(Dropout):
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Drop units of the pre-activation x; labels and weight are ignored."""
         if not self.drops:
-            if self.inference == "identity" or self.scaled:
-                return x
-            return (x * (1 - drop_probability(x, self.distribution, self.max_drop))).to(x.dtype)
-        drop = drop_probability(x, self.distribution, self.max_drop)
+            return x if self.inference == "identity" else self.expectation(x)
+        drop = self.drop_curve(x)
         kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) >= drop
         self.kept = kept
         return drop_alan(x, kept, drop, self.scaled)
+
+    def drop_curve(self, x: Tensor) -> Tensor:
+        """Return d(x)."""
+        return drop_probability(x, self.distribution, self.max_drop)
+
+    def expectation(self, x: Tensor) -> Tensor:
+        """Return x·(1 − d(x)), or x if ``scaled``."""
+        return x if self.scaled else (x * (1 - self.drop_curve(x))).to(x.dtype)
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
         """Build affine → this layer: the activation is left out."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
+from models.dropout.pointwise import Pointwise
 
 
 def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
@@ -22,7 +23,7 @@ def masked(x: Tensor, kept: Tensor, p: Tensor, inverted: bool) -> Tensor:
 
 
 @final
-class StandardDropout(RateDropout):
+class StandardDropout(RateDropout, Pointwise):
     """Zeroes each unit with probability p, independently.
 
     With m ~ Bernoulli(1 − p) per unit: ``inverted`` gives x·m/(1−p) in training and x in evaluation;
@@ -47,10 +48,18 @@ class StandardDropout(RateDropout):
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         """Drop units of x; labels and weight are ignored."""
         if not self.drops:
-            return x if self.inverted else x * (1 - self.drop_probability).to(x.dtype)
+            return self.expectation(x)
         kept = bernoulli_mask(x, self.drop_probability)
         self.kept = kept
         return masked(x, kept, self.drop_probability, self.inverted)
+
+    def drop_curve(self, x: Tensor) -> Tensor:
+        """Return p for every x."""
+        return self.drop_probability.to(x.dtype).expand(x.shape)
+
+    def expectation(self, x: Tensor) -> Tensor:
+        """Return x if ``inverted``, else (1−p)·x."""
+        return x if self.inverted else x * (1 - self.drop_probability).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Show p and the form."""

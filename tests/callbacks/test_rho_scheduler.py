@@ -1,5 +1,6 @@
 """RhoScheduler in real fits."""
 
+import csv
 import os
 from pathlib import Path
 from typing import Any, final
@@ -10,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from callbacks import RhoScheduler
+from callbacks import EpochTable, RhoScheduler
 from callbacks.schedules import Alternating, Constant, Linear, Moment, Periodic, Randomized, Schedule
 from datamodules import DigitsDataModule
 from models import ImageClassifier
@@ -257,6 +258,31 @@ def test_a_resumed_run_goes_on_with_the_same_sequence(batches: int, tmp_path: Pa
     remaining = whole.of()[batches:]
     assert again.of()[: len(remaining)] == remaining
     assert len(set(remaining)) > 5
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+def test_an_epoch_tells_what_its_batches_had(tmp_path: Path) -> None:
+    file, whole, again = (
+        tmp_path / "kept.ckpt",
+        EpochTable(tmp_path / "a.csv"),
+        EpochTable(tmp_path / "b.csv"),
+    )
+    record = fit_with(RhoScheduler(Randomized()), maldrop, whole, Save(file, 20), max_epochs=2)
+    rows = told(whole.file)
+    for row, values in zip(rows, (record.of()[:STEPS], record.of()[STEPS:]), strict=True):
+        assert row == pytest.approx([sum(values) / STEPS, min(values), max(values)])
+    # Batches before the checkpoint count too.
+    fit_with(RhoScheduler(Randomized()), maldrop, again, max_epochs=2, ckpt_path=file)
+    assert told(again.file) == rows[1:]
+    assert (rows[0][1], rows[0][2]) != (rows[1][1], rows[1][2])
+
+
+def told(file: Path) -> list[list[float]]:
+    with file.open() as stream:
+        return [
+            [float(row[f"rho_{kind}/{HEAD}"]) for kind in ("mean", "min", "max")]
+            for row in csv.DictReader(stream)
+        ]
 
 
 def test_a_resumed_run_has_its_share_of_training_done(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ def test_markdown() -> None:
     blocks: list[Block] = [
         Heading("A <b>", 1),
         Paragraph("2 * 3"),
-        Command("run x"),
+        Command(("run x", "run y")),
         Bullets(("a", "b_c")),
         TABLE,
     ]
     assert to_markdown(blocks) == (
-        "# A \\<b>\n\n2 \\* 3\n\n```console\n$ run x\n```\n\n- a\n- b\\_c\n\n**accuracy (%)**\n\n"
+        "# A \\<b>\n\n2 \\* 3\n\n```console\n$ run x\n$ run y\n```\n\n- a\n- b\\_c\n\n**accuracy (%)**\n\n"
         "| method | here |\n| --- | ---: |\n| none | 40.00 ± 1.00 |\n| drop\\_in | – |\n\nA note.\n"
     )
 

@@ -1,5 +1,6 @@
 """What the page says of a study, finished and unfinished."""
 
+import json
 from pathlib import Path
 
 from app.report.markup import to_markdown
@@ -55,6 +56,19 @@ def test_an_unfinished_study_says_what_is_not_there(tmp_path: Path) -> None:
     assert "method none, layers 2, p 0.25, seed 0 (" in page
     assert "): the loss is at ln 10" in page
     assert page.count("- method dropout, layers") == 18
+
+
+def test_the_commands_that_made_it(folder: Path) -> None:
+    assert page_of(folder).count(f"```console\n$ {COMMAND}\n```") == 2
+    assert "last of these commands" not in page_of(folder)
+    (folder / "commands.txt").write_text("dropout-lab study made-up.yaml --quick\n")
+    file = next((folder / "runs").iterdir()) / "run.json"
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"command": "dropout-lab study made-up.yaml --quick"})
+    )
+    page = page_of(folder)
+    assert page.count(f"```console\n$ dropout-lab study made-up.yaml --quick\n$ {COMMAND}\n```") == 2
+    assert "The runs were made by the first, and this page by the last of these commands:" in page
 
 
 def test_a_long_list_is_cut(tmp_path: Path) -> None:

@@ -122,6 +122,15 @@ def test_damaged_curves_are_named(folder: Path, content: str) -> None:
         read_results(folder)
 
 
+def test_the_commands_that_made_the_runs(folder: Path) -> None:
+    assert read_results(folder).commands == ()
+    (folder / "commands.txt").write_text("study b --only seed=0\nstudy of left over runs\nstudy a\n")
+    for labels, command in ((NONE, "study a"), (DROPIN, "study b --only seed=0")):
+        file = run_folder(folder, labels, 0) / "run.json"
+        file.write_text(json.dumps({"labels": labels, "seed": 0, "hash": "", "command": command}))
+    assert read_results(folder).commands == ("study b --only seed=0", "study a")
+
+
 def test_versions_the_commonest_first(folder: Path) -> None:
     write_run(folder, NONE, 0, {}, versions={"torch": "2.11.0"})
     assert versions_of(read_results(folder).runs) == ["pytorch_lightning 2.6.6", "torch 2.15.0, 2.11.0"]

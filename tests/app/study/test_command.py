@@ -10,6 +10,7 @@ import pytest
 
 from app.main import main
 from app.study.command import parse
+from app.study.folders import StudyFolder
 from tests.app.study.studies import BASE, content, dropout, write_study
 
 REPOSITORY = Path(__file__).parents[3]
@@ -64,6 +65,21 @@ def test_options() -> None:
     options = parse("f.yaml --only a=1 b=2 --only c=3 --set k=v --jobs 3 --timeout 2.5".split())
     assert options.only == ["a=1", "b=2", "c=3"]
     assert (options.changes, options.jobs, options.threads, options.timeout) == (["k=v"], 3, 1, 2.5)
+
+
+def test_the_command_as_it_was_given() -> None:
+    words = ["my file.yaml", "--quick", "--set", "data.root=~/d", "--only", "method=a\nb"]
+    assert parse(words).command == (
+        "dropout-lab study 'my file.yaml' --quick --set 'data.root=~/d' --only 'method=a b'"
+    )
+
+
+def test_commands_are_noted_once_in_their_order() -> None:
+    folder = StudyFolder(Path("studies/tiny"))
+    assert folder.commands() == []
+    for command in ("b --quick", "a", "b --quick"):
+        folder.note(command)
+    assert folder.commands() == ["b --quick", "a"]
 
 
 def test_help_without_torch() -> None:

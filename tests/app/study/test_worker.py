@@ -2,9 +2,11 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -66,6 +68,19 @@ def test_curves_and_times() -> None:
     best = max(rows, key=lambda row: float(row["val/accuracy"]))
     assert float(best["val/accuracy"]) == result.metrics["val/accuracy"]
     assert 0 < result.train_seconds < float(rows[-1]["seconds"]) < result.seconds
+
+
+def test_images_are_kept_where_they_are_asked_for_and_change_nothing() -> None:
+    task = one()
+    without = but_times(done(task))
+    assert not task.files.panels.exists()
+    assert but_times(done(replace(task, panels=True))) == without
+    with np.load(task.files.panels) as arrays:
+        assert arrays["right/stored"].shape == (4, 8, 8, 1)
+    # Those of an interrupted run do not outlive it.
+    task.files.begin(task.run, "dropout-lab study tiny.yaml")
+    assert not task.files.panels.exists()
+    assert json.loads((task.files.path / "run.json").read_text())["command"] == "dropout-lab study tiny.yaml"
 
 
 def test_first_steps_are_kept() -> None:

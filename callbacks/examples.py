@@ -1,0 +1,106 @@
+"""Images that the network gets right and wrong: chosen, kept, returned to pixels."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from callbacks.figures import panel_figure
+from callbacks.image_data import ImageData
+
+
+@final
+@dataclass(frozen=True)
+class Taken:
+    """Images of one kind, as they are looked at.
+
+    Attributes:
+        stored: as stored, ``(N, C, H, W)``, within [0, 1].
+        normalized: as the network sees them, each stretched to [0, 1].
+        target: labels.
+        predicted: labels of the highest probability.
+        probability: that probability.
+        class_names: by label.
+    """
+
+    stored: Tensor
+    normalized: Tensor
+    target: Tensor
+    predicted: Tensor
+    probability: Tensor
+    class_names: tuple[str, ...]
+
+    def figure(self, title: str) -> Figure:
+        """Draw them."""
+        return panel_figure(
+            [("as stored", self.stored), ("normalized", self.normalized)],
+            [self.class_names[label] for label in self.target],
+            [
+                f"{self.class_names[label]}\n{share:.0%}"
+                for label, share in zip(self.predicted, self.probability, strict=True)
+            ],
+            title,
+        )
+
+
+@final
+class Examples:
+    """The first images of one kind, and what was said of them."""
+
+    def __init__(self, most: int) -> None:
+        """Start empty."""
+        self.most = most
+        self.count = 0
+        self.parts: list[tuple[Tensor, ...]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are wanted."""
+        return self.count >= self.most
+
+    def add(self, images: Tensor, target: Tensor, predicted: Tensor, probability: Tensor) -> None:
+        """Take the images of a batch, as far as there is room."""
+        room = self.most - self.count
+        if room > 0 and len(images):
+            self.parts.append(tuple(part[:room].cpu() for part in (images, target, predicted, probability)))
+            self.count += len(self.parts[-1][0])
+
+    def taken(self, data: ImageData) -> Taken:
+        """Return them, one or more, as they are looked at."""
+        images, target, predicted, probability = (torch.cat(part) for part in zip(*self.parts, strict=True))
+        images = images.float()
+        low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
+        normalized = (images - low) / (high - low).clamp(min=1e-12)
+        return Taken(data.to_pixels(images), normalized, target, predicted, probability, data.class_names)
+
+
+@final
+class RightAndWrong:
+    """The first images that were classified correctly, and the first that were not.
+
+    Args:
+        most: how many of each kind.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Start empty."""
+        self.right = Examples(most)
+        self.wrong = Examples(most)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are wanted."""
+        return self.right.full and self.wrong.full
+
+    def add(self, logits: Tensor, images: Tensor, target: Tensor) -> None:
+        """Take what is still wanted of a batch."""
+        highest = logits.softmax(dim=1).max(dim=1)
+        is_right = highest.indices == target
+        for examples, chosen in ((self.right, is_right), (self.wrong, ~is_right)):
+            examples.add(images[chosen], target[chosen], highest.indices[chosen], highest.values[chosen])
+
+    def kinds(self) -> dict[str, Examples]:
+        """Return both by name."""
+        return {"right": self.right, "wrong": self.wrong}

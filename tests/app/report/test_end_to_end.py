@@ -1,0 +1,73 @@
+"""From a study's file to its report: what the runs leave is what the figures show."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.image import imread
+
+from app.main import main
+from app.study.folders import RunFiles
+from tests.app.study.studies import dropout, write_study
+
+
+def report(figures: list[str], methods: dict[str, Any]) -> Path:
+    """Run a study of one seed and report it; return its folder."""
+    file = write_study(
+        grid={"method": methods},
+        seeds=[0],
+        report={
+            "rows": "method",
+            "metric": "test/accuracy",
+            "baseline": {"method": "none"},
+            "figures": figures,
+        },
+    )
+    main(f"study {file} --jobs 1 --set data.batch_size=100".split())
+    main("report studies/tiny".split())
+    for figure in figures:
+        assert imread(Path(f"studies/tiny/report/figure-{figure}.png")).shape[1] == 1600
+    page = Path("studies/tiny/report/report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == len(figures)
+    assert "Not drawn" not in page
+    assert (
+        page.count(
+            "$ dropout-lab study tiny.yaml --jobs 1 --set data.batch_size=100\n$ dropout-lab report studies/tiny"
+        )
+        == 2
+    )
+    return Path("studies/tiny")
+
+
+def of(folder: Path, method: str) -> RunFiles:
+    (found,) = (
+        file.parent for file in folder.glob("runs/*/run.json")
+        if json.loads(file.read_text())["labels"]["method"] == method
+    )  # fmt: skip
+    return RunFiles(found)
+
+
+def test_schedules() -> None:
+    scheduled = dropout({"class_path": "MalDrop", "init_args": {"rho": 0}}) | {
+        "trainer": {
+            "callbacks+": {
+                "class_path": "RhoScheduler",
+                "init_args": {"schedule": {"class_path": "Periodic", "init_args": {"rho": 4, "period": 2}}},
+            }
+        }
+    }
+    folder = report(["schedules"], {"none": dropout("NoDropout"), "periodic": scheduled})
+    with of(folder, "periodic").epochs.open() as stream:
+        rows = list(csv.DictReader(stream))
+    (layer,) = (name.partition("/")[2] for name in rows[0] if name.startswith("rho_mean/"))
+    # Two batches an epoch, of which one is active.
+    assert [[float(row[f"rho_{kind}/{layer}"]) for kind in ("min", "mean", "max")] for row in rows] == [
+        [0, 2, 4]
+    ] * 2
+
+
+def test_distributions_and_panels() -> None:
+    alan = dropout({"class_path": "DropAlan", "init_args": {"distribution": "alpha"}})
+    folder = report(["distributions", "panels"], {"none": dropout("NoDropout"), "alan": alan})
+    assert of(folder, "alan").panels.is_file()
