@@ -18,9 +18,13 @@ from app.study.spec import PANELS, Labels
 Draw = Callable[[Cells, str, Labels], Figure | None]
 
 BANDS = "Mean over seeds; the band is the 95 % interval of that mean."
+SOURCES = "Crosses, where there are any, are the source's own numbers."
 KINDS: dict[str, tuple[Draw, str]] = {
-    "curves": (curves, f"Accuracy over training, of validation (solid) and training (dotted). {BANDS}"),
-    "loss": (loss, f"Loss over training, of validation (solid) and training (dotted). {BANDS}"),
+    "curves": (
+        curves,
+        f"Accuracy over training, of validation (solid) and training (dotted). {BANDS} {SOURCES}",
+    ),
+    "loss": (loss, f"Loss over training, of validation (solid) and training (dotted). {BANDS} {SOURCES}"),
     "sweep": (sweep, f"What each value gives, before any is chosen; the baseline is the grey band. {BANDS}"),
     "time": (time, f"Validation accuracy over the seconds spent on training. {BANDS}"),
     "bars": (

@@ -9,9 +9,12 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from app.report.cells import Cells
 from app.report.numbers import is_share, label_words, metric_name, scaled
-from app.report.series import Series, history, sweep_axis, sweep_line, time_axis
+from app.report.series import Series, history, source_points, sweep_axis, sweep_line, time_axis
 from app.report.style import BAND, BASELINE, FAINT, Dashes, Look, label_ends, legend_above, looks, new_figure
 from app.study.spec import Labels
+
+# Marks the numbers of a source.
+SOURCE = "x"
 
 
 def curves(cells: Cells, metric: str, table: Labels) -> Figure | None:
@@ -75,7 +78,9 @@ def _training(cells: Cells, table: Labels, name: str) -> Figure | None:
             Line2D([], [], color=FAINT, linestyle="-", label="validation"),
             Line2D([], [], color=FAINT, linestyle=":", label="training"),
         ]
-        figure.legend(handles=dashes, loc="outside upper right", ncols=2, frameon=False, fontsize=9.5)
+        if any(f"/{name}@" in each for numbers in cells.study.paper for each in numbers.metrics):
+            dashes.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
+        figure.legend(handles=dashes, loc="outside upper right", ncols=3, frameon=False, fontsize=9.5)
     return figure
 
 
@@ -100,6 +105,9 @@ def _lines(
                 if line is not None:
                     dotted = Look(look.color, "", dashes) if dashes != "-" else look
                     draw_line(axes, line, dotted, crowding(len(cells.rows())))
+                    places, values = source_points(cells, table | row | column, metric)
+                    if over == "epoch" and len(places):
+                        axes.plot(places, values, SOURCE, color=look.color, markersize=4.5, alpha=0.8)
                     if metric.startswith("val/"):
                         ends.append((line.x[-1], line.mean[-1], label_words(row), look))
         axes.set_title(label_words(column))

@@ -76,6 +76,26 @@ def _rows(runs: list[dict[str, list[float]]], metric: str, over: str) -> list[in
     return [row for row in range(length) if all(np.isfinite(run[metric][row]) for run in runs)]
 
 
+def source_points(cells: Cells, labels: Labels, metric: str) -> tuple[Array, Array]:
+    """Return epochs and values of the source's own curve, as far as the study has its numbers: ``metric@epoch``.
+
+    Args:
+        cells: of the study.
+        labels: of one cell.
+        metric: without an epoch.
+    """
+    names = {name for numbers in cells.study.paper for name in numbers.metrics}
+    epochs = sorted(
+        int(at)
+        for name in names
+        for start, _, at in [name.partition("@")]
+        if start == metric and at.isdecimal()
+    )
+    found = [(epoch, cells.paper(labels, f"{metric}@{epoch}")) for epoch in epochs]
+    points = [(epoch, scaled(metric, value)) for epoch, value in found if value is not None]
+    return np.array([epoch for epoch, _ in points], float), np.array([value for _, value in points], float)
+
+
 def time_axis(cells: Cells) -> str:
     """Return ``step`` where a study validates more than once an epoch, else ``epoch``."""
     for run in cells.results.runs:

@@ -46,7 +46,7 @@ def metric_table(cells: Cells, metric: str, table: Labels) -> Table:
     ]
     header = list(report.rows)
     for column, paper in zip(columns, with_paper, strict=True):
-        header.append(label_words(column) or metric_name(metric))
+        header.append(label_words(column) or ("here" if paper else metric_name(metric)))
         header += ["paper", "here − paper"] if paper else []
         header += ["time a step"] if timed else []
     rows, counts = [], set()

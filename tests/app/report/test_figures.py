@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from app.errors import UserError
 from app.report.cells import Cells
 from app.report.figures import KINDS, caption, draw
+from app.report.lines import SOURCE
 from app.report.reading import read_results
 from app.report.style import save
 from tests.data.studies import study, write_study
@@ -49,6 +50,24 @@ def test_curves_of_validation_and_training(cells: Cells) -> None:
     last = np.asarray(lines[3].get_ydata())[-1]
     dropin = cells.of({"method": "dropin", "layers": 2}).values()
     assert last == pytest.approx(100 * np.mean([run.history["val/accuracy"][-1] for run in dropin]))
+
+
+def test_crosses_are_the_source_s_own_curve(tmp_path: Path) -> None:
+    content = study()
+    content["paper"] += [
+        {"method": "none", "layers": 2, "val/accuracy@2": 0.3, "val/accuracy@10": 0.4},
+        {"method": "none", "layers": 3, "train/accuracy@1": 0.2},
+    ]
+    results = read_results(write_study(tmp_path / "s", content))
+    figure = drawn("curves", Cells(results, results.study.select))
+    crosses = [
+        [np.asarray(values).tolist() for values in line.get_data()]
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() == SOURCE
+    ]
+    assert crosses == [[[2, 10], [30, 40]], [[1], [20]]]
+    assert "the source's run" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_the_baseline_is_a_band_across_the_sweep(cells: Cells) -> None:
