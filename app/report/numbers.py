@@ -68,7 +68,8 @@ def number(metric: str, value: float, signed: bool = False) -> str:
     value = scaled(metric, value)
     whole = metric.split("/")[0] == "first_steps" or metric in COUNTS
     digits = ",.0f" if whole else ".2f" if is_share(metric) else ".1f" if metric == "train_seconds" else ".4f"
-    return format(value, f"{'+' if signed else ''}{digits}").replace("-", MINUS)
+    # z: no minus before what is rounded to nothing.
+    return format(value, f"{'+' if signed else ''}z{digits}").replace("-", MINUS)
 
 
 def mean_and_half(metric: str, found: Estimate, signed: bool = False) -> str:

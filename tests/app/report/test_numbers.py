@@ -26,6 +26,7 @@ from app.report.statistics import Estimate, estimate
         ("first_steps/0.6", 27000.0, "27,000"),
         ("train_seconds", 77.06, "77.1"),
         ("test/accuracy", -0.01, "−1.00"),
+        ("test/accuracy", -1e-9, "0.00"),
     ],
 )
 def test_numbers(metric: str, value: float, text: str) -> None:
