@@ -1,6 +1,7 @@
 """Does a study: checks it, does what is missing, and says what has come of it."""
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,10 +9,10 @@ from rich.console import Console
 from app.console import silence_lightning
 from app.errors import UserError
 from app.study.building import build
-from app.study.command import Options
+from app.study.command import ENGINES, Options
+from app.study.engine import Engine
 from app.study.folders import StudyFolder
 from app.study.grid import Run, expand, only, run_settings
-from app.study.pool import PoolEngine
 from app.study.progress import progress
 from app.study.reading import read_study
 from app.study.results import finished, write_results
@@ -39,6 +40,8 @@ def study(options: Options) -> bool:
         if folder.run(run).result() is None
         and not (options.keep_failed and folder.run(run).failure() is not None)
     ]
+    make: Callable[[Options], Engine] = importlib.import_module(ENGINES[options.engine]).engine
+    engine = make(options)
     silence_lightning()
     check(options.file, asked, missing)
     done = len(wanted) - len(missing)
@@ -49,7 +52,7 @@ def study(options: Options) -> bool:
         return True
     folder.write(asked)
     try:
-        _do(options, folder, missing, console)
+        _do(engine, folder, missing, console)
     finally:
         write_results(folder, runs)
     return _report(console, folder, wanted)
@@ -88,8 +91,7 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
                 )
 
 
-def _do(options: Options, folder: StudyFolder, missing: list[Run], console: Console) -> None:
-    engine = PoolEngine(min(options.jobs, len(missing)), options.threads, options.timeout)
+def _do(engine: Engine, folder: StudyFolder, missing: list[Run], console: Console) -> None:
     with progress(console, len(missing)) as on_event:
         try:
             engine.run([RunTask(run, folder.run(run)) for run in missing], on_event)
