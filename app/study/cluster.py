@@ -13,7 +13,6 @@ from app.errors import UserError
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 # Who hides GPUs from those that have asked for none depends on Ray's release: we do (ray_engine.Runs).
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
 try:
     import ray as ray  # by this name for the engine too: what is set above comes first
 except ModuleNotFoundError as error:
@@ -65,7 +64,10 @@ def connected(cpus: int) -> Iterator[None]:
         else:
             check_address(address)
             ray.init(address, **quiet)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        # Ray raises plain Exceptions too.
         where = f"join Ray at {ADDRESS}={address}" if address else "start Ray on this machine"
         lines = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"cannot {where}: {lines[0]}") from error

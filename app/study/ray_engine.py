@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, cast, final
@@ -152,12 +152,14 @@ class _Actor(Worker):
     def end(self) -> None:
         """Kill the process, wherever it is."""
         ray.kill(self._actor)
-        end = monotonic() + END_SECONDS
-        # What it was at ends with an error as soon as it is dead.
-        while self.expected is not None and monotonic() < end:
-            ray.wait([self.expected], timeout=END_SECONDS, fetch_local=False)
-            with suppress(ray.exceptions.RayError):
-                self._word()
+        doing, end = self.expected, monotonic() + END_SECONDS
+        # What it was at ends with an error as soon as it is dead, and lets go of its lock.
+        while isinstance(doing, ray.ObjectRefGenerator) and monotonic() < end:
+            if ray.wait([doing], timeout=LOOK_SECONDS, fetch_local=False)[0]:
+                try:
+                    ray.get(next(doing))
+                except (StopIteration, ray.exceptions.RayError):
+                    return
 
     def _send(self, task: RunTask) -> None:
         self.expected = self._actor.do.options(num_returns="streaming").remote(task)
@@ -169,7 +171,7 @@ class _Actor(Worker):
                 event = self._word()
                 events += [] if event is None else [event]
         except ray.exceptions.RayError as error:
-            self._death = _in_one_line(error)
+            self.expected, self._death = None, _in_one_line(error)
             self._count(born=self._ready)
             return events, True
         return events, False
