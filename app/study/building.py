@@ -74,6 +74,12 @@ def build(settings: Settings, epochs: Path) -> Parts:
         check_told_apart(theirs)
         table = EpochTable(epochs)
         trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *theirs]})
+        if (devices := trainer.num_devices * trainer.num_nodes) > 1:
+            # Launched anew it would be the whole study; spawned, what BestWeights keeps would stay in the children.
+            raise UserError(
+                f"trainer: a run of a study has one device, got {devices}; many make many runs at a time "
+                "(--jobs, --engine ray), and `fit --config` with this run's settings trains on all of them"
+            )
         best = best_step(trainer, init.monitor)
         check_monitors(trainer, init.model)
         # Bad settings of the optimizer are found here.

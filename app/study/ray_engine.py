@@ -75,7 +75,12 @@ class RayEngine(Engine):
         if jobs is None and cluster.joined() is None:
             jobs = os.cpu_count() or 1
         with cluster.connected((jobs or 1) * self.threads), _mark(tasks[0].files.path.parent) as mark:
-            work_off(_Actors(jobs, self.threads, self.gpus, mark), tasks, self.timeout, on_event)
+            try:
+                work_off(_Actors(jobs, self.threads, self.gpus, mark), tasks, self.timeout, on_event)
+            except ray.exceptions.RayError as error:
+                raise UserError(
+                    f"Ray itself was lost: {_in_one_line(error)}; what is done is kept: give the command again"
+                ) from error
 
 
 @contextmanager

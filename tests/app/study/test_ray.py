@@ -55,7 +55,7 @@ def nodes() -> Iterator[Cluster]:
         # Without what nobody asks here: the fewer daemons, the sooner they are up.
         head = {**size, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True,
                 "temp_dir": folder}  # fmt: skip
-        started = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
+        started = Cluster(initialize_head=True, head_node_args=head)
         try:
             yield started
         finally:
