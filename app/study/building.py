@@ -79,6 +79,12 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
         table = EpochTable(epochs)
         shown = [] if panels is None else [PanelFile(panels, PANEL_IMAGES)]
         trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *shown, *theirs]})
+        if (devices := trainer.num_devices * trainer.num_nodes) > 1:
+            # Launched anew it would be the whole study; spawned, what BestWeights keeps would stay in the children.
+            raise UserError(
+                f"trainer: a run of a study has one device, got {devices}; many make many runs at a time "
+                "(--jobs, --engine ray), and `fit --config` with this run's settings trains on all of them"
+            )
         best = best_step(trainer, init.monitor)
         check_monitors(trainer, init.model)
         # Bad settings of the optimizer are found here.

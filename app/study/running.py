@@ -1,7 +1,8 @@
 """Does a study: checks it, does what is missing, and says what has come of it."""
 
+import importlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,10 +10,10 @@ from rich.console import Console
 from app.console import silence_lightning
 from app.errors import UserError
 from app.study.building import build
-from app.study.command import Options
+from app.study.command import ENGINES, Options
+from app.study.engine import Engine
 from app.study.folders import StudyFolder
 from app.study.grid import Run, expand, only, run_settings
-from app.study.pool import PoolEngine
 from app.study.progress import progress
 from app.study.reading import read_study
 from app.study.results import finished, write_results
@@ -40,6 +41,8 @@ def study(options: Options) -> bool:
         if folder.run(run).result() is None
         and not (options.keep_failed and folder.run(run).failure() is not None)
     ]
+    make: Callable[[Options], Engine] = importlib.import_module(ENGINES[options.engine]).engine
+    engine = make(options)
     silence_lightning()
     check(options.file, asked, missing)
     done = len(wanted) - len(missing)
@@ -51,7 +54,14 @@ def study(options: Options) -> bool:
     folder.write(asked)
     folder.note(options.command)
     try:
-        _do(options, folder, missing, PANELS in asked.report.figures, console)
+        _do(
+            engine,
+            [
+                RunTask(run, folder.run(run), panels=PANELS in asked.report.figures, command=options.command)
+                for run in missing
+            ],
+            console,
+        )
     finally:
         write_results(folder, runs)
     return _report(console, folder, wanted)
@@ -90,10 +100,8 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
                 )
 
 
-def _do(options: Options, folder: StudyFolder, missing: list[Run], panels: bool, console: Console) -> None:
-    tasks = [RunTask(run, folder.run(run), panels=panels, command=options.command) for run in missing]
-    engine = PoolEngine(min(options.jobs, len(missing)), options.threads, options.timeout)
-    with progress(console, len(missing)) as on_event:
+def _do(engine: Engine, tasks: list[RunTask], console: Console) -> None:
+    with progress(console, len(tasks)) as on_event:
         try:
             engine.run(tasks, on_event)
         except KeyboardInterrupt:

@@ -131,24 +131,39 @@ def serve(events: "connection.Connection[Event, RunTask]", threads: int) -> None
     # Ctrl-C is the driver's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    silence_lightning()
+    prepare(threads)
     while True:
         try:
             task = events.recv()
         except EOFError:
             return
-        try:
-            with task.files.locked(task.wait), printing_to(task.files.log):
-                # Another process may have ended it since the task was given.
-                if (result := task.files.result()) is not None:
-                    events.send(result)
-                    continue
-                task.files.begin(task.run, task.command)
-                events.send(Started())
-                events.send(_survived(task))
-        except RunIsLocked:
-            events.send(Busy())
+        for event in do(task):
+            events.send(event)
+
+
+def prepare(threads: int) -> None:
+    """Make this process one that does runs.
+
+    Args:
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    silence_lightning()
+
+
+def do(task: RunTask) -> Iterator[Event]:
+    """Do a run, whatever happens in it, and tell of it; its log has all that is printed meanwhile."""
+    try:
+        with task.files.locked(task.wait), printing_to(task.files.log):
+            # Another process may have ended it since the task was given.
+            if (result := task.files.result()) is not None:
+                yield result
+                return
+            task.files.begin(task.run, task.command)
+            yield Started()
+            yield _survived(task)
+    except RunIsLocked:
+        yield Busy()
 
 
 def _survived(task: RunTask) -> RunResult | Failed:

@@ -31,6 +31,9 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "set": ("--set data.root", {}, "--set needs KEY=VALUE"),
     "set key": ("--set modle.x=1", {}, "no option modle; did you mean model?"),
     "jobs": ("--jobs 0", {}, "--jobs must be 1 or more, got 0"),
+    "engine": ("--engine slurm", {}, "argument --engine: invalid choice: 'slurm' .choose from .*pool.*ray"),
+    "gpus": ("--engine ray --gpus_per_run 1.5", {}, "--gpus_per_run must be a share .* or a whole number, got 1.5"),
+    "gpus of the pool": ("--gpus_per_run 0.5", {}, "--gpus_per_run shares GPUs out with --engine ray alone"),
     "timeout": ("--timeout 0", {}, "--timeout must be above 0 seconds, got 0"),
     "option": ("--job 3", {}, "unrecognized arguments: --job 3; see study --help"),
 }  # fmt: skip
@@ -65,6 +68,9 @@ def test_options() -> None:
     options = parse("f.yaml --only a=1 b=2 --only c=3 --set k=v --jobs 3 --timeout 2.5".split())
     assert options.only == ["a=1", "b=2", "c=3"]
     assert (options.changes, options.jobs, options.threads, options.timeout) == (["k=v"], 3, 1, 2.5)
+    assert (options.engine, options.gpus_per_run, parse(["f.yaml"]).jobs) == ("pool", None, None)
+    for spelling in ("--gpus_per_run", "--gpus-per-run"):
+        assert parse(f"f.yaml --engine ray {spelling} 0.25".split()).gpus_per_run == 0.25
 
 
 def test_the_command_as_it_was_given() -> None:
@@ -85,7 +91,7 @@ def test_commands_are_noted_once_in_their_order() -> None:
 def test_help_without_torch() -> None:
     code = (
         "import sys, cli\nsys.argv[1:] = ['study', '--help']\n"
-        "try:\n    cli.main()\nfinally:\n    assert 'torch' not in sys.modules"
+        "try:\n    cli.main()\nfinally:\n    assert not {'torch', 'ray'} & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True

@@ -141,6 +141,10 @@ def test_nothing_trained() -> None:
         ({"model": {"network": {"num_classes": 3}}}, "model.network.num_classes comes from data.num_classes"),
         ({"modle": {}}, "no option modle; did you mean model?"),
         (callback("Nothing"), "Nothing"),
+        (
+            {"trainer": {"devices": 2, "strategy": "ddp_spawn"}},
+            "a run of a study has one device, got 2; .*`fit",
+        ),
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], message: str) -> None:

@@ -1,0 +1,292 @@
+"""Runs on Ray: the same numbers, whatever dies, hangs, fails or is not there."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import UserError
+from app.main import main
+from app.study import cluster, ray_engine
+from app.study.folders import RunResult
+from app.study.ray_engine import RayEngine, complaint
+from app.study.worker import Event, Failed, RunTask, Started
+from tests.app.study.studies import callback, dropout, tasks, write_study
+
+# After cluster, which tells Ray to be quiet.
+from ray.cluster_utils import Cluster  # isort: skip
+
+REPOSITORY = Path(__file__).parents[3]
+TIMES = ("seconds", "train_seconds")
+
+OWN = """\
+from models.dropout import StandardDropout
+
+
+class Own(StandardDropout):
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Cluster]:
+    """Ray of two machines on this one: a head that works itself, and another node that tests may kill."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The names of sockets have 107 characters at most: pytest's folders are too deep.
+        folder = tempfile.mkdtemp(prefix="ray")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("DROPOUT_LAB_CACHE", folder)
+        size = {"num_cpus": 1, "object_store_memory": cluster.OBJECT_STORE_BYTES}
+        # Without what nobody asks here: the fewer daemons, the sooner they are up.
+        head = {**size, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True,
+                "temp_dir": folder}  # fmt: skip
+        started = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            yield started
+        finally:
+            started.shutdown()  # type: ignore[no-untyped-call]
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def two(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Two nodes with one core each, at RAY_ADDRESS."""
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+    if not nodes.worker_nodes:
+        nodes.add_node(num_cpus=1, object_store_memory=cluster.OBJECT_STORE_BYTES)
+    return nodes
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open() as stream:
+        return [{key: row[key] for key in row if key not in TIMES} for row in csv.DictReader(stream)]
+
+
+def trouble(**values: Any) -> dict[str, Any]:
+    return {
+        "grid": {"trouble": values},
+        "seeds": [0],
+        "report": {"rows": "trouble", "metric": "test/accuracy"},
+    }
+
+
+def run(engine: RayEngine, todo: list[RunTask]) -> list[tuple[str, Event]]:
+    events: list[tuple[str, Event]] = []
+    engine.run(todo, lambda task, event: events.append((str(next(iter(task.run.labels.values()))), event)))
+    return events
+
+
+def test_ray_and_the_pool_give_the_same(capfd: pytest.CaptureFixture[str]) -> None:
+    # A variant of one's own too, named by import path from here.
+    Path("mine.py").write_text(OWN)
+    grid = {"method": {"none": dropout("NoDropout"), "own": dropout({"class_path": "mine.Own"})}}
+    file = write_study(grid=grid)
+    main(f"study {file} --studies pool --jobs 2".split())
+    capfd.readouterr()
+    main(f"study {file} --studies ray --jobs 2 --engine ray".split())
+    out, err = capfd.readouterr()
+    assert [line.partition("  ")[0] for line in out.splitlines()] == [
+        "study tiny: 4 runs, 0 done before", "1/4", "2/4", "3/4", "4/4", "4 of 4 runs are done, 0 failed", "results",
+    ]  # fmt: skip
+    assert err == ""
+    assert rows(Path("ray/tiny/results.csv")) == rows(Path("pool/tiny/results.csv"))
+    assert len(list(Path("ray/tiny/runs").iterdir())) == 4
+    assert all((folder / "log.txt").is_file() for folder in Path("ray/tiny/runs").iterdir())
+
+
+def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None:
+    todo = tasks("studies/tiny", seeds=[0, 1, 2])
+    (lost,) = two.worker_nodes
+    events: list[tuple[RunTask, Event]] = []
+
+    def on_event(task: RunTask, event: Event) -> None:
+        events.append((task, event))
+        running = Counter(task.run.hash for task, event in events)
+        # Both nodes are at a run then.
+        if lost in two.worker_nodes and list(running.values()).count(1) == 2:
+            two.remove_node(lost, allow_graceful=False)
+
+    RayEngine(jobs=None, threads=1).run(todo, on_event)
+    assert lost not in two.worker_nodes
+    ends = {task.run.hash: event for task, event in events if isinstance(event, RunResult)}
+    assert sorted(ends) == sorted(task.run.hash for task in todo)
+    assert sum(not isinstance(event, Started) for _, event in events) == len(todo)
+    alone = tasks("alone/tiny", seeds=[0, 1, 2])
+    RayEngine(jobs=1, threads=1).run(alone, lambda task, event: None)
+    for task, same in zip(todo, alone, strict=True):
+        one, other = task.files.result(), same.files.result()
+        assert one is not None
+        assert other is not None
+        assert one == ends[task.run.hash]
+        assert one.metrics == other.metrics
+
+
+def test_trouble_with_some_runs_leaves_the_others_alone(two: Cluster) -> None:
+    study = trouble(
+        fails=callback("Raises"),
+        killed_once=callback("Dies", unless="killed"),
+        killed_always=callback("Dies"),
+        fine=dropout("NoDropout"),
+    )
+    todo = tasks("studies/tiny", **study)
+    events = run(RayEngine(jobs=None, threads=1), todo)
+    ends = {label: event for label, event in events if not isinstance(event, Started)}
+    assert ends["fails"] == Failed("RuntimeError: no luck")
+    killed, once, fine = ends["killed_always"], ends["killed_once"], ends["fine"]
+    assert isinstance(killed, Failed)
+    assert killed.reason.startswith("its worker died 2 times, the last time by ")
+    assert "\n" not in killed.reason
+    assert isinstance(once, RunResult)
+    assert isinstance(fine, RunResult)
+    assert once.metrics == fine.metrics
+    starts = Counter(label for label, event in events if isinstance(event, Started))
+    assert starts == {"fails": 1, "killed_once": 2, "killed_always": 2, "fine": 1}
+    assert "a word before the end" in todo[0].files.log.read_text()
+
+
+def test_a_run_that_takes_too_long_has_failed(two: Cluster) -> None:
+    (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs")))
+    events = run(RayEngine(jobs=None, threads=1, timeout=0.1), [task])
+    reason = "took longer than the 0.1 s of --timeout, and was killed"
+    assert events == [("hangs", Started()), ("hangs", Failed(reason))]
+    assert task.files.failure() == reason
+    # Its worker has ended.
+    with task.files.locked(wait=False):
+        pass
+
+
+def test_what_a_killed_driver_was_at_is_given_up(two: Cluster) -> None:
+    (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs", pipe="pipe")))
+    os.mkfifo("pipe")
+    driver = subprocess.Popen(
+        [sys.executable, REPOSITORY / "cli.py", "study", "tiny.yaml", "--engine", "ray"],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert Path("pipe").read_text() == "here"
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    # Its worker has ended too: otherwise this would wait for ever.
+    with task.files.locked(wait=True):
+        assert task.files.result() is None
+
+
+def test_machines_that_do_not_see_the_files(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine, "SHARE_SECONDS", 0.0)
+    monkeypatch.setattr(Path, "touch", lambda self: None)
+    monkeypatch.setattr(Path, "unlink", lambda self: None)
+    with pytest.raises(
+        UserError, match=r"does not see the driver's .*runs: .*--studies must be on a file system"
+    ):
+        RayEngine(jobs=None, threads=1).run(tasks("studies/tiny"), lambda task, event: None)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    there = complaint(tmp_path, mark, patience=0)
+    assert there is not None
+    assert f"the driver's {tmp_path}:" in there
+    elsewhere = complaint(tmp_path / "none", mark, patience=0)
+    assert elsewhere is not None
+    assert f"the driver's {tmp_path}/none:" in elsewhere
+    mark.touch()
+    assert complaint(tmp_path, mark, patience=0) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--gpus-per-run 1", "a run needs 1 CPUs and 1 GPUs .*; there are 1 CPUs and 0 GPUs"),
+        ("--threads 2", "a run needs 2 CPUs and 0 GPUs"),
+    ],
+)
+def test_no_room(words: str, message: str, two: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(f"study {write_study()} --engine ray {words}".split())
+    assert ended.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(message, line), line
+
+
+NODES: dict[str, tuple[list[dict[str, float]], int, float | None, int | str]] = {
+    "cores": ([{"CPU": 5.0}, {"CPU": 2.0}, {}], 2, None, 3),
+    "gpus are to be shared out": ([{"CPU": 5.0, "GPU": 2.0}], 1, None, "say with --gpus_per_run"),
+    "none of them": ([{"CPU": 5.0, "GPU": 2.0}], 1, 0, 5),
+    "shares": ([{"CPU": 64.0, "GPU": 2.0}], 1, 0.1, 20),
+    "shares are of one": ([{"CPU": 64.0, "GPU": 2.0}], 1, 0.4, 4),
+    "several": ([{"CPU": 64.0, "GPU": 8.0}, {"CPU": 64.0, "GPU": 3.0}], 1, 4, 2),
+    "cores are fewer": ([{"CPU": 3.0, "GPU": 2.0}], 1, 0.25, 3),
+    "too small each": ([{"CPU": 8.0, "GPU": 1.0}] * 2, 1, 2, "a run needs 1 CPUs and 2 GPUs"),
+    "nothing": ([], 1, None, "there are none"),
+}
+
+
+@pytest.mark.parametrize("case", NODES)
+def test_room(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resources, threads, gpus, expected = NODES[case]
+    there = [{"Alive": True, "Resources": each} for each in resources]
+    gone = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [*there, gone])
+    if isinstance(expected, int):
+        assert cluster.room(threads, gpus) == expected
+        return
+    with pytest.raises(UserError, match=expected):
+        cluster.room(threads, gpus)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "127.0.0.1:1",
+            "no Ray answers at RAY_ADDRESS=127.0.0.1:1 .*refused.*; start it there with `ray start",
+        ),
+        ("ray://127.0.0.1:10001", "RAY_ADDRESS=ray://127.0.0.1:10001 is no HOST:PORT"),
+        ("rubbish", "RAY_ADDRESS=rubbish is no HOST:PORT"),
+    ],
+)
+def test_a_wrong_address(
+    address: str, message: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    file = write_study()
+    with pytest.raises(SystemExit) as ended:
+        main(f"study {file} --engine ray".split())
+    assert ended.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(message, line), line
+    assert list(Path().iterdir()) == [file]
+
+
+def test_without_ray() -> None:
+    code = (
+        "import sys, cli\nsys.modules['ray'] = None\n"
+        f"sys.argv[1:] = 'study {write_study()} --engine ray'.split()\ncli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dropout-lab: error: --engine ray needs Ray, which is not installed: "
+        'pip install "dropout-lab[cluster]"\n'
+    )
