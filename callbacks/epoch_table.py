@@ -6,6 +6,7 @@ from typing import final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from callbacks.ranks import is_first_rank
 from callbacks.stages import validates_fit
 from callbacks.timing import seconds
 
@@ -18,7 +19,8 @@ class EpochTable(Callback):
 
     Columns: ``epoch``, counted from 0 as Lightning does; ``step``, of the optimizer; ``seconds`` since the first
     training step began; then every metric of an epoch by its name. A validation within an epoch leaves ``train/…``
-    empty. The file is replaced as a whole at each row, so that whoever reads it finds whole rows.
+    empty. The file is replaced as a whole at each row, so that whoever reads it finds whole rows. Of several processes
+    the first writes.
 
     Args:
         file: where to write; its folder is there.
@@ -100,6 +102,8 @@ class EpochTable(Callback):
         self._row, self._epoch_ended = {}, False
         names = {name for row in self._rows for name in row}
         columns = [name for name in FIRST if name in names] + sorted(names - set(FIRST))
+        if not is_first_rank():
+            return
         partial = self.file.with_suffix(".partial")
         with partial.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")

@@ -15,6 +15,7 @@ from app.cli import DEFAULT_EPOCHS, LINKS
 from app.defaults import best_step, check_monitors, check_told_apart
 from app.errors import UserError
 from app.parse_errors import explain
+from app.study.devices import check_trainer
 from app.study.settings import Settings, merged
 from callbacks import BestStep, BestWeights, EpochTable, PanelFile
 from datamodules import DataError, ImageDataModule
@@ -28,7 +29,7 @@ SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
 # Right and wrong test images, of each so many.
 PANEL_IMAGES = 4
 
-# What a run is by itself; its settings say otherwise if they must. All GPUs would train one run between them.
+# What a run is by itself; its settings say otherwise if they must. All GPUs would otherwise train one run between them.
 TRAINER = {
     "devices": 1,
     "enable_checkpointing": False,
@@ -60,6 +61,7 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
     Raises:
         UserError: something in the settings is wrong, in one line.
     """
+    check_trainer(settings)
     # An empty mapping of a wrong name would be taken by the parser.
     for key in settings:
         if key not in SETTINGS:
@@ -79,12 +81,6 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
         table = EpochTable(epochs)
         shown = [] if panels is None else [PanelFile(panels, PANEL_IMAGES)]
         trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *shown, *theirs]})
-        if (devices := trainer.num_devices * trainer.num_nodes) > 1:
-            # Launched anew it would be the whole study; spawned, what BestWeights keeps would stay in the children.
-            raise UserError(
-                f"trainer: a run of a study has one device, got {devices}; many make many runs at a time "
-                "(--jobs, --engine ray), and `fit --config` with this run's settings trains on all of them"
-            )
         best = best_step(trainer, init.monitor)
         check_monitors(trainer, init.model)
         # Bad settings of the optimizer are found here.

@@ -13,6 +13,8 @@ from app.errors import UserError
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 # Who hides GPUs from those that have asked for none depends on Ray's release: we do (ray_engine.Runs).
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Its head has 15 s to come up otherwise, too few on a busy machine.
+os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "60")
 try:
     import ray as ray  # by this name for the engine too: what is set above comes first
 except ModuleNotFoundError as error:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from app.study.worker import Event, RunTask
+from app.study.one_run import RunTask
+from app.study.worker import Event
 
 OnEvent = Callable[[RunTask, Event], None]
 

@@ -4,14 +4,17 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from itertools import cycle
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from typing import cast, final
 
 from app.errors import UserError
 from app.study.command import Options
+from app.study.devices import on_several, visible_gpus
 from app.study.engine import Engine, OnEvent
-from app.study.worker import Event, RunTask, serve
+from app.study.one_run import RunTask
+from app.study.worker import Event, serve
 from app.study.workers import Crew, Worker, work_off
 
 # Whoever inherits a killed worker's end of the pipe keeps it open, so now and then it is looked whether it lives.
@@ -31,7 +34,7 @@ def engine(options: Options) -> Engine:
 
 @final
 class PoolEngine(Engine):
-    """Spawned processes, each of which imports torch once and keeps its data.
+    """Spawned processes, each of which imports torch once, keeps its data, and has one GPU where there are any.
 
     Args:
         jobs: processes at most.
@@ -47,16 +50,18 @@ class PoolEngine(Engine):
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
         """Do all runs; at the end, and when interrupted, no worker is left."""
-        work_off(_Processes(self.jobs, self.threads), tasks, self.timeout, on_event)
+        gpus = [] if any(on_several(task.run.settings) for task in tasks) else visible_gpus()
+        work_off(_Processes(self.jobs, self.threads, gpus), tasks, self.timeout, on_event)
 
 
 @final
 class _Processes(Crew):
-    """So many processes on this machine."""
+    """So many processes on this machine, in turn on its GPUs."""
 
-    def __init__(self, jobs: int, threads: int) -> None:
+    def __init__(self, jobs: int, threads: int, gpus: Sequence[str]) -> None:
         self.jobs = jobs
         self.threads = threads
+        self._gpus = cycle(gpus or [None])
 
     def room(self) -> int:
         """Return how many there may be."""
@@ -64,7 +69,7 @@ class _Processes(Crew):
 
     def start(self) -> Worker:
         """Start a process."""
-        return _Process(self.threads)
+        return _Process(self.threads, next(self._gpus))
 
     def wait(self, workers: Sequence[Worker]) -> None:
         """Wait for a word of any, or until it is time to look whether all live."""
@@ -75,11 +80,11 @@ class _Processes(Crew):
 class _Process(Worker):
     """A process and the pipe to it."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, gpu: str | None) -> None:
         super().__init__()
         context = multiprocessing.get_context("spawn")
         self.events, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads))
+        self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads, gpu))
         self.process.start()
         theirs.close()
 

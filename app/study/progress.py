@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.study.engine import OnEvent
 from app.study.folders import RunResult
-from app.study.worker import Event, Failed, RunTask, Started
+from app.study.one_run import RunTask
+from app.study.worker import Event, Failed, Started
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from app.study import cluster
 from app.study.cluster import ray
 from app.study.command import Options
 from app.study.engine import Engine, OnEvent
-from app.study.worker import Event, RunTask, do, prepare
+from app.study.one_run import RunTask, prepare
+from app.study.worker import Event, do
 from app.study.workers import Crew, Worker, work_off
 
 LOOK_SECONDS = 0.5

@@ -14,12 +14,12 @@ from app.study.command import ENGINES, Options
 from app.study.engine import Engine
 from app.study.folders import StudyFolder
 from app.study.grid import Run, expand, only, run_settings
+from app.study.one_run import RunTask
 from app.study.progress import progress
 from app.study.reading import read_study
 from app.study.results import finished, write_results
 from app.study.settings import settings_hash
 from app.study.spec import PANELS, Study
-from app.study.worker import RunTask
 
 
 def study(options: Options) -> bool:

@@ -11,8 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from app.study.folders import StudyFolder
 from app.study.grid import Run, expand
+from app.study.one_run import RunTask
 from app.study.reading import read_study
-from app.study.worker import RunTask
 
 HERE = "tests.app.study.studies"
 BASE = {
@@ -97,3 +97,8 @@ class Hangs(Callback):
                 return
             Path(self.pipe).write_text("here")
         Event().wait()
+
+
+class TellsGPU(Callback):
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        print(os.environ["CUDA_VISIBLE_DEVICES"])

@@ -14,8 +14,9 @@ import pytest
 
 from app.main import main
 from app.study.folders import RunResult
+from app.study.one_run import RunTask
 from app.study.pool import PoolEngine
-from app.study.worker import Event, Failed, RunTask, Started
+from app.study.worker import Event, Failed, Started
 from tests.app.study.studies import callback, dropout, tasks, write_study
 
 REPOSITORY = Path(__file__).parents[3]

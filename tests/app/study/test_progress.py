@@ -9,8 +9,9 @@ from rich.console import Console
 
 from app.study.folders import RunFiles, RunResult
 from app.study.grid import Run
+from app.study.one_run import RunTask
 from app.study.progress import progress
-from app.study.worker import Failed, RunTask, Started
+from app.study.worker import Failed, Started
 
 
 def task(name: str) -> RunTask:

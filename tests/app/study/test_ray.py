@@ -19,8 +19,9 @@ from app.errors import UserError
 from app.main import main
 from app.study import cluster, ray_engine
 from app.study.folders import RunResult
+from app.study.one_run import RunTask
 from app.study.ray_engine import RayEngine, complaint
-from app.study.worker import Event, Failed, RunTask, Started
+from app.study.worker import Event, Failed, Started
 from tests.app.study.studies import callback, dropout, tasks, write_study
 
 # After cluster, which tells Ray to be quiet.

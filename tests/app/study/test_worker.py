@@ -14,7 +14,7 @@ from app.errors import UserError
 from app.main import main
 from app.study.building import build
 from app.study.folders import RunIsLocked, RunResult
-from app.study.worker import RunTask, run_one
+from app.study.one_run import RunTask, run_one
 from tests.app.study.studies import BASE, callback, content, dropout, tasks
 
 METHODS = content()["grid"]
@@ -143,8 +143,9 @@ def test_nothing_trained() -> None:
         (callback("Nothing"), "Nothing"),
         (
             {"trainer": {"devices": 2, "strategy": "ddp_spawn"}},
-            "a run of a study has one device, got 2; .*`fit",
+            "trainer.strategy: a run of a study needs processes of its own, got ddp_spawn; take ddp",
         ),
+        ({"trainer": {"num_nodes": 2}}, "trainer.num_nodes: a run of a study is on one machine, got 2; "),
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
