@@ -3,8 +3,10 @@
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from app.errors import UserError
@@ -50,7 +52,13 @@ def connected(cpus: int) -> Iterator[None]:
     Raises:
         UserError: there is nothing at the address, or it lets us not in.
     """
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    # What is imported here by its path, as a user's own variant, is found by the workers too.
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    quiet: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "runtime_env": {"env_vars": {"PYTHONPATH": paths}},
+    }
     address = joined()
     try:
         if address is None:

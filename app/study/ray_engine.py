@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +115,7 @@ class _Actors(Crew):
         """Ask Ray for a worker, which is there once Ray has found a place."""
         remote: Any = ray.remote(Runs)
         options = remote.options(num_cpus=self.threads, num_gpus=self.gpus or 0, max_restarts=0)
-        actor = options.remote(self.threads, sys.path)
+        actor = options.remote(self.threads)
         return _Actor(self, actor, actor.look.remote(Path.cwd(), self.mark, SHARE_SECONDS))
 
     def wait(self, workers: Sequence[Worker]) -> None:
@@ -212,12 +211,10 @@ class Runs:
 
     Args:
         threads: of torch.
-        paths: where the driver imports from: what is named by import path there is known here.
     """
 
-    def __init__(self, threads: int, paths: Sequence[str]) -> None:
+    def __init__(self, threads: int) -> None:
         """Make this process one that does runs."""
-        sys.path[:0] = [path for path in paths if path not in sys.path]
         if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         prepare(threads)
