@@ -14,15 +14,19 @@ from tests.data.studies import study, write_study
 def printed(folder: Path) -> str:
     results = read_results(folder)
     stream = StringIO()
-    show(Cells(results, results.study.select), Console(soft_wrap=True, width=200, file=stream))
+    show(Cells(results, results.study.select), Console(soft_wrap=True, width=80, file=stream))
     return stream.getvalue()
 
 
-def test_the_first_table_with_the_papers_numbers(folder: Path) -> None:
+def test_means_with_the_source_s_numbers(folder: Path) -> None:
     text = printed(folder)
     (row,) = (line for line in text.splitlines() if "dropin" in line)
-    assert [text.strip() for text in row.split("│")[1:5]] == ["dropin", "45.00 ± 4.72", "42.00", "+3.00"]
-    assert "Mean over seeds ± half the 95 % interval" in text
+    assert [word.strip() for word in row.split("│")[1:-1]] == [
+        "dropin",
+        "45.00 ± 4.72 (42.00)",
+        "50.00 ± 4.72 (45.00)",
+    ]
+    assert "Mean over seeds ± half its 95 % interval; in brackets the source's number." in text
     assert "Take" not in text
 
 

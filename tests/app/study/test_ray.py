@@ -94,7 +94,7 @@ def test_ray_and_the_pool_give_the_same() -> None:
     # A process keeps what it knows of its first Ray, so this one is of another.
     command = [
         sys.executable,
-        REPOSITORY / "cli.py",
+        str(REPOSITORY / "cli.py"),
         *f"study {file} --studies ray --jobs 2 --engine ray".split(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
