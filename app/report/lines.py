@@ -16,6 +16,9 @@ from app.study.spec import Labels
 # Marks the numbers of a source.
 SOURCE = "x"
 
+End = tuple[float, float, str, Look]
+"""Where a line ends, what it is called, and its look."""
+
 
 def curves(cells: Cells, metric: str, table: Labels) -> Figure | None:
     """Draw training and validation accuracy over epochs."""
@@ -42,7 +45,7 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
     columns = _without(axis, every.columns())
     fixed = {name: label for name, label in table.items() if name != axis}
     figure, panels = new_figure(len(columns))
-    drawn = False
+    named = []
     for axes, column in zip(panels, columns, strict=True):
         ends = []
         for row, look in methods(every, rows):
@@ -61,10 +64,9 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
         axes.set_xlabel(axis)
         axes.set_title(label_words(column))
         _place_values(axes, every, axis, len(panels))
-        _name_lines(figure, axes, ends, at_ends=len(panels) == 1)
-        drawn |= bool(ends)
+        named.append((axes, ends))
     panels[0].set_ylabel(metric_name(metric))
-    return figure if drawn else None
+    return _with_names(figure, named, at_ends=len(panels) == 1)
 
 
 def _training(cells: Cells, table: Labels, name: str) -> Figure | None:
@@ -89,7 +91,7 @@ def _lines(
 ) -> Figure | None:
     columns = cells.columns()
     figure, panels = new_figure(len(columns), share_x=over != "seconds")
-    drawn = False
+    named = []
     for axes, column in zip(panels, columns, strict=True):
         ends = []
         drawn_runs = set()
@@ -113,10 +115,9 @@ def _lines(
         axes.set_title(label_words(column))
         axes.set_xlabel(x_name)
         place_time(axes, over, wide=len(panels) == 1)
-        _name_lines(figure, axes, ends, at_ends=len(panels) == 1 and over != "seconds")
-        drawn |= bool(ends)
+        named.append((axes, ends))
     panels[0].set_ylabel(metric_name(y_name) if "/" in y_name else y_name)
-    return figure if drawn else None
+    return _with_names(figure, named, at_ends=len(panels) == 1 and over != "seconds")
 
 
 def draw_line(axes: Axes, line: Series, look: Look, crowd: float, every_point: bool = False) -> None:
@@ -153,14 +154,15 @@ def place_time(axes: Axes, over: str, wide: bool) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if wide else 5))
 
 
-def _name_lines(
-    figure: Figure, axes: Axes, ends: list[tuple[float, float, str, Look]], at_ends: bool
-) -> None:
-    """Name lines where they end, or, of several panels or lines that end apart, once above them."""
-    if at_ends:
+def _with_names(figure: Figure, named: list[tuple[Axes, list[End]]], at_ends: bool) -> Figure | None:
+    """Name lines where they end, or once above all panels; without a line there is no figure."""
+    for axes, ends in named if at_ends else ():
         label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
-    elif ends and not figure.legends:
-        legend_above(figure, [(name, look) for _, _, name, look in ends])
+    # A line may be missing in some of the panels.
+    every = {name: look for _, ends in named for _, _, name, look in ends}
+    if every and not at_ends:
+        legend_above(figure, list(every.items()))
+    return figure if every else None
 
 
 def _place_values(axes: Axes, cells: Cells, axis: str, panels: int) -> None:

@@ -90,6 +90,17 @@ def test_lines_of_one_panel_are_named_where_they_end(tmp_path: Path) -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["none", "dropin", "dropout"]
 
 
+def test_the_legend_names_lines_that_the_first_panel_has_not(tmp_path: Path) -> None:
+    content = study(select=None)
+    content["report"] |= {"rows": "p", "columns": "method", "figures": ["curves"]}
+    figure = draw(
+        "curves", Cells(read_results(write_study(tmp_path / "s", content)), None), TEST, {"layers": 2}
+    )
+    assert figure is not None
+    names = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert names == ["p 0.25", "p 0.5", "p 0.75", "validation", "training"]
+
+
 def test_nothing_to_show(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none")
     for file in folder.glob("runs/*/epochs.csv"):
