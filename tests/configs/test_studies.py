@@ -29,7 +29,7 @@ RUNS = {
     "gavier-mnist": (7, 7),
     "isic-baseline": (3, 3),
     "maldrop-cifar10": (10 * 4 - 2 * 3, 24),
-    "maldrop-mnist": (4, 4),
+    "maldrop-mnist": (5, 5),
     "maldrop-tinyimagenet": (3 * 2, 3 * 2),
     "notebook-regularization": (2, 2),
     "quickstart": (6 * 2, 5 * 2 + 1),
