@@ -24,7 +24,9 @@ def show(cells: Cells, console: Console) -> None:
         console.print(_short(cells, metric, table))
     papers = any(metric in numbers.metrics for numbers in cells.study.paper)
     beside = "; in brackets the source's number" if papers else ""
-    console.print(f"Mean over seeds ± half its 95 % interval{beside}. The report has all of it.", markup=False)
+    console.print(
+        f"Mean over seeds ± half its 95 % interval{beside}. The report has all of it.", markup=False
+    )
     for table in cells.others() if report.recommend else ():
         for column in cells.columns():
             console.print(" ".join(advice(cells, metric, table, column)), markup=False)

@@ -1,5 +1,6 @@
 """Short forms of a study, and what they have instead of the whole, in words."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,10 @@ def _flat(settings: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _value(value: Any) -> str:
-    return f"{value:,}" if type(value) is int else str(value)
+    """Write a value as its file does."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _listed(values: Any) -> str:

@@ -10,8 +10,9 @@ import yaml
 from app.errors import UserError
 from app.study.grid import expand
 from app.study.reading import read_study
+from app.study.settings import merged
 from app.study.spec import PaperNumbers, Select
-from tests.app.study.studies import content, dropout, write_study
+from tests.app.study.studies import BASE, content, dropout, write_study
 
 REPORT = {"rows": "method", "metric": "test/accuracy"}
 
@@ -83,6 +84,13 @@ def test_what_the_command_line_changes_is_told() -> None:
         "data.train_limit 1,000 instead of 200",
         "trainer.max_epochs 3 instead of 2",
     )
+
+
+def test_what_is_changed_is_told_as_a_file_has_it() -> None:
+    before = {"data": {"init_args": {"augment": True, "test_limit": None}}}
+    file = write_study(base={"settings": merged(BASE, before)})
+    study = read_study(file, changes=["data.augment=false", "data.test_limit=5"])
+    assert study.shortened == ("data.augment false instead of true", "data.test_limit 5 instead of null")
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
