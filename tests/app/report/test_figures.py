@@ -7,12 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from app.errors import UserError
 from app.report.cells import Cells
 from app.report.figures import KINDS, caption, draw
 from app.report.lines import SOURCE
 from app.report.reading import read_results
 from app.report.style import save
+from app.study.spec import FIGURES
 from tests.data.studies import study, write_study
 
 TEST = "test/accuracy"
@@ -99,8 +99,5 @@ def test_nothing_to_show(tmp_path: Path) -> None:
     assert [kind for kind in KINDS if draw(kind, cells, TEST, {}) is not None] == ["bars"]
 
 
-def test_an_unknown_kind(cells: Cells) -> None:
-    with pytest.raises(
-        UserError, match=r"report.figures: no figure 'pie'; there are curves, loss, sweep, time, bars"
-    ):
-        draw("pie", cells, TEST, {})
+def test_each_kind_that_a_study_may_ask_for_is_drawn() -> None:
+    assert set(KINDS) == set(FIGURES)
