@@ -1,6 +1,6 @@
 """Figures of lines: over training, over seconds, over the values of an axis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -41,8 +41,9 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
     rows = _without(axis, every.rows())
     columns = _without(axis, every.columns())
     fixed = {name: label for name, label in table.items() if name != axis}
-    figure, panels = new_figure(len(columns))
-    drawn = False
+    figure, panels = new_figure(len(columns), _height(columns, rows))
+    at_ends = len(panels) == 1
+    named: dict[str, Look] = {}
     for axes, column in zip(panels, columns, strict=True):
         ends = []
         for row, look in methods(every, rows):
@@ -61,35 +62,42 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
         axes.set_xlabel(axis)
         axes.set_title(label_words(column))
         _place_values(axes, every, axis, len(panels))
-        _name_lines(figure, axes, ends, at_ends=len(panels) == 1)
-        drawn |= bool(ends)
+        named |= {name: look for _, _, name, look in ends}
+        if at_ends:
+            label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
     panels[0].set_ylabel(metric_name(metric))
-    return figure if drawn else None
+    if named and not at_ends:
+        legend_above(figure, list(named.items()))
+    return figure if named else None
 
 
 def _training(cells: Cells, table: Labels, name: str) -> Figure | None:
     """Draw a metric of training (dotted) and validation over epochs, or over steps if those are finer."""
     over = time_axis(cells)
+    dashes = [
+        Line2D([], [], color=FAINT, linestyle="-", label="validation"),
+        Line2D([], [], color=FAINT, linestyle=":", label="training"),
+    ]
+    if any(f"/{name}@" in each for numbers in cells.study.paper for each in numbers.metrics):
+        dashes.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
     metrics: dict[str, Dashes] = {f"train/{name}": ":", f"val/{name}": "-"}
     words = f"{name} (%)" if is_share(f"val/{name}") else name
-    figure = _lines(cells, table, metrics, over, over, words)
-    if figure is not None:
-        dashes = [
-            Line2D([], [], color=FAINT, linestyle="-", label="validation"),
-            Line2D([], [], color=FAINT, linestyle=":", label="training"),
-        ]
-        if any(f"/{name}@" in each for numbers in cells.study.paper for each in numbers.metrics):
-            dashes.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-        figure.legend(handles=dashes, loc="outside upper right", ncols=3, frameon=False, fontsize=9.5)
-    return figure
+    return _lines(cells, table, metrics, over, over, words, dashes)
 
 
 def _lines(
-    cells: Cells, table: Labels, metrics: dict[str, Dashes], over: str, x_name: str, y_name: str
+    cells: Cells,
+    table: Labels,
+    metrics: dict[str, Dashes],
+    over: str,
+    x_name: str,
+    y_name: str,
+    marks: Sequence[Line2D] = (),
 ) -> Figure | None:
     columns = cells.columns()
-    figure, panels = new_figure(len(columns), share_x=over != "seconds")
-    drawn = False
+    figure, panels = new_figure(len(columns), _height(columns, cells.rows()), share_x=over != "seconds")
+    at_ends = len(panels) == 1 and over != "seconds"
+    named: dict[str, Look] = {}
     for axes, column in zip(panels, columns, strict=True):
         ends = []
         drawn_runs = set()
@@ -113,10 +121,20 @@ def _lines(
         axes.set_title(label_words(column))
         axes.set_xlabel(x_name)
         place_time(axes, over, wide=len(panels) == 1)
-        _name_lines(figure, axes, ends, at_ends=len(panels) == 1 and over != "seconds")
-        drawn |= bool(ends)
+        named |= {name: look for _, _, name, look in ends}
+        if at_ends:
+            label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
     panels[0].set_ylabel(metric_name(y_name) if "/" in y_name else y_name)
-    return figure if drawn else None
+    if not named:
+        return None
+    if not at_ends or marks:
+        legend_above(figure, [] if at_ends else list(named.items()), others=marks)
+    return figure
+
+
+def _height(columns: list[Labels], rows: list[Labels]) -> float:
+    """Return the height of a panel in inches: of a single one the names of all rows stand beside it."""
+    return 4.4 if len(columns) > 1 else max(4.4, 0.27 * len(rows))
 
 
 def draw_line(axes: Axes, line: Series, look: Look, crowd: float, every_point: bool = False) -> None:
@@ -151,16 +169,6 @@ def place_time(axes: Axes, over: str, wide: bool) -> None:
     else:
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if wide else 5))
-
-
-def _name_lines(
-    figure: Figure, axes: Axes, ends: list[tuple[float, float, str, Look]], at_ends: bool
-) -> None:
-    """Name lines where they end, or, of several panels or lines that end apart, once above them."""
-    if at_ends:
-        label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
-    elif ends and not figure.legends:
-        legend_above(figure, [(name, look) for _, _, name, look in ends])
 
 
 def _place_values(axes: Axes, cells: Cells, axis: str, panels: int) -> None:
