@@ -3,8 +3,6 @@
 import shlex
 from pathlib import Path
 
-from rich.console import Console
-
 from app.errors import UserError
 from app.report.cells import Cells
 from app.report.figures import caption, draw
@@ -12,7 +10,7 @@ from app.report.markup import Picture, to_html, to_markdown
 from app.report.page import blocks
 from app.report.reading import Results, read_results
 from app.report.style import save
-from app.report.terminal import show
+from app.report.terminal import console, show
 from app.study.folders import StudyFolder
 from app.study.grid import expand
 from app.study.results import write_results
@@ -47,10 +45,10 @@ def make_report(folder: Path, target: Path) -> None:
     counts = [f"{len(results.runs)} of {results.planned} runs finished"]
     counts += [f"{len(results.failed)} failed"] if results.failed else []
     counts += [f"{len(results.missing)} missing"] if results.missing else []
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"study    {folder}: {', '.join(counts)}", markup=False)
-    show(Cells(results, results.study.select), console)
-    console.print(f"report   {target / 'report.html'}", markup=False)
+    terminal = console()
+    terminal.print(f"study    {folder}: {', '.join(counts)}", markup=False)
+    show(Cells(results, results.study.select), terminal)
+    terminal.print(f"report   {target / 'report.html'}", markup=False)
 
 
 def _draw_all(results: Results, target: Path) -> dict[str, list[Picture]]:

@@ -1,5 +1,7 @@
 """What a report says in the terminal: its first table, and the advice."""
 
+from typing import IO
+
 import rich.table
 from rich.console import Console
 from rich.text import Text
@@ -7,6 +9,18 @@ from rich.text import Text
 from app.report.advice import advice
 from app.report.cells import Cells
 from app.report.table import Table, metric_table
+
+WIDEST = 1000
+"""Letters; no table is as wide."""
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """Return a console on which no number is cut: a terminal that is narrower than a table wraps its lines.
+
+    Args:
+        file: None is stdout.
+    """
+    return Console(soft_wrap=True, highlight=False, width=WIDEST, file=file)
 
 
 def show(cells: Cells, console: Console) -> None:
