@@ -120,7 +120,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "same word": ({"grid": {"p": [1, "1"]}}, "grid.p: 1 stands twice"),
     "figure": ({"report": {**REPORT, "figures": ["bar"]}}, "report.figures: no figure 'bar'; did you mean bars?"),
     "rows twice": ({"report": {**REPORT, "rows": ["p", "p"]}}, "report.rows: p stands twice"),
-    "columns": ({"report": {**REPORT, "columns": "method"}}, "report.columns: must not name method, which has the rows"),
+    "columns": ({"report": {**REPORT, "columns": "method"}}, "report.columns: must not name method, which has the"),
     "selected rows": ({"report": {**REPORT, "rows": "p"}, "select": {"over": "p", "by": "val/loss"}},
                       "report.rows: must not name p, which is selected over"),
     "selected baseline": ({"report": {**REPORT, "baseline": {"p": 0.25}}, "select": {"over": "p", "by": "val/loss"}},
