@@ -17,21 +17,15 @@ Group = Mapping[int, Run]
 def select_best(runs: Iterable[Run], select: Select) -> Run:
     """Return the run that is best by the selection's metric, which is one of validation: the test split has no say.
 
-    Of equal ones it is the first. A value that is not finite loses.
-
-    Raises:
-        UserError: a run lacks the metric.
+    Of equal ones it is the first. A value that is not finite loses, and so does a run without one, as one that has
+    collapsed before its first validation.
     """
     return max(runs, key=lambda run: _worth(run, select))
 
 
 def _worth(run: Run, select: Select) -> float:
     value = run.value(select.by)
-    if value is None:
-        raise UserError(
-            f"select.by: no {select.by!r} in the result of run {run.hash}; it has {', '.join(sorted(run.values))}"
-        )
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return -math.inf
     return value if select.mode == "max" else -value
 
@@ -78,7 +72,12 @@ class Cells:
         """Return the run with these labels of each seed, chosen where there is a selection; empty if there is none.
 
         Labels that leave several runs of a seed, and no selection among them, name no cell: it is empty.
+
+        Raises:
+            UserError: no run of the study has the metric of the selection.
         """
+        if self.select is not None:
+            self._check("select.by", self.select.by)
         group = {}
         for seed in self.study.seeds:
             runs = self.candidates(labels, seed)
@@ -104,11 +103,7 @@ class Cells:
         Raises:
             UserError: no run of the study has such a metric.
         """
-        if metric.split("@")[0] not in self.known and not metric.startswith("first_steps/"):
-            raise UserError(
-                f"report.metric: no result of study {self.study.name} has {metric!r}; "
-                f"there are {', '.join(sorted(self.known))}"
-            )
+        self._check("report.metric", metric)
         found = {seed: run.value(metric) for seed, run in group.items()}
         return {seed: value for seed, value in found.items() if value is not None}
 
@@ -153,6 +148,13 @@ class Cells:
         """Return what is left of the axes: a table for each; a single empty one where nothing is left."""
         shown = {*self.study.report.rows, *self.study.report.columns, *self._selected()}
         return self._products(tuple(axis for axis in self.study.axes if axis not in shown))
+
+    def _check(self, where: str, metric: str) -> None:
+        if metric.split("@")[0] not in self.known and not metric.startswith("first_steps/"):
+            raise UserError(
+                f"{where}: no result of study {self.study.name} has {metric!r}; "
+                f"there are {', '.join(sorted(self.known))}"
+            )
 
     def _selected(self) -> tuple[str, ...]:
         return self.study.select.over if self.study.select else ()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from app.errors import UserError
 from app.report.cells import Cells
 from app.report.distributions import distributions
 from app.report.lines import curves, loss, sweep, time
@@ -60,12 +59,7 @@ def draw(kind: str, cells: Cells, metric: str, table: Labels) -> Figure | None:
         cells: the chosen runs.
         metric: that the study reports.
         table: labels that all runs in the figure share.
-
-    Raises:
-        UserError: there is no such kind.
     """
-    if kind not in KINDS:
-        raise UserError(f"report.figures: no figure {kind!r}; there are {', '.join(KINDS)}")
     with styled():
         return KINDS[kind][0](cells, metric, table)
 

@@ -1,6 +1,6 @@
 """Figures of lines: over training, over seconds, over the values of an axis."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
     rows = _without(axis, every.rows())
     columns = _without(axis, every.columns())
     fixed = {name: label for name, label in table.items() if name != axis}
-    figure, panels = new_figure(len(columns))
+    figure, panels = new_figure(len(columns), _height(columns, rows))
     named = []
     for axes, column in zip(panels, columns, strict=True):
         ends = []
@@ -72,25 +72,28 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
 def _training(cells: Cells, table: Labels, name: str) -> Figure | None:
     """Draw a metric of training (dotted) and validation over epochs, or over steps if those are finer."""
     over = time_axis(cells)
+    dashes = [
+        Line2D([], [], color=FAINT, linestyle="-", label="validation"),
+        Line2D([], [], color=FAINT, linestyle=":", label="training"),
+    ]
+    if any(f"/{name}@" in each for numbers in cells.study.paper for each in numbers.metrics):
+        dashes.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
     metrics: dict[str, Dashes] = {f"train/{name}": ":", f"val/{name}": "-"}
     words = f"{name} (%)" if is_share(f"val/{name}") else name
-    figure = _lines(cells, table, metrics, over, over, words)
-    if figure is not None:
-        dashes = [
-            Line2D([], [], color=FAINT, linestyle="-", label="validation"),
-            Line2D([], [], color=FAINT, linestyle=":", label="training"),
-        ]
-        if any(f"/{name}@" in each for numbers in cells.study.paper for each in numbers.metrics):
-            dashes.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-        figure.legend(handles=dashes, loc="outside upper right", ncols=3, frameon=False, fontsize=9.5)
-    return figure
+    return _lines(cells, table, metrics, over, over, words, dashes)
 
 
 def _lines(
-    cells: Cells, table: Labels, metrics: dict[str, Dashes], over: str, x_name: str, y_name: str
+    cells: Cells,
+    table: Labels,
+    metrics: dict[str, Dashes],
+    over: str,
+    x_name: str,
+    y_name: str,
+    marks: Sequence[Line2D] = (),
 ) -> Figure | None:
     columns = cells.columns()
-    figure, panels = new_figure(len(columns), share_x=over != "seconds")
+    figure, panels = new_figure(len(columns), _height(columns, cells.rows()), share_x=over != "seconds")
     named = []
     for axes, column in zip(panels, columns, strict=True):
         ends = []
@@ -117,7 +120,12 @@ def _lines(
         place_time(axes, over, wide=len(panels) == 1)
         named.append((axes, ends))
     panels[0].set_ylabel(metric_name(y_name) if "/" in y_name else y_name)
-    return _with_names(figure, named, at_ends=len(panels) == 1 and over != "seconds")
+    return _with_names(figure, named, len(panels) == 1 and over != "seconds", marks)
+
+
+def _height(columns: list[Labels], rows: list[Labels]) -> float:
+    """Return the height of a panel in inches: of a single one the names of all rows stand beside it."""
+    return 4.4 if len(columns) > 1 else max(4.4, 0.27 * len(rows))
 
 
 def draw_line(axes: Axes, line: Series, look: Look, crowd: float, every_point: bool = False) -> None:
@@ -154,14 +162,16 @@ def place_time(axes: Axes, over: str, wide: bool) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if wide else 5))
 
 
-def _with_names(figure: Figure, named: list[tuple[Axes, list[End]]], at_ends: bool) -> Figure | None:
+def _with_names(
+    figure: Figure, named: list[tuple[Axes, list[End]]], at_ends: bool, marks: Sequence[Line2D] = ()
+) -> Figure | None:
     """Name lines where they end, or once above all panels; without a line there is no figure."""
     for axes, ends in named if at_ends else ():
         label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
     # A line may be missing in some of the panels.
     every = {name: look for _, ends in named for _, _, name, look in ends}
-    if every and not at_ends:
-        legend_above(figure, list(every.items()))
+    if every and (marks or not at_ends):
+        legend_above(figure, [] if at_ends else list(every.items()), others=marks)
     return figure if every else None
 
 

@@ -1,5 +1,7 @@
 """How numbers are written, so that a table and a figure say the same."""
 
+import math
+
 from app.report.statistics import Estimate
 from app.study.settings import Label
 from app.study.spec import Labels
@@ -66,6 +68,8 @@ def metric_name(metric: str) -> str:
 def number(metric: str, value: float, signed: bool = False) -> str:
     """Write a value: shares in percent with two decimals, counts whole, all else with four decimals."""
     value = scaled(metric, value)
+    if not math.isfinite(value):
+        return str(value).replace("-", MINUS)
     whole = metric.split("/")[0] == "first_steps" or metric in COUNTS
     digits = ",.0f" if whole else ".2f" if is_share(metric) else ".1f" if metric == "train_seconds" else ".4f"
     # z: no minus before what is rounded to nothing.

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from app.errors import UserError
-from app.study.folders import StudyFolder
+from app.study.folders import StudyFolder, damaged
 from app.study.grid import expand, run_settings
 from app.study.reading import read_study
 from app.study.settings import Label, settings_hash
@@ -194,13 +194,14 @@ def _command(file: Path) -> str:
 def _read_history(file: Path) -> dict[str, list[float]]:
     if not file.is_file():
         return {}
-    with file.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows:
-        return {}
     try:
-        return {name: [float(row[name]) if row[name] else math.nan for row in rows] for name in rows[0]}
-    except (KeyError, TypeError, ValueError) as error:
+        with file.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        if rows and "epoch" not in rows[0]:
+            raise KeyError("no column epoch")
+        names = rows[0] if rows else ()
+        return {name: [float(row[name]) if row[name] else math.nan for row in rows] for name in names}
+    except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
         raise damaged(file, error) from error
 
 
@@ -212,9 +213,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise damaged(file, TypeError("it holds no mapping"))
     return content
-
-
-def damaged(file: Path, error: Exception) -> UserError:
-    """Make the error for a file of a run that cannot be read."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return UserError(f"{file} is damaged ({reason}); remove its folder and run `study` again")

@@ -29,6 +29,8 @@ BAND = 0.16
 
 WIDTH = 8.0
 """Inches; at 100 pixels an inch, 800 pixels."""
+HANDLE, LETTER, ROW = 0.7, 0.085, 0.2
+"""Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it."""
 DPI = 200
 """Sharp on screens of twice the pixels."""
 
@@ -45,6 +47,8 @@ TEXT = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.unicode_minus": True,
+    # Names are the user's: a dollar in them is no formula.
+    "text.parse_math": False,
 }
 
 
@@ -126,14 +130,28 @@ def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tupl
     return figure, [(left, right) for left, right in grid]
 
 
-def legend_above(figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4) -> None:
-    """Name lines once, above all panels."""
+def legend_above(
+    figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4, others: Sequence[Line2D] = ()
+) -> None:
+    """Name lines once, above all panels, which keep their height.
+
+    Args:
+        figure: that has the panels.
+        names: of lines, and their looks.
+        columns: of names, at most; long names have fewer.
+        others: marks that stand beside them.
+    """
     handles = [
         Line2D(
             [], [], color=look.color, linestyle=look.dashes, marker=look.marker, markersize=4.5, label=name
         )
         for name, look in names
     ]
+    handles += others
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(columns, int(WIDTH / (HANDLE + LETTER * longest))))
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + ROW * max(0, -(-len(handles) // columns) - 2))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
 
 

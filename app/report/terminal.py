@@ -37,9 +37,10 @@ def _short(cells: Cells, metric: str, table: Labels) -> rich.table.Table:
     title = metric_name(metric) + (f": {label_words(table)}" if table else "")
     drawn = rich.table.Table(title=Text(title), title_justify="left")
     for name in cells.study.report.rows:
-        drawn.add_column(Text(name), no_wrap=True)
+        drawn.add_column(Text(name), overflow="fold")
     for column in cells.columns():
-        drawn.add_column(Text(label_words(column) or "here"), justify="right")
+        # In a narrow terminal a cell takes several lines: nothing is cut.
+        drawn.add_column(Text(label_words(column) or "here"), justify="right", overflow="fold")
     for row in cells.rows():
         words = [_cell(cells, metric, table | row | column) for column in cells.columns()]
         drawn.add_row(*(Text(word) for word in (*map(str, row.values()), *words)))

@@ -16,7 +16,7 @@ class Verdict(Enum):
     REVERSED = "the paper's ranking is reversed"
     OPEN = "cannot be told apart"
     TIE = "they differ, and are equal in the paper"
-    SINGLE = "one seed, so no verdict"
+    NOTHING = "no interval, so no verdict"
 
 
 def verdict(paper: float, here: Estimate) -> Verdict:
@@ -28,7 +28,7 @@ def verdict(paper: float, here: Estimate) -> Verdict:
             apart, whatever the paper says.
     """
     if here.interval is None:
-        return Verdict.SINGLE
+        return Verdict.NOTHING
     low, high = here.interval
     if low <= 0 <= high:
         return Verdict.OPEN
@@ -97,8 +97,8 @@ class Order:
     def words(self) -> str:
         """Say what becomes of the order as a whole."""
         pairs = len(self.verdicts)
-        if pairs == 0 or self.count(Verdict.SINGLE) == pairs:
-            return "nothing can be said of the order: an interval needs two seeds or more"
+        if pairs == 0 or self.count(Verdict.NOTHING) == pairs:
+            return "nothing can be said of the order: an interval needs finite values of two seeds or more"
         if self.count(Verdict.HOLDS) == pairs:
             return f"the paper's order holds in {_pairs(pairs)}"
         if self.count(Verdict.REVERSED) == pairs:
@@ -110,7 +110,7 @@ class Order:
             "the other way round": Verdict.REVERSED,
             "not to be told apart": Verdict.OPEN,
             "apart though equal in the paper": Verdict.TIE,
-            "without a verdict for want of seeds": Verdict.SINGLE,
+            "without an interval": Verdict.NOTHING,
         }
         parts = [f"{self.count(kind)} {words}" for words, kind in counts.items() if self.count(kind)]
         start = "is not confirmed" if self.count(Verdict.REVERSED) == 0 else "does not hold"

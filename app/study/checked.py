@@ -1,6 +1,7 @@
 """Values of a study's file, checked: an error tells file, key, value and remedy in one line."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,12 +55,14 @@ class Checker:
             raise self.wrong(where, f"must be texts, got {value!r}")
         return texts
 
-    def axes(self, value: Any, where: str, known: Iterable[str]) -> tuple[str, ...]:
-        """Return names of axes."""
+    def names(self, value: Any, where: str, kind: str, known: Iterable[str]) -> tuple[str, ...]:
+        """Return names of a kind, such as axes, each once."""
         names = self.texts(value, where)
-        for name in names:
+        for place, name in enumerate(names):
             if name not in known:
-                raise self.unknown(where, "axis", name, known)
+                raise self.unknown(where, kind, name, known)
+            if name in names[:place]:
+                raise self.wrong(where, f"{name} stands twice")
         return tuple(names)
 
     def flag(self, value: Any, where: str) -> bool:
@@ -80,6 +83,8 @@ class Checker:
         if type(value) not in (str, int, float):
             hint = "; YAML reads on, off, yes and no as such: put it in quotes" if type(value) is bool else ""
             raise self.wrong(where, f"a label must be a word or a number, got {value!r}{hint}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.wrong(where, f"a label must be a word or a finite number, got {value}")
         label: Label = value
         return label
 

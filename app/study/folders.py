@@ -120,11 +120,17 @@ class RunFiles:
         write_whole(self.path / "run.json", json.dumps(about, indent=2))
 
     def result(self) -> RunResult | None:
-        """Return what the run has come to; None if it has not ended."""
+        """Return what the run has come to; None if it has not ended.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         try:
             return RunResult(**json.loads(self.result_file.read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except (OSError, TypeError, ValueError) as error:
+            raise damaged(self.result_file, error) from error
 
     def end(self, result: RunResult) -> None:
         """Write the result, all or nothing."""
@@ -132,11 +138,17 @@ class RunFiles:
         write_whole(self.result_file, json.dumps(vars(result), indent=2))
 
     def failure(self) -> str | None:
-        """Return why the run has failed; None if it has not."""
+        """Return why the run has failed; None if it has not.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         try:
             return str(json.loads(self.failed_file.read_text())["reason"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise damaged(self.failed_file, error) from error
 
     def fail(self, reason: str) -> None:
         """Write why the run has failed, with the last lines of its log."""
@@ -194,7 +206,7 @@ class StudyFolder:
     def commands(self) -> list[str]:
         """Return the commands that were given; none where none was noted."""
         try:
-            return self.commands_file.read_text().splitlines()
+            return self.commands_file.read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return []
 
@@ -223,3 +235,9 @@ def write_whole(file: Path, text: str) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(text + "\n")
     partial.replace(file)
+
+
+def damaged(file: Path, error: Exception) -> UserError:
+    """Make the error for a file of a run that cannot be read."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return UserError(f"{file} is damaged ({reason}); remove its folder and run `study` again")

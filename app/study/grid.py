@@ -76,7 +76,7 @@ def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
 
 
 def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
-    """Return the runs with certain labels.
+    """Return the runs with certain labels; one that several combinations share has the labels of each of them.
 
     Args:
         study: knows the axes.
@@ -98,8 +98,10 @@ def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[axis])}"
             raise UserError(f"--only {word}: no value of {axis} {label!r}; {hint}")
         labels.setdefault(axis, set()).add(label)
-    return [
-        run
-        for run in runs
-        if all(str({**run.labels, "seed": run.seed}[axis]) in those for axis, those in labels.items())
-    ]
+    hashes = {
+        settings_hash(run_settings(study, each, seed))
+        for each in combinations(study)
+        for seed in study.seeds
+        if all(str({**each, "seed": seed}[axis]) in those for axis, those in labels.items())
+    }
+    return [run for run in runs if run.hash in hashes]

@@ -21,11 +21,11 @@ from app.study.settings import (
     settings_hash,
 )
 from app.study.shortened import FORMS, Extent, left_out
-from app.study.spec import Labels, PaperNumbers, Report, Select, Study
+from app.study.spec import FIGURES, Labels, PaperNumbers, Report, Select, Study
 
 KEYS = ("name", "title", "source", "base", "grid", "overrides", "skip", "seeds", "select", "report", "paper",
         "deviations", "shortened", *FORMS)  # fmt: skip
-WORD = re.compile(r"[\w.-]+")
+WORD = re.compile(r"\w[\w.-]*")
 
 
 def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ()) -> Study:
@@ -39,14 +39,7 @@ def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ())
     Raises:
         UserError: something in it is wrong: the file, the key, the value, and the remedy.
     """
-    return _Reader(file).study(read_yaml(file), form, [_setting(change) for change in changes])
-
-
-def _setting(change: str) -> Settings:
-    key, equals, value = change.partition("=")
-    if not (key and equals):
-        raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
-    return nested(key, parse_value(value))
+    return _Reader(file).study(read_yaml(file), form, changes)
 
 
 @final
@@ -57,7 +50,7 @@ class _Reader:
         self.file = file
         self.check = Checker(file)
 
-    def study(self, content: dict[str, Any], form: str | None, changes: Sequence[Settings]) -> Study:
+    def study(self, content: dict[str, Any], form: str | None, given: Sequence[str]) -> Study:
         self.check.known(content, "", KEYS)
         for key in ("name", "base", "grid", "seeds", "report"):
             if key not in content:
@@ -76,6 +69,14 @@ class _Reader:
             if form not in forms:
                 raise self.check.wrong(form, f"is missing: there is no such short form; leave out --{form}")
             name, part = f"{name}-{form}", forms[form]
+        changes = [self._change(change) for change in given]
+        select = self._select(content.get("select"), whole.axes)
+        report = self._report(content["report"], whole.axes, select)
+        for axis, label in report.baseline.items():
+            if label not in part.axes[axis]:
+                raise self.check.wrong(
+                    f"{form}.grid.{axis}", f"lacks {label}, with which report.baseline compares"
+                )
         settings = merged(base, overrides)
         # Where the data are, and the like, is nothing to tell.
         learned = [new for new in changes if settings_hash(merged(settings, new)) != settings_hash(settings)]
@@ -96,8 +97,8 @@ class _Reader:
                 for rule in self._skip(content.get("skip"), whole.axes)
             ),
             seeds=part.seeds,
-            select=self._select(content.get("select"), whole.axes),
-            report=self._report(content["report"], whole.axes),
+            select=select,
+            report=report,
             paper=tuple(
                 numbers
                 for numbers in self._paper(content.get("paper"), whole.axes)
@@ -121,7 +122,8 @@ class _Reader:
             settings = merged(settings, read_yaml(path))
         own = self._settings(base.get("settings"), "base.settings")
         whole: Settings = merged(settings, own)
-        return {key: whole[key] for key in whole if key not in ("seed_everything", "name", "runs")}
+        of_runs = {key: whole[key] for key in whole if key not in ("seed_everything", "name", "runs")}
+        return self._settings(of_runs, "base")
 
     def _grid(self, value: Any) -> dict[str, dict[Label, Settings]]:
         if not isinstance(value, dict) or not value:
@@ -138,7 +140,8 @@ class _Reader:
             raise self.check.wrong(where, f"must be a list of values or labels with settings, got {value!r}")
         labels = [self.check.label(label, where) for label in value]
         for place, label in enumerate(labels):
-            if label in labels[:place]:
+            # 1 and 1.0 are one value, 1 and "1" one word of --only and of results.csv.
+            if label in labels[:place] or str(label) in map(str, labels[:place]):
                 raise self.check.wrong(where, f"{label} stands twice")
         if isinstance(value, list):
             return {label: {} for label in labels}
@@ -167,9 +170,17 @@ class _Reader:
                 result[name] = self._axis(axis, where)
         return result
 
+    def _change(self, change: str) -> Settings:
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
+        return self._settings(nested(key, parse_value(value)), "--set")
+
     def _settings(self, value: Any, where: str) -> Settings:
         settings = self.check.mapping(value, where)
         self.check.mapping(settings.get(VALUES), f"{where}.{VALUES}")
+        for key in ("model", "trainer"):
+            self.check.mapping(settings.get(key), f"{where}.{key}")
         for key, remedy in (("seed_everything", "give seeds"), ("name", "give the study's name")):
             if key in settings:
                 raise self.check.wrong(f"{where}.{key}", f"is not a run's in a study; {remedy}")
@@ -202,7 +213,7 @@ class _Reader:
         if value is None:
             return None
         select = self.check.mapping(value, "select", ("over", "by", "mode"))
-        over = self.check.axes(select.get("over"), "select.over", axes)
+        over = self.check.names(select.get("over"), "select.over", "axis", axes)
         if not over:
             raise self.check.wrong("select.over", "names no axis")
         by = self.check.metric(select.get("by"), "select.by")
@@ -219,21 +230,34 @@ class _Reader:
             raise self.check.wrong("select.mode", f"must be max or min, got {select['mode']!r}")
         return Select(over, by, mode)
 
-    def _report(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> Report:
+    def _report(self, value: Any, axes: dict[str, dict[Label, Settings]], select: Select | None) -> Report:
         known = ("rows", "columns", "metric", "baseline", "figures", "time", "recommend")
         report = self.check.mapping(value, "report", known)
-        rows = self.check.axes(report.get("rows"), "report.rows", axes)
+        rows = self.check.names(report.get("rows"), "report.rows", "axis", axes)
         metrics = tuple(
             self.check.metric(name, "report.metric") for name in self.check.many(report.get("metric"))
         )
         if not rows or not metrics:
             raise self.check.wrong("report", "needs rows, an axis, and metric, such as test/accuracy")
+        columns = self.check.names(report.get("columns"), "report.columns", "axis", axes)
+        baseline = self._labels(report.get("baseline"), "report.baseline", axes)
+        chosen = select.over if select else ()
+        taken = {
+            "rows": (rows, chosen),
+            "columns": (columns, (*chosen, *rows)),
+            "baseline": (baseline, chosen),
+        }
+        for key, (named, others) in taken.items():
+            for axis in named:
+                if axis in others:
+                    use = "is selected over" if axis in chosen else "has the rows"
+                    raise self.check.wrong(f"report.{key}", f"must not name {axis}, which {use}")
         return Report(
             rows,
-            self.check.axes(report.get("columns"), "report.columns", axes),
+            columns,
             metrics,
-            self._labels(report.get("baseline"), "report.baseline", axes),
-            tuple(self.check.texts(report.get("figures"), "report.figures")),
+            baseline,
+            self.check.names(report.get("figures"), "report.figures", "figure", FIGURES),
             *(self.check.flag(report.get(key), f"report.{key}") for key in ("time", "recommend")),
         )
 

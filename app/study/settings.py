@@ -53,12 +53,14 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Read a file that holds a mapping.
 
     Raises:
-        UserError: it is missing, no YAML, or something else; a key stands twice.
+        UserError: it is missing, no text, no YAML, or something else; a key stands twice.
     """
     try:
         content = yaml.load(file.read_text(), _Loader)
     except OSError as error:
         raise UserError(f"no file {file} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: is no text in UTF-8") from error
     except yaml.YAMLError as error:
         raise UserError(f"{file}: {one_line(error)}") from error
     if not isinstance(content, dict):

@@ -15,6 +15,9 @@ Labels = dict[str, Label]
 PANELS = "panels"
 """The kind of figure for which runs keep right and wrong test images."""
 
+FIGURES = ("curves", "loss", "time", "sweep", "bars", "schedules", "distributions", PANELS)
+"""Kinds of figures that a report may have."""
+
 
 @dataclass(frozen=True)
 class Select:

@@ -1,5 +1,6 @@
 """Every shipped study reads, has the runs that it says, and its settings build what they name."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,10 @@ def test_its_runs(file: Path) -> None:
     assert len(study.seeds) > 2, "an interval needs several seeds"
     assert set(study.report.figures) <= KINDS.keys()
     assert len(expand(read_study(file, "quick"))) <= 64
+    # Where a short form says how many runs it has, so many it has.
+    for form, count in re.findall(r"^(\w+):.*?(\d+) (?:short )?runs", file.read_text(), re.MULTILINE):
+        if form in FORMS:
+            assert len(expand(read_study(file, form))) == int(count), form
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a report recommends, and when it does not."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,41 @@ def test_no_baseline(tmp_path: Path, baseline: dict[str, str] | None) -> None:
     assert advice(Cells(results, results.study.select), TEST, {}, {"layers": 2}) == [
         "No advice: the report names no baseline to compare with."
     ]
+
+
+def by_method(tests: dict[str, float], **vals: float) -> Metrics:
+    def metrics(labels: Labels, seed: int) -> dict[str, float]:
+        return {"val/accuracy": vals[labels["method"]], TEST: tests.get(labels["method"], 0.4)}
+
+    return metrics
+
+
+def test_what_is_not_finite_is_no_candidate(tmp_path: Path) -> None:
+    cells = cells_of(tmp_path / "s", by_method({"none": math.nan}, none=math.nan, dropin=0.5, dropout=0.4))
+    first, judgement, _ = advice(cells, TEST, {}, {"layers": 2})
+    assert first.startswith("For layers 2: dropin")
+    assert judgement == (
+        "Nan against none in test accuracy (%) (no interval: a value is not finite, 3 seeds): finite values of every "
+        "seed are needed before anything can be advised."
+    )
+    nothing = cells_of(tmp_path / "t", by_method({}, none=math.nan, dropin=math.nan, dropout=math.nan))
+    assert advice(nothing, TEST, {}, {"layers": 2}) == [
+        "No advice: no finished run has a finite validation accuracy (%)."
+    ]
+
+
+def test_of_equal_ones_it_is_the_baseline(tmp_path: Path) -> None:
+    content = study()
+    content["grid"]["method"] = dict(reversed(content["grid"]["method"].items()))
+    results = read_results(
+        write_study(tmp_path / "s", content, by_method({}, none=0.5, dropin=0.5, dropout=0.4))
+    )
+    (only,) = advice(Cells(results, results.study.select), TEST, {}, {"layers": 2})
+    assert only.startswith("For layers 2: none is best")
+
+
+def test_what_has_no_run_yet_is_told(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none")
+    results = read_results(folder)
+    last = advice(Cells(results, results.study.select), TEST, {}, {"layers": 2})[-1]
+    assert last == "This may change: of 3 candidates 2 have no finished run."

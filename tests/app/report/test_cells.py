@@ -49,11 +49,17 @@ def test_of_equal_runs_the_first_is_chosen(cells: Cells) -> None:
 
 
 def test_a_missing_metric_of_the_selection_is_named(cells: Cells) -> None:
-    runs = cells.candidates({"method": "dropin", "layers": 2}, 0)
     with pytest.raises(
-        UserError, match=r"select.by: no 'val/f1' in the result of run .*; it has best_epoch, "
+        UserError, match=r"select.by: no result of study made-up has 'val/f1'; there are best_ep"
     ):
-        select_best(runs, Select(("p",), "val/f1", "max"))
+        Cells(cells.results, Select(("p",), "val/f1", "max")).of({"method": "dropin", "layers": 2})
+
+
+def test_a_run_that_was_never_validated_loses(cells: Cells) -> None:
+    runs = cells.candidates({"method": "dropin", "layers": 2}, 0)
+    collapsed = replace(runs[1], values={"steps": 3.0})
+    assert select_best([collapsed, runs[0]], BY) is runs[0]
+    assert select_best([collapsed], BY) is collapsed
 
 
 def test_without_selection_a_cell_is_one_run_a_seed(cells: Cells) -> None:

@@ -7,13 +7,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from app.errors import UserError
 from app.report.cells import Cells
 from app.report.figures import KINDS, caption, draw
 from app.report.lines import SOURCE
 from app.report.reading import read_results
 from app.report.style import save
-from tests.data.studies import study, write_study
+from app.study.spec import FIGURES
+from tests.data.studies import Labels, metrics_of, study, write_study
 
 TEST = "test/accuracy"
 
@@ -110,8 +110,26 @@ def test_nothing_to_show(tmp_path: Path) -> None:
     assert [kind for kind in KINDS if draw(kind, cells, TEST, {}) is not None] == ["bars"]
 
 
-def test_an_unknown_kind(cells: Cells) -> None:
-    with pytest.raises(
-        UserError, match=r"report.figures: no figure 'pie'; there are curves, loss, sweep, time, bars"
-    ):
-        draw("pie", cells, TEST, {})
+def test_each_kind_that_a_study_may_ask_for_is_drawn() -> None:
+    assert set(KINDS) == set(FIGURES)
+
+
+def test_names_above_several_panels(tmp_path: Path) -> None:
+    content = study(paper=[], skip=None)
+    methods = content["grid"]["method"]
+    long = {f"a method of the length of a sentence, number {place} $x": place for place in range(12)}
+    methods |= {name: {"model": {"dropout": place}} for name, place in long.items()}
+
+    def metrics(labels: Labels, seed: int) -> dict[str, float]:
+        return metrics_of({**labels, "method": "dropin"}, seed)
+
+    results = read_results(write_study(tmp_path / "s", content, metrics))
+    figure = drawn("curves", Cells(results, results.study.select))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert (box.x0 >= 0, box.x1 <= figure.bbox.width) == (True, True), "all names are on the figure"
+    assert [text.get_text() for text in legend.get_texts()][-2:] == ["validation", "training"]
+    assert len(legend.get_texts()) == len(methods) + 2
+    assert min(axes.bbox.height for axes in figure.axes) > 2.5 * figure.dpi, "the panels keep their height"
+    save(figure, tmp_path / "a.png")

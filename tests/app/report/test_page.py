@@ -86,5 +86,5 @@ def test_advice_where_it_is_asked_for(tmp_path: Path) -> None:
 
 def test_one_seed_leaves_no_verdict(tmp_path: Path) -> None:
     page = page_of(write_study(tmp_path / "s", study(seeds=[0])))
-    assert "+5.10, no interval: one seed; in the paper +3.10: one seed, so no verdict." in page
+    assert "+5.10, no interval: one seed; in the paper +3.10: no interval, so no verdict." in page
     assert "Where there is one seed only, there is no interval." in page

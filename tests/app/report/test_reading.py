@@ -110,11 +110,20 @@ def test_a_damaged_result_is_named(folder: Path, content: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("content", ["epoch,step\n0,ten\n", "epoch,step\n0\n", "epoch,step\n0,1,2\n"])
-def test_damaged_curves_are_named(folder: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epoch,step\n0,ten\n",
+        b"epoch,step\n0\n",
+        b"epoch,step\n0,1,2\n",
+        b"step,val/loss\n0,1\n",
+        b"\xff\xfe,\x01",
+    ],
+)
+def test_damaged_curves_are_named(folder: Path, content: bytes) -> None:
     file = run_folder(folder, DROPIN, 2) / "epochs.csv"
-    file.write_text(content)
-    if content.endswith("0\n"):
+    file.write_bytes(content)
+    if content.endswith(b"0\n"):
         # A column that a row lacks is one without a value.
         assert len(read_results(folder).runs) == 42
         return
@@ -123,6 +132,8 @@ def test_damaged_curves_are_named(folder: Path, content: str) -> None:
 
 
 def test_the_commands_that_made_the_runs(folder: Path) -> None:
+    assert read_results(folder).commands == ()
+    (folder / "commands.txt").write_bytes(b"\xff\xfe")
     assert read_results(folder).commands == ()
     (folder / "commands.txt").write_text("study b --only seed=0\nstudy of left over runs\nstudy a\n")
     for labels, command in ((NONE, "study a"), (DROPIN, "study b --only seed=0")):

@@ -18,8 +18,8 @@ CLEAR = Estimate(0.05, 0.01, 0.02, 3)
         (0.03, Estimate(0.05, 0.01, 0.05, 3), Verdict.OPEN),
         (-0.03, Estimate(0.05, 0.01, 0.06, 3), Verdict.OPEN),
         (0.0, CLEAR, Verdict.TIE),
-        (0.03, Estimate(0.05, None, None, 1), Verdict.SINGLE),
-        (0.03, Estimate(float("nan"), None, None, 3), Verdict.SINGLE),
+        (0.03, Estimate(0.05, None, None, 1), Verdict.NOTHING),
+        (0.03, Estimate(float("nan"), None, None, 3), Verdict.NOTHING),
     ],
 )
 def test_verdicts(paper: float, here: Estimate, expected: Verdict) -> None:
@@ -68,8 +68,11 @@ def test_one_number_is_no_order(cells: Cells) -> None:
         ([Verdict.HOLDS], "the paper's order holds in its only pair"),
         ([Verdict.REVERSED] * 3, "the paper's order is reversed in all 3 pairs"),
         ([Verdict.OPEN] * 3, "no two methods can be told apart, so nothing is known of the order"),
-        ([Verdict.SINGLE] * 3, "nothing can be said of the order: an interval needs two seeds or more"),
-        ([], "nothing can be said of the order: an interval needs two seeds or more"),
+        (
+            [Verdict.NOTHING] * 3,
+            "nothing can be said of the order: an interval needs finite values of two seeds or more",
+        ),
+        ([], "nothing can be said of the order: an interval needs finite values of two seeds or more"),
         (
             [Verdict.HOLDS, Verdict.REVERSED, Verdict.TIE],
             "the paper's order does not hold as a whole: of 3 pairs 1 as in the paper, 1 the other way round, "

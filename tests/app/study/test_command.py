@@ -11,7 +11,7 @@ import pytest
 from app.main import main
 from app.study.command import parse
 from app.study.folders import StudyFolder
-from tests.app.study.studies import BASE, content, dropout, write_study
+from tests.app.study.studies import BASE, content, dropout, tasks, write_study
 
 REPOSITORY = Path(__file__).parents[3]
 REPORT = content()["report"]
@@ -26,7 +26,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "axis": ("", {"report": {**REPORT, "rows": "methods"}}, "report.rows: no axis 'methods'; did you mean method?"),
     "file": ("nowhere.yaml", {}, "no file nowhere.yaml"),
     "only": ("--only method=nonne", {}, "--only method=nonne: .*did you mean none?"),
-    "only none": ("--only method=none --only p=0.5", {"grid": {**content()["grid"], "p": [0.1, 0.5]}}, "no run"),
+    "only none": ("--only method=none --only p=0.25", {"skip": [{"method": "none", "p": 0.25}]}, "no run"),
     "quick": ("--quick", {}, "quick: is missing"),
     "set": ("--set data.root", {}, "--set needs KEY=VALUE"),
     "set key": ("--set modle.x=1", {}, "no option modle; did you mean model?"),
@@ -97,3 +97,21 @@ def test_help_without_torch() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert "--only AXIS=LABEL" in done.stdout
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"seed": 1}'])
+def test_a_damaged_result_is_named(content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (first, *_) = tasks("studies/tiny")
+    first.files.path.mkdir(parents=True)
+    first.files.result_file.write_text(content)
+    with pytest.raises(SystemExit):
+        main("study tiny.yaml".split())
+    assert f"{first.files.result_file} is damaged (" in capsys.readouterr().err
+
+
+def test_a_file_in_the_folder_s_place(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("studies").mkdir()
+    Path("studies/tiny").touch()
+    with pytest.raises(SystemExit):
+        main(f"study {write_study()} --only seed=0 method=none".split())
+    assert "cannot write studies/tiny/study.yaml: File exists; choose another" in capsys.readouterr().err

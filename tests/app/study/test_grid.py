@@ -80,6 +80,9 @@ def test_only() -> None:
     every = expand(study)
     some = only(study, every, ["p=0.5", "layers=2", "layers=3", "seed=1"])
     assert [(*run.labels.values(), run.seed) for run in some] == [
+        # One and the same at each p.
+        ("none", 2, 0.25, 1),
+        ("none", 3, 0.25, 1),
         ("standard", 2, 0.5, 1),
         ("standard", 3, 0.5, 1),
     ]

@@ -23,7 +23,7 @@ def test_a_whole_study() -> None:
             source="S",
             select={"over": "p", "by": "val/accuracy"},
             skip=[{"method": "none", "p": [0.25]}],
-            report={**REPORT, "columns": "p", "baseline": {"method": "none"}, "figures": ["sweep"]},
+            report={**REPORT, "baseline": {"method": "none"}, "figures": ["sweep"]},
             paper=[{"method": "none", "test/accuracy": 0.4}],
             deviations=["d"],
         )
@@ -121,6 +121,18 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "paper axis": ({"paper": [{"methd": "none"}]}, "paper.0.: no axis or metric 'methd'; did you mean method?"),
     "paper value": ({"paper": [{"test/accuracy": "x"}]}, "paper.0..test/accuracy: must be a number, got 'x'"),
     "name": ({"name": "a/b"}, "name: must be a single word for a folder, got 'a/b'"),
+    "name of dots": ({"name": ".."}, "name: must be a single word for a folder, got '..'"),
+    "name of a flag": ({"name": "-x"}, "name: must be a single word for a folder, got '-x'"),
+    "trainer": ({"base": {"settings": {"trainer": "x"}}}, "base.*.trainer: must be keys and values, got 'x'"),
+    "not finite": ({"grid": {"p": [float("nan")]}}, "grid.p: a label must be a word or a finite number, got nan"),
+    "same word": ({"grid": {"p": [1, "1"]}}, "grid.p: 1 stands twice"),
+    "figure": ({"report": {**REPORT, "figures": ["bar"]}}, "report.figures: no figure 'bar'; did you mean bars?"),
+    "rows twice": ({"report": {**REPORT, "rows": ["p", "p"]}}, "report.rows: p stands twice"),
+    "columns": ({"report": {**REPORT, "columns": "method"}}, "report.columns: must not name method, which has the"),
+    "selected rows": ({"report": {**REPORT, "rows": "p"}, "select": {"over": "p", "by": "val/loss"}},
+                      "report.rows: must not name p, which is selected over"),
+    "selected baseline": ({"report": {**REPORT, "baseline": {"p": 0.25}}, "select": {"over": "p", "by": "val/loss"}},
+                          "report.baseline: must not name p, which is selected over"),
     "quick key": ({"quick": {"epochs": 1}}, "quick: no key 'epochs'"),
     "reduced seeds": ({"reduced": {"seeds": []}}, "reduced.seeds: must be whole numbers"),
     "quick label": ({"quick": {"grid": {"method": ["x"]}}}, "quick.grid.method: no value of method 'x'"),
@@ -144,7 +156,26 @@ def test_what_is_left_out_is_named() -> None:
         read_study(write_study(), "quick")
     with pytest.raises(UserError, match="--set needs KEY=VALUE"):
         read_study(write_study(), changes=["data.root"])
+    with pytest.raises(UserError, match="--set.seed_everything: is not a run's in a study; give seeds"):
+        read_study(write_study(), changes=["seed_everything=3"])
+    with pytest.raises(UserError, match="--set.trainer: must be keys and values, got 3"):
+        read_study(write_study(), changes=["trainer=3"])
     with pytest.raises(UserError, match="no file nowhere.yaml"):
         read_study(Path("nowhere.yaml"))
     with pytest.raises(UserError, match="the rules of skip leave no run"):
         expand(read_study(write_study(skip=[{"p": 0.25}])))
+
+
+def test_a_short_form_keeps_the_baseline() -> None:
+    file = write_study(
+        report={**REPORT, "baseline": {"method": "none"}}, quick={"grid": {"method": ["standard"]}}
+    )
+    assert read_study(file).report.baseline == {"method": "none"}
+    with pytest.raises(UserError, match="quick.grid.method: lacks none, with which report.baseline compares"):
+        read_study(file, "quick")
+
+
+def test_a_file_that_is_no_text() -> None:
+    Path("image.yaml").write_bytes(b"name: \xff\xd8")
+    with pytest.raises(UserError, match="^image.yaml: is no text in UTF-8$"):
+        read_study(Path("image.yaml"))
