@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from threading import Thread
 
-import yaml
 from pytorch_lightning.utilities import rank_zero_only
 
 from app.errors import UserError
@@ -50,8 +49,7 @@ def main(words: list[str]) -> None:
     files = RunFiles(Path(words[0]))
     prepare(int(words[1]))
     about = json.loads((files.path / "run.json").read_text())
-    settings = yaml.safe_load((files.path / "settings.yaml").read_text())
-    run = Run(about["labels"], about["seed"], settings, about["hash"])
+    run = Run(about["labels"], about["seed"], files.settings(), about["hash"])
     result = run_one(RunTask(run, files, panels=words[2] == "panels"))
     rank_zero_only(files.end)(result)
 

@@ -17,6 +17,7 @@ import yaml
 
 from app.errors import UserError
 from app.study.grid import Run
+from app.study.settings import Settings, read_yaml
 from app.study.spec import Labels, Study
 
 LOG_LINES = 15
@@ -72,6 +73,11 @@ class RunFiles:
     path: Path
 
     @property
+    def settings_file(self) -> Path:
+        """What is asked, as for ``fit --config``."""
+        return self.path / "settings.yaml"
+
+    @property
     def log(self) -> Path:
         """All that the run has printed."""
         return self.path / "log.txt"
@@ -115,9 +121,17 @@ class RunFiles:
         """Remove what an interrupted run has left, and write down what is asked, and by which command."""
         for left in (self.failed_file, self.epochs, self.panels):
             left.unlink(missing_ok=True)
-        (self.path / "settings.yaml").write_text(yaml.safe_dump(run.settings, sort_keys=False))
+        self.settings_file.write_text(yaml.safe_dump(run.settings, sort_keys=False))
         about = {"labels": run.labels, "seed": run.seed, "hash": run.hash, "command": command}
         write_whole(self.path / "run.json", json.dumps(about, indent=2))
+
+    def settings(self) -> Settings:
+        """Return what was asked of a run that was begun.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        return read_yaml(self.settings_file)
 
     def result(self) -> RunResult | None:
         """Return what the run has come to; None if it has not ended.

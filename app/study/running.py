@@ -18,6 +18,7 @@ from app.study.one_run import RunTask
 from app.study.progress import progress
 from app.study.reading import read_study
 from app.study.results import finished, write_results
+from app.study.same_data import check_same_data
 from app.study.settings import settings_hash
 from app.study.spec import PANELS, Study
 
@@ -41,6 +42,7 @@ def study(options: Options) -> bool:
         if folder.run(run).result() is None
         and not (options.keep_failed and folder.run(run).failure() is not None)
     ]
+    check_same_data(folder, [run for run in wanted if folder.run(run).result() is not None])
     make: Callable[[Options], Engine] = importlib.import_module(ENGINES[options.engine]).engine
     engine = make(options)
     silence_lightning()
