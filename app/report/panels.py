@@ -17,7 +17,8 @@ from app.report.cells import Cells, select_best
 from app.report.numbers import label_words
 from app.report.reading import Run
 from app.report.style import WIDTH
-from app.study.folders import StudyFolder, damaged
+from app.study.folders import StudyFolder
+from app.study.run_files import damaged
 from app.study.spec import Labels, Select
 
 Images = npt.NDArray[np.float32]

@@ -11,9 +11,10 @@ from statistics import fmean
 from typing import Any
 
 from app.errors import UserError
-from app.study.folders import StudyFolder, damaged
+from app.study.folders import StudyFolder
 from app.study.grid import expand, run_settings
 from app.study.reading import read_study
+from app.study.run_files import damaged
 from app.study.settings import Label, settings_hash
 from app.study.spec import Labels, Study
 

@@ -14,9 +14,9 @@ from threading import Thread
 from pytorch_lightning.utilities import rank_zero_only
 
 from app.errors import UserError
-from app.study.folders import RunFiles, RunResult
 from app.study.grid import Run
 from app.study.one_run import RunTask, prepare, run_one
+from app.study.run_files import RunFiles, RunResult
 
 
 def run_alone(task: RunTask, threads: int) -> RunResult:

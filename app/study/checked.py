@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, final
 
 from app.errors import UserError
-from app.study.settings import Label
+from app.study.settings import Label, Settings
+from app.study.spec import Labels
 
 METRIC = re.compile(
     r"(train|val|test)/\w+(@(last)?\d+)?|step_seconds|train_seconds|seconds|steps|epochs|best_step|best_epoch|"
@@ -87,6 +88,18 @@ class Checker:
             raise self.wrong(where, f"a label must be a word or a finite number, got {value}")
         label: Label = value
         return label
+
+    def on_axis(self, label: Any, axis: str, axes: dict[str, dict[Label, Settings]], where: str) -> Label:
+        """Return a label that an axis has."""
+        if type(label) not in (str, int, float) or label not in axes[axis]:
+            raise self.unknown(where, f"value of {axis}", str(label), map(str, axes[axis]))
+        known: Label = label
+        return known
+
+    def labels(self, value: Any, where: str, axes: dict[str, dict[Label, Settings]]) -> Labels:
+        """Return labels by axis, each of which the axis has."""
+        labels = self.mapping(value, where, tuple(axes), "axis")
+        return {axis: self.on_axis(label, axis, axes, where) for axis, label in labels.items()}
 
     def metric(self, value: Any, where: str) -> str:
         """Return the name of a metric."""

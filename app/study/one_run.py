@@ -11,8 +11,8 @@ from app.checkpoints import Weights, load_weights
 from app.console import silence_lightning
 from app.errors import UserError
 from app.study.building import Parts, build
-from app.study.folders import RunFiles, RunResult
 from app.study.grid import Run
+from app.study.run_files import RunFiles, RunResult
 from callbacks import TrainingCollapsed
 
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.study.engine import OnEvent
-from app.study.folders import RunResult
 from app.study.one_run import RunTask
+from app.study.run_files import RunResult
 from app.study.worker import Event, Failed, Started
 
 

@@ -1,11 +1,10 @@
 """Runs on Ray: the machines are Ray's to choose, and each worker does one run after another there."""
 
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, cast, final
 from uuid import uuid4
 
@@ -14,8 +13,9 @@ from app.study import cluster
 from app.study.cluster import ray
 from app.study.command import Options
 from app.study.engine import Engine, OnEvent
-from app.study.one_run import RunTask, prepare
-from app.study.worker import Event, do
+from app.study.one_run import RunTask
+from app.study.ray_worker import Runs
+from app.study.worker import Event
 from app.study.workers import Crew, Worker, work_off
 
 LOOK_SECONDS = 0.5
@@ -203,56 +203,6 @@ class _Actor(Worker):
         self._crew.stillborn = 0 if born else self._crew.stillborn + 1
         if self._crew.stillborn == STILLBORN:
             raise UserError(f"Ray's workers do not come up, the last because of {self._death}")
-
-
-@final
-class Runs:
-    """Does runs; the body of a worker.
-
-    Args:
-        threads: of torch.
-    """
-
-    def __init__(self, threads: int) -> None:
-        """Make this process one that does runs."""
-        if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        prepare(threads)
-
-    def look(self, folder: Path, mark: Path, patience: float) -> str | None:
-        """Go to the driver's folder; return what is wrong here, or None.
-
-        Args:
-            folder: where the driver is.
-            mark: a file that it has written.
-            patience: seconds until that must be seen.
-        """
-        return complaint(folder, mark, patience)
-
-    def do(self, task: RunTask) -> Iterator[Event]:
-        """Do a run and tell of it."""
-        yield from do(task)
-
-
-def complaint(folder: Path, mark: Path, patience: float) -> str | None:
-    """Go to a folder; return what is wrong there or with a file's absence, or None.
-
-    Args:
-        folder: where relative paths start.
-        mark: the file.
-        patience: seconds until it must be seen.
-    """
-    start = monotonic()
-    while not (folder.is_dir() and mark.exists()):
-        if monotonic() - start > patience:
-            unseen = mark.parent if folder.is_dir() else folder
-            return (
-                f"the machine {socket.gethostname()} does not see the driver's {unseen}: on a cluster the folder "
-                "where the command is given and --studies must be on a file system that all machines share"
-            )
-        sleep(LOOK_SECONDS)
-    os.chdir(folder)
-    return None
 
 
 def _in_one_line(error: Exception) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 from app.errors import UserError
-from app.study.checked import METRIC, Checker
+from app.study.checked import Checker
 from app.study.placeholders import check_placeholders
+from app.study.reading_report import read_paper, read_report, read_select
 from app.study.settings import (
     VALUES,
     Label,
@@ -21,7 +22,7 @@ from app.study.settings import (
     settings_hash,
 )
 from app.study.shortened import FORMS, Extent, left_out
-from app.study.spec import FIGURES, Labels, PaperNumbers, Report, Select, Study
+from app.study.spec import Study
 
 KEYS = ("name", "title", "source", "base", "grid", "overrides", "skip", "seeds", "select", "report", "paper",
         "deviations", "shortened", *FORMS)  # fmt: skip
@@ -70,8 +71,8 @@ class _Reader:
                 raise self.check.wrong(form, f"is missing: there is no such short form; leave out --{form}")
             name, part = f"{name}-{form}", forms[form]
         changes = [self._change(change) for change in given]
-        select = self._select(content.get("select"), whole.axes)
-        report = self._report(content["report"], whole.axes, select)
+        select = read_select(self.check, content.get("select"), whole.axes)
+        report = read_report(self.check, content["report"], whole.axes, select)
         for axis, label in report.baseline.items():
             if label not in part.axes[axis]:
                 raise self.check.wrong(
@@ -101,7 +102,7 @@ class _Reader:
             report=report,
             paper=tuple(
                 numbers
-                for numbers in self._paper(content.get("paper"), whole.axes)
+                for numbers in read_paper(self.check, content.get("paper"), whole.axes)
                 if all(label in part.axes[axis] for axis, label in numbers.labels.items())
             ),
             deviations=tuple(self.check.texts(content.get("deviations"), "deviations")),
@@ -164,7 +165,7 @@ class _Reader:
             where = f"{place}.{name}"
             if isinstance(axis, list) and any(axes[name].values()):
                 for label in axis:
-                    self._on_axis(label, name, axes, where)
+                    self.check.on_axis(label, name, axes, where)
                 result[name] = {label: axes[name][label] for label in self._axis(axis, where)}
             else:
                 result[name] = self._axis(axis, where)
@@ -193,7 +194,7 @@ class _Reader:
             parsed = {}
             for axis, labels in self.check.mapping(rule, where, tuple(axes), "axis").items():
                 many = labels if isinstance(labels, list) else [labels]
-                parsed[axis] = tuple(self._on_axis(label, axis, axes, where) for label in many)
+                parsed[axis] = tuple(self.check.on_axis(label, axis, axes, where) for label in many)
             if not parsed:
                 raise self.check.wrong(where, "names no axis, and would skip every run")
             rules.append(parsed)
@@ -208,81 +209,3 @@ class _Reader:
         ):
             raise self.check.wrong(where, f"must be whole numbers of 0 or more, each once, got {value!r}")
         return tuple(seeds)
-
-    def _select(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> Select | None:
-        if value is None:
-            return None
-        select = self.check.mapping(value, "select", ("over", "by", "mode"))
-        over = self.check.names(select.get("over"), "select.over", "axis", axes)
-        if not over:
-            raise self.check.wrong("select.over", "names no axis")
-        by = self.check.metric(select.get("by"), "select.by")
-        if by.startswith("test/"):
-            raise self.check.wrong(
-                "select.by", f"must not be chosen on the test split, got {by!r}; take val/…"
-            )
-        mode: Literal["max", "min"]
-        if select.get("mode", "max") == "max":
-            mode = "max"
-        elif select["mode"] == "min":
-            mode = "min"
-        else:
-            raise self.check.wrong("select.mode", f"must be max or min, got {select['mode']!r}")
-        return Select(over, by, mode)
-
-    def _report(self, value: Any, axes: dict[str, dict[Label, Settings]], select: Select | None) -> Report:
-        known = ("rows", "columns", "metric", "baseline", "figures", "time", "recommend")
-        report = self.check.mapping(value, "report", known)
-        rows = self.check.names(report.get("rows"), "report.rows", "axis", axes)
-        metrics = tuple(
-            self.check.metric(name, "report.metric") for name in self.check.many(report.get("metric"))
-        )
-        if not rows or not metrics:
-            raise self.check.wrong("report", "needs rows, an axis, and metric, such as test/accuracy")
-        columns = self.check.names(report.get("columns"), "report.columns", "axis", axes)
-        baseline = self._labels(report.get("baseline"), "report.baseline", axes)
-        chosen = select.over if select else ()
-        taken = {
-            "rows": (rows, chosen),
-            "columns": (columns, (*chosen, *rows)),
-            "baseline": (baseline, chosen),
-        }
-        for key, (named, others) in taken.items():
-            for axis in named:
-                if axis in others:
-                    use = "is selected over" if axis in chosen else "has the rows"
-                    raise self.check.wrong(f"report.{key}", f"must not name {axis}, which {use}")
-        return Report(
-            rows,
-            columns,
-            metrics,
-            baseline,
-            self.check.names(report.get("figures"), "report.figures", "figure", FIGURES),
-            *(self.check.flag(report.get(key), f"report.{key}") for key in ("time", "recommend")),
-        )
-
-    def _paper(self, value: Any, axes: dict[str, dict[Label, Settings]]) -> list[PaperNumbers]:
-        found = []
-        for place, row in enumerate(self.check.many(value)):
-            where = f"paper[{place}]"
-            content = self.check.mapping(row, where)
-            labels = {key: content[key] for key in content if key in axes}
-            metrics = {}
-            for key in content.keys() - labels.keys():
-                if not METRIC.fullmatch(str(key)):
-                    raise self.check.unknown(where, "axis or metric", str(key), axes)
-                if type(content[key]) not in (int, float):
-                    raise self.check.wrong(f"{where}.{key}", f"must be a number, got {content[key]!r}")
-                metrics[key] = float(content[key])
-            found.append(PaperNumbers(self._labels(labels, where, axes), metrics))
-        return found
-
-    def _on_axis(self, label: Any, axis: str, axes: dict[str, dict[Label, Settings]], where: str) -> Label:
-        if type(label) not in (str, int, float) or label not in axes[axis]:
-            raise self.check.unknown(where, f"value of {axis}", str(label), map(str, axes[axis]))
-        known: Label = label
-        return known
-
-    def _labels(self, value: Any, where: str, axes: dict[str, dict[Label, Settings]]) -> Labels:
-        labels = self.check.mapping(value, where, tuple(axes), "axis")
-        return {axis: self._on_axis(label, axis, axes, where) for axis, label in labels.items()}

@@ -4,8 +4,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.study.folders import RunResult, StudyFolder
+from app.study.folders import StudyFolder
 from app.study.grid import Run
+from app.study.run_files import RunResult
 
 FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "stopped")
 

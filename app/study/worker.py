@@ -16,8 +16,8 @@ import torch
 from app.errors import UserError
 from app.study.alone import run_alone
 from app.study.devices import VISIBLE, on_several
-from app.study.folders import RunIsLocked, RunResult
 from app.study.one_run import RunTask, prepare, run_one
+from app.study.run_files import RunIsLocked, RunResult
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from time import monotonic
 
 from app.study.engine import OnEvent
-from app.study.folders import RunResult
 from app.study.one_run import RunTask
+from app.study.run_files import RunResult
 from app.study.worker import Busy, Event, Failed, Started
 
 # A run whose worker dies is done again, once: the next death may be its own fault, as by its memory.

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.image import imread
 
 from app.main import main
-from app.study.folders import RunFiles
+from app.study.run_files import RunFiles
 from tests.app.study.studies import dropout, write_study
 
 

@@ -7,8 +7,8 @@ from time import monotonic, sleep
 import pytest
 
 from app.main import main
-from app.study.folders import RunResult
 from app.study.pool import PoolEngine
+from app.study.run_files import RunResult
 from app.study.settings import merged
 from app.study.worker import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, tasks, write_study

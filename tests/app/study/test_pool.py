@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from app.main import main
-from app.study.folders import RunResult
 from app.study.one_run import RunTask
 from app.study.pool import PoolEngine
+from app.study.run_files import RunResult
 from app.study.worker import Event, Failed, Started
 from tests.app.study.studies import callback, dropout, tasks, write_study
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from app.study.folders import RunFiles, RunResult
 from app.study.grid import Run
 from app.study.one_run import RunTask
 from app.study.progress import progress
+from app.study.run_files import RunFiles, RunResult
 from app.study.worker import Failed, Started
 
 

@@ -17,9 +17,10 @@ import pytest
 from app.errors import UserError
 from app.main import main
 from app.study import cluster, ray_engine
-from app.study.folders import RunResult
 from app.study.one_run import RunTask
-from app.study.ray_engine import RayEngine, complaint
+from app.study.ray_engine import RayEngine
+from app.study.ray_worker import complaint
+from app.study.run_files import RunResult
 from app.study.worker import Event, Failed, Started
 from tests.app.study.studies import callback, dropout, tasks, write_study
 from tests.app.study.test_pool import REPOSITORY, rows

@@ -13,8 +13,8 @@ import yaml
 from app.errors import UserError
 from app.main import main
 from app.study.building import build
-from app.study.folders import RunIsLocked, RunResult
 from app.study.one_run import RunTask, run_one
+from app.study.run_files import RunIsLocked, RunResult
 from tests.app.study.studies import BASE, callback, content, dropout, tasks
 
 METHODS = content()["grid"]
