@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -10,7 +11,18 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from app.report.cells import Cells
 from app.report.numbers import is_share, label_words, metric_name, scaled
 from app.report.series import Series, history, source_points, sweep_axis, sweep_line, time_axis
-from app.report.style import BAND, BASELINE, FAINT, Dashes, Look, label_ends, legend_above, looks, new_figure
+from app.report.style import (
+    BAND,
+    BASELINE,
+    FAINT,
+    Dashes,
+    Look,
+    keep_to_percents,
+    label_ends,
+    legend_above,
+    looks,
+    new_figure,
+)
 from app.study.spec import Labels
 
 # Marks the numbers of a source.
@@ -66,16 +78,18 @@ def sweep(cells: Cells, metric: str, table: Labels) -> Figure | None:
         _place_values(axes, every, axis, len(panels))
         named.append((axes, ends))
     panels[0].set_ylabel(metric_name(metric))
+    if is_share(metric):
+        keep_to_percents(panels[0])
     return _with_names(figure, named, at_ends=len(panels) == 1)
 
 
 def _training(cells: Cells, table: Labels, name: str) -> Figure | None:
     """Draw a metric of training (dotted) and validation over epochs, or over steps if those are finer."""
     over = time_axis(cells)
-    dashes = [
-        Line2D([], [], color=FAINT, linestyle="-", label="validation"),
-        Line2D([], [], color=FAINT, linestyle=":", label="training"),
-    ]
+    dashes = [Line2D([], [], color=FAINT, linestyle="-", label="validation")]
+    # A fit of less than an epoch has nothing to say of training.
+    if any(np.isfinite(run.history.get(f"train/{name}", ())).any() for run in cells.results.runs):
+        dashes.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
     if any(f"/{name}@" in each for numbers in cells.study.paper for each in numbers.metrics):
         dashes.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
     metrics: dict[str, Dashes] = {f"train/{name}": ":", f"val/{name}": "-"}
@@ -120,6 +134,8 @@ def _lines(
         place_time(axes, over, wide=len(panels) == 1)
         named.append((axes, ends))
     panels[0].set_ylabel(metric_name(y_name) if "/" in y_name else y_name)
+    if all(is_share(metric) for metric in metrics):
+        keep_to_percents(panels[0])
     return _with_names(figure, named, len(panels) == 1 and over != "seconds", marks)
 
 

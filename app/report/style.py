@@ -155,6 +155,12 @@ def legend_above(
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
 
 
+def keep_to_percents(axes: Axes) -> None:
+    """Show nothing below 0 % and above 100 %, where a band of few seeds may reach."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -2.0), min(high, 102.0))
+
+
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=GRID, linewidth=0.8)

@@ -101,6 +101,17 @@ def test_the_legend_names_lines_that_the_first_panel_has_not(tmp_path: Path) -> 
     assert names == ["p 0.25", "p 0.5", "p 0.75", "validation", "training"]
 
 
+def test_bands_beyond_what_there_can_be_are_not_shown(tmp_path: Path) -> None:
+    folder = write_study(
+        tmp_path / "s",
+        metrics=lambda labels, seed: dict.fromkeys(("val/accuracy", TEST), (0.01, 0.99, 1.0)[seed]),
+    )
+    results = read_results(folder)
+    for kind in ("curves", "sweep", "time"):
+        low, high = drawn(kind, Cells(results, results.study.select)).axes[0].get_ylim()
+        assert -2 <= low < high <= 102, kind
+
+
 def test_nothing_to_show(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none")
     for file in folder.glob("runs/*/epochs.csv"):
