@@ -30,8 +30,9 @@ def test_a_report_is_whole(folder: Path) -> None:
     assert ("## What was reduced" in text) == (form is not None)
     study = read_study(REPOSITORY / "configs" / "studies" / f"{name}.yaml", form)
     assert (study.name, study.title) == (folder.name, text.splitlines()[0].removeprefix("# "))
+    plain = text.replace("\\", "")
     for said in (*study.deviations, *study.shortened):
-        assert re.sub(r"\W+", " ", said) in re.sub(r"\W+", " ", text)
+        assert f"- {said}" in plain
 
 
 @pytest.mark.parametrize("folder", REPORTS, ids=lambda folder: folder.name)
