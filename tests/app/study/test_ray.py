@@ -21,8 +21,9 @@ from app.study.one_run import RunTask
 from app.study.ray_engine import RayEngine
 from app.study.ray_worker import complaint
 from app.study.run_files import RunResult
+from app.study.settings import merged
 from app.study.worker import Event, Failed, Started
-from tests.app.study.studies import callback, dropout, tasks, write_study
+from tests.app.study.studies import BASE, callback, dropout, tasks, write_study
 from tests.app.study.test_pool import REPOSITORY, rows
 
 # After cluster, which tells Ray to be quiet.
@@ -110,23 +111,25 @@ def test_ray_and_the_pool_give_the_same() -> None:
 
 
 def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None:
-    todo = tasks("studies/tiny", seeds=[0, 1, 2])
+    study: dict[str, Any] = {"base": {"settings": merged(BASE, callback("Waits"))}, "seeds": [0, 1, 2]}
+    todo = tasks("studies/tiny", **study)
     (lost,) = two.worker_nodes
     events: list[tuple[RunTask, Event]] = []
 
     def on_event(task: RunTask, event: Event) -> None:
         events.append((task, event))
         running = Counter(task.run.hash for task, event in events)
-        # Both nodes are at a run then.
+        # Both nodes are at a run then, which does not end before it may.
         if lost in two.worker_nodes and list(running.values()).count(1) == 2:
             two.remove_node(lost, allow_graceful=False)
+            Path("go").touch()
 
     RayEngine(jobs=None, threads=1).run(todo, on_event)
     assert lost not in two.worker_nodes
     ends = {task.run.hash: event for task, event in events if isinstance(event, RunResult)}
     assert sorted(ends) == sorted(task.run.hash for task in todo)
     assert sum(not isinstance(event, Started) for _, event in events) == len(todo)
-    alone = tasks("alone/tiny", seeds=[0, 1, 2])
+    alone = tasks("alone/tiny", **study)
     RayEngine(jobs=1, threads=1).run(alone, lambda task, event: None)
     for task, same in zip(todo, alone, strict=True):
         one, other = task.files.result(), same.files.result()
