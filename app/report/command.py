@@ -1,12 +1,11 @@
 """The command line of ``report``: from a study's folder to a page. Nothing here imports torch."""
 
-import argparse
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, final
 
+from app.arguments import CommandParser
 from app.errors import UserError
 
 DESCRIPTION = """\
@@ -36,15 +35,6 @@ class Options:
         return self.out if len(self.folders) == 1 else self.out / folder.resolve().name
 
 
-@final
-class _Parser(argparse.ArgumentParser):
-    """Tells errors as the other commands do."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError."""
-        raise UserError(f"{message}; see report --help")
-
-
 def parse(words: list[str]) -> Options:
     """Parse the words after ``report``.
 
@@ -52,13 +42,7 @@ def parse(words: list[str]) -> Options:
         UserError: an option is wrong.
         SystemExit: help was asked for and given.
     """
-    parser = _Parser(
-        prog="dropout-lab report",
-        allow_abbrev=False,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("report", DESCRIPTION, EXAMPLE)
     parser.add_argument("folders", nargs="+", type=Path, metavar="STUDY_FOLDER", help="what `study` has made")
     parser.add_argument(
         "--out",

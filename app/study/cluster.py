@@ -3,13 +3,12 @@
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from app.errors import UserError
+from app.study.imports import import_paths
 
 # Read when Ray is imported: what its daemons have to say of a dead worker is told in our own words.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
@@ -53,11 +52,10 @@ def connected(cpus: int) -> Iterator[None]:
         UserError: there is nothing at the address, or it lets us not in.
     """
     # What is imported here by its path, as a user's own variant, is found by the workers too.
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     quiet: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": "ERROR",
-        "runtime_env": {"env_vars": {"PYTHONPATH": paths}},
+        "runtime_env": {"env_vars": {"PYTHONPATH": import_paths()}},
     }
     address = joined()
     try:

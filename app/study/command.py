@@ -1,14 +1,13 @@
 """The command line of ``study``: its help answers at once, so nothing here imports torch."""
 
-import argparse
 import importlib
 import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, final
 
+from app.arguments import CommandParser
 from app.errors import UserError
 from app.study.shortened import FORMS
 
@@ -60,15 +59,6 @@ class Options:
     command: str
 
 
-@final
-class _Parser(argparse.ArgumentParser):
-    """Tells errors as the other commands do."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError."""
-        raise UserError(f"{message}; see study --help")
-
-
 def told(words: list[str]) -> str:
     """Return the command in one line, as a shell takes it; the end of a line within a word becomes a space."""
     return " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
@@ -81,13 +71,7 @@ def parse(words: list[str]) -> Options:
         UserError: an option is wrong.
         SystemExit: help was asked for and given.
     """
-    parser = _Parser(
-        prog="dropout-lab study",
-        allow_abbrev=False,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
     parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR",
                         help="folder of all studies' results (default: studies)")  # fmt: skip

@@ -36,13 +36,14 @@ def study(options: Options) -> bool:
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
     folder = StudyFolder(options.studies.expanduser() / asked.name)
+    ended = [run for run, _ in finished(folder, wanted)]
+    hashes = {run.hash for run in ended}
     missing = [
         run
         for run in wanted
-        if folder.run(run).result() is None
-        and not (options.keep_failed and folder.run(run).failure() is not None)
+        if run.hash not in hashes and not (options.keep_failed and folder.run(run).failure() is not None)
     ]
-    check_same_data(folder, [run for run in wanted if folder.run(run).result() is not None])
+    check_same_data(folder, ended)
     make: Callable[[Options], Engine] = importlib.import_module(ENGINES[options.engine]).engine
     engine = make(options)
     silence_lightning()
@@ -55,15 +56,10 @@ def study(options: Options) -> bool:
         return True
     folder.write(asked)
     folder.note(options.command)
+    panels = PANELS in asked.report.figures
+    tasks = [RunTask(run, folder.run(run), panels=panels, command=options.command) for run in missing]
     try:
-        _do(
-            engine,
-            [
-                RunTask(run, folder.run(run), panels=PANELS in asked.report.figures, command=options.command)
-                for run in missing
-            ],
-            console,
-        )
+        _do(engine, tasks, console)
     finally:
         write_results(folder, runs)
     return _report(console, folder, wanted)

@@ -1,21 +1,27 @@
 """A tiny study on the embedded digits, and callbacks that give its runs trouble."""
 
+import csv
 import os
 import signal
+import threading
 from pathlib import Path
-from threading import Event
 from time import sleep
 from typing import Any
 
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from app.study.engine import Engine
 from app.study.folders import StudyFolder
 from app.study.grid import Run, expand
 from app.study.one_run import RunTask
 from app.study.reading import read_study
+from app.study.worker import Event
 
 HERE = "tests.app.study.studies"
+REPOSITORY = Path(__file__).parents[3]
+# What differs from one time to the next.
+TIMES = ("seconds", "train_seconds")
 BASE = {
     "data": {"class_path": "DigitsDataModule", "init_args": {"batch_size": 50, "train_limit": 200}},
     "model": {"network": {"class_path": "FullyConnected", "init_args": {"hidden": [8]}}},
@@ -66,6 +72,25 @@ def runs(**changes: Any) -> list[Run]:
     return expand(read_study(write_study(**changes)))
 
 
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open() as stream:
+        return [{key: row[key] for key in row if key not in TIMES} for row in csv.DictReader(stream)]
+
+
+def trouble(**values: Any) -> dict[str, Any]:
+    return {
+        "grid": {"trouble": values},
+        "seeds": [0],
+        "report": {"rows": "trouble", "metric": "test/accuracy"},
+    }
+
+
+def events_of(engine: Engine, todo: list[RunTask]) -> list[tuple[str, Event]]:
+    events: list[tuple[str, Event]] = []
+    engine.run(todo, lambda task, event: events.append((str(next(iter(task.run.labels.values()))), event)))
+    return events
+
+
 class Raises(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         print("a word before the end")
@@ -97,7 +122,7 @@ class Hangs(Callback):
             if not Path(self.pipe).exists():
                 return
             Path(self.pipe).write_text("here")
-        Event().wait()
+        threading.Event().wait()
 
 
 class TellsGPU(Callback):

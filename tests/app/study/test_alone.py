@@ -11,8 +11,7 @@ from app.study.pool import PoolEngine
 from app.study.run_files import RunResult
 from app.study.settings import merged
 from app.study.worker import Event, Failed, Started
-from tests.app.study.studies import BASE, callback, dropout, tasks, write_study
-from tests.app.study.test_pool import rows
+from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
 
@@ -40,9 +39,7 @@ def test_a_run_on_two_devices(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_that_fails_says_why() -> None:
-    grid = {"trouble": {"fails": callback("Raises")}}
-    report = {"rows": "trouble", "metric": "test/accuracy"}
-    (task,) = tasks("studies/tiny", base=several(), seeds=[0], grid=grid, report=report)
+    (task,) = tasks("studies/tiny", base=several(), **trouble(fails=callback("Raises")))
     events: list[Event] = []
     PoolEngine(jobs=1, threads=1).run([task], lambda _, event: events.append(event))
     assert events[0] == Started()
@@ -52,9 +49,7 @@ def test_one_that_fails_says_why() -> None:
 
 
 def test_its_processes_end_with_the_worker() -> None:
-    grid = {"trouble": {"hangs": callback("Hangs")}}
-    report = {"rows": "trouble", "metric": "test/accuracy"}
-    (task,) = tasks("studies/tiny", base=several(), seeds=[0], grid=grid, report=report)
+    (task,) = tasks("studies/tiny", base=several(), **trouble(hangs=callback("Hangs")))
     engine = PoolEngine(jobs=1, threads=1, timeout=15)
     events: list[Event] = []
     engine.run([task], lambda _, event: events.append(event))

@@ -13,8 +13,7 @@ import pytest
 
 from app.main import main
 from app.study.settings import merged
-from tests.app.study.studies import BASE, dropout, write_study
-from tests.app.study.test_pool import REPOSITORY, rows
+from tests.app.study.studies import BASE, REPOSITORY, dropout, rows, write_study
 
 ROUNDS = 5
 COMMAND = "study tiny.yaml --jobs 2 --studies"

@@ -1,6 +1,5 @@
 """Workers that die, hang and fail; and the same numbers however many there are."""
 
-import csv
 import os
 import shutil
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,29 +15,16 @@ from app.study.one_run import RunTask
 from app.study.pool import PoolEngine
 from app.study.run_files import RunResult
 from app.study.worker import Event, Failed, Started
-from tests.app.study.studies import callback, dropout, tasks, write_study
-
-REPOSITORY = Path(__file__).parents[3]
-TIMES = ("seconds", "train_seconds")
-
-
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open() as stream:
-        return [{key: row[key] for key in row if key not in TIMES} for row in csv.DictReader(stream)]
-
-
-def trouble(**values: Any) -> dict[str, Any]:
-    return {
-        "grid": {"trouble": values},
-        "seeds": [0],
-        "report": {"rows": "trouble", "metric": "test/accuracy"},
-    }
-
-
-def run(engine: PoolEngine, todo: list[RunTask]) -> list[tuple[str, Event]]:
-    events: list[tuple[str, Event]] = []
-    engine.run(todo, lambda task, event: events.append((str(next(iter(task.run.labels.values()))), event)))
-    return events
+from tests.app.study.studies import (
+    REPOSITORY,
+    callback,
+    dropout,
+    events_of,
+    rows,
+    tasks,
+    trouble,
+    write_study,
+)
 
 
 def test_one_job_and_two_give_the_same_to_the_last_bit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +70,7 @@ def test_trouble_with_some_runs_leaves_the_others_alone(capsys: pytest.CaptureFi
         fine=dropout("NoDropout"),
     )
     todo = tasks("studies/tiny", **study)
-    events = run(PoolEngine(jobs=2, threads=1), todo)
+    events = events_of(PoolEngine(jobs=2, threads=1), todo)
     ends = {label: event for label, event in events if not isinstance(event, Started)}
     assert ends["fails"] == Failed("RuntimeError: no luck")
     assert ends["killed_always"] == Failed("its worker died 2 times, the last time by signal 9 (SIGKILL)")
@@ -111,7 +96,7 @@ def test_trouble_with_some_runs_leaves_the_others_alone(capsys: pytest.CaptureFi
 
 def test_a_run_that_takes_too_long_has_failed() -> None:
     (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs")))
-    events = run(PoolEngine(jobs=1, threads=1, timeout=0.1), [task])
+    events = events_of(PoolEngine(jobs=1, threads=1, timeout=0.1), [task])
     assert events == [
         ("hangs", Started()),
         ("hangs", Failed("took longer than the 0.1 s of --timeout, and was killed")),

@@ -23,8 +23,17 @@ from app.study.ray_worker import complaint
 from app.study.run_files import RunResult
 from app.study.settings import merged
 from app.study.worker import Event, Failed, Started
-from tests.app.study.studies import BASE, callback, dropout, tasks, write_study
-from tests.app.study.test_pool import REPOSITORY, rows
+from tests.app.study.studies import (
+    BASE,
+    REPOSITORY,
+    callback,
+    dropout,
+    events_of,
+    rows,
+    tasks,
+    trouble,
+    write_study,
+)
 
 # After cluster, which tells Ray to be quiet.
 from ray.cluster_utils import Cluster  # isort: skip
@@ -71,20 +80,6 @@ def two(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     if not nodes.worker_nodes:
         nodes.add_node(num_cpus=1, object_store_memory=cluster.OBJECT_STORE_BYTES)
     return nodes
-
-
-def trouble(**values: Any) -> dict[str, Any]:
-    return {
-        "grid": {"trouble": values},
-        "seeds": [0],
-        "report": {"rows": "trouble", "metric": "test/accuracy"},
-    }
-
-
-def run(engine: RayEngine, todo: list[RunTask]) -> list[tuple[str, Event]]:
-    events: list[tuple[str, Event]] = []
-    engine.run(todo, lambda task, event: events.append((str(next(iter(task.run.labels.values()))), event)))
-    return events
 
 
 def test_ray_and_the_pool_give_the_same() -> None:
@@ -147,7 +142,7 @@ def test_trouble_with_some_runs_leaves_the_others_alone(two: Cluster) -> None:
         fine=dropout("NoDropout"),
     )
     todo = tasks("studies/tiny", **study)
-    events = run(RayEngine(jobs=None, threads=1), todo)
+    events = events_of(RayEngine(jobs=None, threads=1), todo)
     ends = {label: event for label, event in events if not isinstance(event, Started)}
     assert ends["fails"] == Failed("RuntimeError: no luck")
     killed, once, fine = ends["killed_always"], ends["killed_once"], ends["fine"]
@@ -164,7 +159,7 @@ def test_trouble_with_some_runs_leaves_the_others_alone(two: Cluster) -> None:
 
 def test_a_run_that_takes_too_long_has_failed(two: Cluster) -> None:
     (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs")))
-    events = run(RayEngine(jobs=None, threads=1, timeout=0.1), [task])
+    events = events_of(RayEngine(jobs=None, threads=1, timeout=0.1), [task])
     reason = "took longer than the 0.1 s of --timeout, and was killed"
     assert events == [("hangs", Started()), ("hangs", Failed(reason))]
     assert task.files.failure() == reason
