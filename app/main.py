@@ -30,6 +30,7 @@ COMMANDS = {
     "predict": Command("write a run's predictions on the test split to a CSV file", "app.cli"),
     "organize": Command("sort the images of ISIC 2020 into class folders", "app.organize"),
     "study": Command("do the runs of a study, a grid of settings and seeds in one file", "app.study.command"),
+    "benchmark": Command("measure what variants, data modules and whole fits cost", "app.benchmark.command"),
     "report": Command("make tables, figures and a page of a study's results", "app.report.command"),
 }
 
@@ -43,7 +44,7 @@ commands:
 
 options of every command:
   -h, --help          all options of a command
-  -c, --config FILE   options from a YAML file; later files and flags win (not of organize, study, report)
+  -c, --config FILE   options from a YAML file; later files and flags win (not of organize, study, report, benchmark)
   --debug             show the traceback of an error
 
 examples:
