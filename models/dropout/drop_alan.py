@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.dropout.base import Dropout, Stage
 from models.dropout.pointwise import Pointwise
-from models.dropout.select import saturated
+from models.dropout.select import as_numbers, saturated
 
 DISTRIBUTIONS = ("alpha", "beta")
 INFERENCES = ("identity", "expectation")
@@ -23,17 +23,17 @@ def drop_probability(x: Tensor, distribution: Literal["alpha", "beta"], max_drop
         x = x.float()
     if distribution == "alpha":
         return (-0.8 * x).clamp(0, 0.8)
-    # Both branches of a where are computed, and differentiated: −1 stands in where 1/x would be a division by 0.
+    # At −1 the tail is 0.8: −1 stands in for all above, where 1/x would be a division by 0 at last.
     tail = (1 + 0.2 / x.clamp(max=-1)).clamp(max=max_drop)
-    return torch.where(x >= 0, 0.0, torch.where(x > -1, 0.8, tail))
+    return tail * as_numbers(x < 0, x.dtype)
 
 
 def drop_alan(x: Tensor, kept: Tensor, drop: Tensor, scaled: bool) -> Tensor:
     """Return x·m, or x·m/(1 − d) if ``scaled``, for a keep mask m; what x's dtype cannot hold is its limit."""
     if not scaled:
-        return x * kept
+        return x * as_numbers(kept, x.dtype)
     # In float16 a unit of −66 that escapes a d of 0.999 would be infinite.
-    return saturated(x * (kept / (1 - drop)), x)
+    return saturated(x * (as_numbers(kept, drop.dtype) / (1 - drop)), x)
 
 
 @final

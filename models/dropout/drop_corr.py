@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
-from models.dropout.select import largest, share_of, share_tensor, units_of
+from models.dropout.select import as_numbers, largest, share_of, share_tensor, units_of
 
 CENTERS = ("unit", "sample")
 MASKS = ("sample", "batch")
@@ -84,8 +84,8 @@ class DropCorr(RateDropout):
         kept = ~dropped.view(-1, *x.shape[1:])
         self.kept = kept
         if not self.rescale:
-            return x * kept
-        return x * (kept / (1 - count / units.shape[1])).to(x.dtype)
+            return x * as_numbers(kept, x.dtype)
+        return x * (as_numbers(kept, torch.float32) / (1 - count / units.shape[1])).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Show the arguments."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
+from models.dropout.select import as_numbers
 
 Value = float | Literal["uniform", "mean"]
 SCALES = ("count", "mass", "none")
@@ -15,11 +16,12 @@ SCOPES = ("batch", "sample")
 
 def drop_in(x: Tensor, revived: Tensor, value: Tensor, factor: Tensor) -> Tensor:
     """Return s·x with R·s in the place of revived units; R and s are constants to autograd."""
-    return torch.where(revived, value.to(x.dtype), x) * factor.to(x.dtype)
+    back = as_numbers(revived, x.dtype)
+    return torch.addcmul(x * (1 - back), back, value.to(x.dtype)) * factor.to(x.dtype)
 
 
 def _count(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
-    return mask.sum(dims, keepdim=True, dtype=torch.float64)
+    return mask.sum(dims, keepdim=True).double()
 
 
 def _sum(x: Tensor, dims: tuple[int, ...]) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from models.dropout.base import CountDropout, Dropout
 from models.dropout.none import NoDropout
-from models.dropout.select import units_of
+from models.dropout.select import as_numbers, units_of
 
 Omega = float | Literal["balanced"]
 
@@ -132,11 +132,11 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 dropped = self.choose(x.detach(), target, weight.detach().to(units.dtype))
             if self.training:
                 assert self._dropped is not None, "LazyModuleMixin initializes before the first forward"
-                self._dropped = self._dropped.to(x.device) + dropped.sum(0, dtype=torch.float32)
+                self._dropped = self._dropped.to(x.device) + as_numbers(dropped, torch.float32).sum(0)
                 self._samples = self._samples.to(x.device) + len(x)
         kept = ~dropped.view(len(x), *self.shape_of_sets(x))
         self.kept = kept
-        return x * kept
+        return x * as_numbers(kept, x.dtype)
 
     def balance(self, classes: int) -> float:
         """Return ω: the number given, or 1/(C − 1)."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
+from models.dropout.inverse import first_above
 from models.dropout.select import ROUNDING, saturated, units_of
 
 
@@ -39,7 +40,8 @@ def draw_counts(q: Tensor, samples: int, draws: int, count_tensor: Tensor) -> Te
     """
     compiling = torch.compiler.is_compiling()
     uniform = torch.rand(samples, len(q) if compiling else draws, device=q.device, dtype=torch.float64)
-    drawn = torch.searchsorted(q.cumsum(0), uniform * q.sum(), right=True).clamp(max=len(q) - 1)
+    cumulated = q.cumsum(0)
+    drawn = first_above(cumulated, uniform * cumulated[-1])
     if compiling:
         ones = (torch.arange(len(q), device=q.device) < count_tensor).float().expand_as(uniform)
     else:
@@ -78,6 +80,7 @@ class MultinomialDropout(RateDropout):
             draws = draws_tensor(self.drop_probability, len(q))
             counts = draw_counts(q, len(x), draws_of(self.eager_p(), len(q)), draws)
             # A unit that is 0 in the whole batch is never drawn; its quotient must not be 0/0.
-            factor = (counts / torch.where(q > 0, draws * q, 1.0)).view(x.shape)
+            scale = (1 / torch.where(q > 0, draws * q, 1.0)).to(units.dtype)
+            factor = (counts * scale.clamp(max=torch.finfo(scale.dtype).max)).view(x.shape)
         self.kept = factor > 0
         return saturated(x * factor, x)

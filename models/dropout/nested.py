@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
-from models.dropout.select import units_of
+from models.dropout.select import as_numbers, units_of
 
 
 @final
@@ -44,4 +44,4 @@ class NestedDropout(RateDropout):
         index = torch.arange(1, units_of(x).shape[1] + 1, device=x.device)
         kept = (index <= last).view(x.shape)
         self.kept = kept
-        return x * kept
+        return x * as_numbers(kept, x.dtype)

@@ -9,8 +9,12 @@ from torch import Tensor
 
 MOST_SUBSETS = 10**6
 
-# Numbers held at a time while every unit's loss is computed: 64 MiB of float32.
-CHUNK = 2**24
+# Numbers held at a time while every unit's loss is computed: 1 MiB of float32, which stays in a core's cache; in
+# compiled code, which holds none of them, as many as keep its graph small.
+CHUNK, COMPILED_CHUNK = 2**18, 2**24
+
+# Of base 2: below it numbers are denormal, which take forty times as long, and are lost in a sum that holds a 1 anyway.
+LEAST_POWER = -100.0
 
 
 def contributions(units: Tensor, target: Tensor, weight: Tensor, omega: float) -> Tensor:
@@ -26,15 +30,19 @@ def losses_without(units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
     The logits are H·Wᵀ: the layer is handed no bias.
     """
-    rows = max(1, CHUNK // (units.shape[1] * len(weight)))
+    # To base 2, whose powers take a third of the time.
+    weight = weight * math.log2(math.e)
+    chunk = COMPILED_CHUNK if torch.compiler.is_compiling() else CHUNK
+    rows = max(1, chunk // (units.shape[1] * len(weight)))
     parts = []
     for h, y in zip(units.split(rows), target.split(rows), strict=True):  # type: ignore[no-untyped-call]
-        logits = (h @ weight.t()).unsqueeze(1) - h.unsqueeze(2) * weight.t()
-        parts.append(
-            logits.logsumexp(2) - logits.gather(2, y.view(-1, 1, 1).expand(-1, h.shape[1], 1)).squeeze(2)
-        )
+        logits = (h @ weight.t()).unsqueeze(2) - h.unsqueeze(1) * weight
+        own = logits.gather(1, y.view(-1, 1, 1).expand(-1, 1, h.shape[1]))
+        top = logits.amax(1, keepdim=True)
+        total = (logits - top).clamp_(min=LEAST_POWER).exp2_().sum(1, keepdim=True)
+        parts.append((total.log2_() + (top - own)).squeeze(1))
     # Logits beyond the dtype's range tell nothing.
-    return torch.cat(parts).nan_to_num(nan=0.0)
+    return torch.cat(parts).mul_(math.log(2)).nan_to_num(nan=0.0)
 
 
 def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int) -> Tensor:

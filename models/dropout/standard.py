@@ -7,6 +7,7 @@ from torch import Tensor
 
 from models.dropout.base import RateDropout
 from models.dropout.pointwise import Pointwise
+from models.dropout.select import as_numbers
 
 
 def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
@@ -19,7 +20,9 @@ def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
 
 def masked(x: Tensor, kept: Tensor, p: Tensor, inverted: bool) -> Tensor:
     """Return x·m/(1−p) if ``inverted``, else x·m, for a keep mask m."""
-    return x * (kept / (1 - p)).to(x.dtype) if inverted else x * kept
+    if not inverted:
+        return x * as_numbers(kept, x.dtype)
+    return x * (as_numbers(kept, p.dtype) / (1 - p)).to(x.dtype)
 
 
 @final

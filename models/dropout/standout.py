@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.dropout.base import Dropout, Stage
+from models.dropout.select import as_numbers
 
 GATES = {"sigmoid": 1.0, "inverted": -1.0}
 
@@ -76,8 +77,9 @@ class Standout(Dropout):
         kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) < probability.detach()
         self.kept = kept
         if self.learnable:
-            return units * (kept + (probability - probability.detach())).to(x.dtype)
-        return units * kept
+            change = probability - probability.detach()
+            return units * (as_numbers(kept, z.dtype) + change).to(x.dtype)
+        return units * as_numbers(kept, x.dtype)
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
         """Build affine → this layer, which applies the activation itself."""
