@@ -1,6 +1,7 @@
 """The command line of ``benchmark``: its help answers at once, so nothing here imports torch."""
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ Writes benchmark.csv and a figure; prints a table.
 EXAMPLE = """\
 examples:
   dropout-lab benchmark
-  dropout-lab benchmark --networks VGG16 "Backbone(name='resnet18')" --variants "MalDrop(rho=256)" DropAct mine.MyDropout
+  dropout-lab benchmark --networks VGG16 "Backbone(name='resnet18')" --variants "MalDrop(rho=256)" mine.MyDropout
   dropout-lab benchmark --pipeline --root data
 """
 
@@ -80,7 +81,7 @@ def parse(words: list[str]) -> Options:
                         help="names, import paths, with arguments as in Python if any (default: all three of "
                         f"{', '.join(NETWORKS)})")  # fmt: skip
     parser.add_argument("--layers", nargs="*", type=int, default=LAYERS, metavar="UNITS",
-                        help=f"also the layer alone, of so many units (default: {' '.join(map(str, LAYERS))})")  # fmt: skip
+                        help=f"also layers alone of so many units (default: {' '.join(map(str, LAYERS))})")  # fmt: skip
     parser.add_argument("--variants", nargs="+", metavar="VARIANT",
                         help="likewise (default: all of this project); NoDropout and torch.nn.Dropout are always "
                         "measured, to compare")  # fmt: skip
@@ -94,7 +95,9 @@ def parse(words: list[str]) -> Options:
     parser.add_argument("--compile", action="store_true", help="compile networks and layers first")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S",
                         help="time for each network and layer, warming up apart (default: 60)")  # fmt: skip
-    parser.add_argument("--threads", type=int, metavar="N", help="torch's threads (default: torch's own choice)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="torch's threads (default: torch's own choice)"
+    )
     parser.add_argument("--root", type=Path, default=Path("data"), metavar="DIR",
                         help="--pipeline: folder of the data sets (default: data)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR",
@@ -136,6 +139,9 @@ def run(words: list[str]) -> None:
         UserError: an option is wrong, or something cannot be measured.
     """
     options = parse(words[1:])
+    # Read when torch is imported: what its profiler says of itself is no concern of a user's.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     name = "scaling" if options.scaling else "pipeline" if options.pipeline else "steps"
     # torch takes seconds to import; help does not wait for it.
     measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark

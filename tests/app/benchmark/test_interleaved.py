@@ -1,0 +1,59 @@
+"""Turns: who is when, how many, and what is made of them."""
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from app.benchmark import interleaved as module
+from app.benchmark.interleaved import LEAST_TURNS, MOST_TURNS, Turns, interleaved
+
+QUIET = Console(quiet=True)
+CPU = torch.device("cpu")
+
+
+class Clock:
+    """Moves on when a way is taken, and in no other way."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.taken: list[str] = []
+
+    def way(self, name: str, seconds: float) -> None:
+        self.now += seconds
+        self.taken.append(name)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "seconds", lambda device: clock.now)
+    monkeypatch.setattr(module, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_each_way_once_a_turn_in_changing_order(clock: Clock) -> None:
+    ways = {"a": lambda: clock.way("a", 1.0), "b": lambda: clock.way("b", 3.0)}
+    turns = interleaved(ways, CPU, 40, "", QUIET, warm_up=2)
+    assert clock.taken[:4] == ["a", "b", "a", "b"]
+    counted = clock.taken[4:]
+    assert len(counted) == 20
+    pairs = [tuple(counted[place : place + 2]) for place in range(0, 20, 2)]
+    assert set(pairs) == {("a", "b"), ("b", "a")}
+    np.testing.assert_allclose(turns.times["a"], [1.0] * 10)
+    np.testing.assert_allclose(turns.times["b"], [3.0] * 10)
+
+
+def test_there_are_a_few_turns_however_long_they_take_and_an_end_however_short(clock: Clock) -> None:
+    assert len(interleaved({"a": lambda: clock.way("a", 100.0)}, CPU, 1, "", QUIET).times["a"]) == LEAST_TURNS
+    assert len(interleaved({"a": lambda: clock.way("a", 1e-9)}, CPU, 1, "", QUIET).times["a"]) == MOST_TURNS
+
+
+def test_a_ratio_is_of_the_same_turn() -> None:
+    # A machine that became ten times slower after the first turn; the ratio of the medians would be 2.
+    turns = Turns({"a": [2.0, 20.0, 20.0], "b": [1.0, 10.0, 40.0]})
+    assert turns.median("a") / turns.median("b") == 2.0
+    assert turns.ratio("a", "b") == 2.0
+    drifting = Turns({"a": [3.0, 30.0], "b": [1.0, 10.0]})
+    assert drifting.ratio("a", "b") == pytest.approx(3.0)
+    assert turns.quantile("b", 1.0) == 40.0

@@ -1,0 +1,99 @@
+"""The command, end to end, on something small."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from app.benchmark.names import NONE, TORCH
+from app.benchmark.scaling import exponent
+from app.main import main
+
+COLUMNS = "network,variant,device,batch_size,step_ms,step_ms_p95,ratio_to_none,ratio_to_torch,eval_ms,peak_mb"
+SMALL = ["--seconds", "0.05", "--image_shape", "1", "8", "8", "--batch_size", "4", "--device", "cpu"]
+TINY = "FullyConnected(hidden=[9])"
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_layers_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text("from torch import nn\n\n\nclass Own(nn.Dropout):\n    pass\n")
+    words = ["--variants", "MalDrop(rho=2)", "DropConnect", "mine.Own", "--networks", TINY, "--layers", "16"]
+    main(["benchmark", *words, *SMALL, "--out", "costs"])
+    assert Path("costs/benchmark.csv").read_text().splitlines()[0] == COLUMNS
+    found = rows(Path("costs/benchmark.csv"))
+    assert [(row["network"], row["variant"]) for row in found] == [
+        ("Layer(units=16)", NONE), ("Layer(units=16)", TORCH), ("Layer(units=16)", "MalDrop(rho=2)"),
+        ("Layer(units=16)", "mine.Own"),
+        (TINY, NONE), (TINY, TORCH), (TINY, "MalDrop(rho=2)"), (TINY, "DropConnect"), (TINY, "mine.Own"),
+    ]  # fmt: skip
+    for row in found:
+        assert row["device"] == "cpu"
+        assert row["batch_size"] == "4"
+        assert float(row["step_ms_p95"]) >= float(row["step_ms"]) > 0
+        assert float(row["eval_ms"]) > 0
+        assert float(row["peak_mb"]) > 0
+        assert (row["variant"] == NONE) <= (float(row["ratio_to_none"]) == 1.0)
+        assert (row["variant"] == TORCH) <= (float(row["ratio_to_torch"]) == 1.0)
+    assert Path("costs/benchmark.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert "measured on  cpu" in printed
+    assert "left out     DropConnect in Layer(units=16): DropConnect masks weights" in printed
+    assert f"{TINY}, batch 4: a training step" in printed
+    assert "written      costs: benchmark.csv, benchmark.png" in printed
+
+
+def test_growth(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["benchmark", "--scaling", "--variants", "SpatialDropout", "--seconds", "0.1", "--device", "cpu"])
+    (torchs, ours) = rows(Path("benchmark/exponents.csv"))
+    assert (torchs["variant"], ours["variant"]) == (TORCH, "SpatialDropout")
+    assert 0.3 < float(ours["in_units"]) < 1.6
+    sizes = [(int(row["units"]), int(row["batch_size"])) for row in rows(Path("benchmark/scaling.csv"))]
+    assert set(sizes) == {(u, 64) for u in (1024, 4096, 16384, 65536)} | {
+        (4096, b) for b in (16, 64, 256, 1024)
+    }
+    assert Path("benchmark/scaling.png").is_file()
+    assert "Exponents" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.1])
+def test_an_exponent_is_the_slope_of_logarithms(power: float) -> None:
+    sizes = (16, 64, 1000)
+    assert exponent(sizes, [3e-4 * size**power for size in sizes]) == pytest.approx(power, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--device", "cuda"], "torch sees no GPU here; leave --device out"),
+        (["--device", "tpu"], "invalid choice: 'tpu'.*see benchmark --help"),
+        (["--seconds", "0"], "--seconds must be above 0, got 0"),
+        (["--batch_size", "0"], "--batch_size must be 1 or more, got 0"),
+        (["--threads", "-1"], "--threads must be 1 or more, got -1"),
+        (["--layers", "1"], "--layers must be numbers of units, 2 or more, got 1"),
+        (["--layers", "--networks"], "nothing is left to measure"),
+        (["--scaling", "--pipeline"], "not allowed with"),
+        (
+            ["--variants", "DropAkt", "--layers", "16", "--networks"],
+            "no dropout variant 'DropAkt'.*did you mean DropAct",
+        ),
+        (["--variants", "DropAct(", "--layers", "16", "--networks"], "is no class as benchmark reads it"),
+        (
+            ["--networks", "VGG15", "--layers", "--variants", "DropAct"],
+            "no network 'VGG15'.*did you mean VGG16",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["benchmark", *words])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("dropout-lab: error: ")
+    assert re.search(reason, line), line

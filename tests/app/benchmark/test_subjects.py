@@ -1,0 +1,122 @@
+"""What is measured is a training step, and all variants in a network have its weights."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from app.benchmark.memory import MEGABYTE, peak_megabytes
+from app.benchmark.subjects import Layer, Measured, Setting, Whole
+from app.errors import UserError
+from models.networks import Network
+
+CPU = torch.device("cpu")
+TINY = "FullyConnected(hidden=[20, 30])"
+
+
+def tiny(variant: str = "NoDropout", setting: Setting | None = None) -> Measured:
+    return Whole(TINY, (1, 4, 4), 7).measured(variant, setting or Setting(CPU))
+
+
+def test_a_step_leaves_gradients_and_the_weights_where_they_were() -> None:
+    torch.manual_seed(0)
+    measured = tiny("StandardDropout(p=0.25)")
+    network = measured.module
+    assert isinstance(network, Network)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    measured.step()
+    for parameter, old in zip(network.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+    images, target = measured.tensors[:2]
+    assert images.shape == (7, 1, 4, 4)
+    network.eval()
+    loss = F.cross_entropy(network(images), target)
+    assert loss.item() == pytest.approx(2.3, abs=0.3)
+
+
+def test_variants_share_weights_but_for_their_own() -> None:
+    whole = Whole(TINY, (1, 4, 4), 7)
+    first, second, third = (
+        whole.measured(name, Setting(CPU))
+        for name in ("NoDropout", "VariationalDropout", "DropConnect(mask='batch')")
+    )
+    weights = dict(first.module.named_parameters())
+    own = {name for name, parameter in second.module.named_parameters() if parameter is not weights.get(name)}
+    assert own
+    assert all("log_alpha" in name for name in own)
+    assert [id(each) for each in third.module.parameters()] == [
+        id(each) for each in first.module.parameters()
+    ]
+
+
+def test_a_layer_alone_runs_forward_and_backward() -> None:
+    measured = Layer(50, 8).measured("MalDrop(rho=3)", Setting(CPU))
+    measured.step()
+    units = measured.tensors[0]
+    assert units.grad is not None
+    assert (units.grad == 0).sum() == 3 * 8
+    assert (units == 0).double().mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("subject", "variant", "reason"),
+    [
+        (Layer(50), "DropConnect", "DropConnect masks weights"),
+        (Layer(50), "MalDropp", "no dropout variant 'MalDropp' for dropout; did you mean MalDrop?"),
+        (Layer(50), "MalDrop(rho=51)", "rho must be at most 50"),
+        (Layer(50), "MalDrop", "missing: .*rho"),
+        (Whole("MalDropCNN", None, 2), "DropConnect", "cannot follow Conv2d"),
+        (Whole("MalDropCNN", None, 2), "StandardDropout(q=1)", "no option .*q; .*p"),
+        (
+            Whole("GavierMIST", None, 2),
+            "NoDropout",
+            "no network 'GavierMIST' for network; did you mean GavierMNIST?",
+        ),
+        (Whole("GavierMNIST", (1, 27, 27), 2), "NoDropout", "multiple of 2"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(subject: Layer | Whole, variant: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as error:
+        subject.measured(variant, Setting(CPU))
+    assert "\n" not in str(error.value)
+
+
+def test_the_dropout_is_not_the_networks_to_say() -> None:
+    with pytest.raises(UserError, match="the dropout comes from --variants"):
+        Whole("GavierMNIST(dropout=DropAct())", None, None)
+
+
+def test_autocast_reaches_the_network() -> None:
+    seen = []
+    measured = tiny(setting=Setting(CPU, precision="bf16"))
+    linear = next(each for each in measured.module.modules() if isinstance(each, nn.Linear))
+    linear.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    measured.step()
+    measured.evaluate()
+    assert seen == [torch.bfloat16] * 2
+
+
+def test_the_peak_of_a_step_is_what_it_holds_at_a_time() -> None:
+    numbers = 2**18
+    kept = torch.zeros(numbers)
+
+    def step() -> None:
+        first = torch.ones(numbers)
+        second = first + 1
+        del first
+        third = second * 2
+        del second, third
+
+    measured = Measured(nn.Linear(1, 1, bias=False), step, step, [kept, kept[10:]])
+    # The tensor that is there, and two of the three: all of 1 MiB.
+    assert peak_megabytes(measured, CPU) == pytest.approx(3 * 4 * numbers / MEGABYTE, rel=0.01)
+
+
+def test_a_mask_of_floats_is_seen() -> None:
+    with_none, with_noise = (
+        peak_megabytes(Layer(4096, 64).measured(name, Setting(CPU)), CPU)
+        for name in ("NoDropout", "GaussianDropout")
+    )
+    assert with_noise > with_none + 1
