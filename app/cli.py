@@ -15,6 +15,7 @@ from app.commands import Session, Writes
 from app.console import progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
+from app.pages import ALL
 from app.parse_errors import explain
 from app.run_options import resolve_run
 from app.runs import RunFolder
@@ -185,7 +186,9 @@ def run(words: list[str]) -> None:
     silence_lightning()
     source = None
     try:
-        if words[0] != "fit" and not {"-h", "--help"} & set(words):
+        if ALL in words:
+            words = [words[0], "--help"]
+        elif words[0] != "fit":
             words, source = resolve_run(words)
         LabCLI(words, source)
     except ArgumentError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import UserError
+from app.pages import PAGES
 
 PROGRAM = "dropout-lab"
 
@@ -43,8 +44,8 @@ commands:
 {chr(10).join(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items())}
 
 options of every command:
-  -h, --help          all options of a command
-  -c, --config FILE   options from a YAML file; later files and flags win (not of organize, study, report, benchmark)
+  -h, --help          what a command does, and its options
+  -c, --config FILE   options from a YAML file; later files and flags win (fit, validate, test, predict)
   --debug             show the traceback of an error
 
 examples:
@@ -68,6 +69,9 @@ def main(argv: list[str] | None = None) -> None:
     sys.path.insert(0, str(Path.cwd()))
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
+        return
+    if words[0] in PAGES and {"-h", "--help"} & set(words):
+        sys.stdout.write(PAGES[words[0]])
         return
     try:
         command_named(words[0])(words)

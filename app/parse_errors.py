@@ -124,7 +124,7 @@ def _unknown_option(option: str) -> str:
         return f"no option {option}{_meant(tail.partition('.')[0], known)}"
     close = difflib.get_close_matches(head, [*GROUPS, *OPTIONS], n=1)
     return f"no option {option}" + (
-        f"; did you mean --{close[0]}?" if close else "; --help lists all options"
+        f"; did you mean --{close[0]}?" if close else "; --help_all lists all options"
     )
 
 

@@ -1,16 +1,24 @@
 """The program's front door: help at once, commands by name, errors in one line."""
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import datamodules
 from app import main as front
 from app.errors import UserError
 from app.main import COMMANDS, main
+from app.pages import ALL, PAGES
+from models import dropout, networks
 
 REPOSITORY = Path(__file__).parents[2]
+CHOICES = (datamodules.ImageDataModule, networks.Network, dropout.Dropout)
+# The base of networks, and what wraps layers from elsewhere.
+NOT_CHOSEN = (networks.Network, dropout.ForeignDropout)
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -21,13 +29,43 @@ def test_help_lists_every_command(words: list[str], capsys: pytest.CaptureFixtur
         assert f"{name:<10}{command.summary}" in output
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in PAGES)])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
     program = (
-        "import sys; sys.argv = ['cli.py', '--help']; import cli; cli.main(); "
+        f"import sys; sys.argv = ['cli.py', *{words}]; import cli; cli.main(); "
         "heavy = {'torch', 'pytorch_lightning', 'jsonargparse', 'rich'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_first_page_of_a_command(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["test", "--run", "runs/mnist", flag])
+    assert capsys.readouterr().out.startswith("usage: dropout-lab test --run FOLDER")
+
+
+def test_pages_name_options_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, page in PAGES.items():
+        with pytest.raises(SystemExit) as ended:
+            main([command, ALL])
+        assert not ended.value.code
+        everything = capsys.readouterr().out
+        for option in re.findall(r"--[a-z][\w.+]*[\w+]", page):
+            # Arguments of a class are listed by that class alone.
+            of_class = re.match(r"--(data|model\.network|model\.optimizer|model\.scheduler)\.", option)
+            assert of_class or option in (*everything.split(), "--debug", ALL), f"{command}: {option}"
+    of_data = re.findall(r"--data\.(?!help)(\w+)", PAGES["fit"])
+    assert set(of_data) <= set(inspect.signature(datamodules.ImageDataModule).parameters)
+
+
+def test_pages_name_every_class() -> None:
+    page = set(re.findall(r"\w+", PAGES["fit"]))
+    for package in (datamodules, networks, dropout):
+        for name in package.__all__:
+            found = getattr(package, name)
+            if inspect.isclass(found) and issubclass(found, CHOICES) and not inspect.isabstract(found):
+                assert name in page or found in NOT_CHOSEN, name
 
 
 def test_runs_uninstalled_from_anywhere(tmp_path: Path) -> None:

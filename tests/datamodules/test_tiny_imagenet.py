@@ -194,7 +194,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return asked
 
 
-@pytest.mark.parametrize("words", ["--print_config", "--data.help TinyImageNetDataModule", "--help"])
+@pytest.mark.parametrize("words", ["--print_config", "--data.help TinyImageNetDataModule", "--help_all"])
 def test_asking_for_help_or_settings_downloads_nothing(words: str, fetched: list[Path]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(f"{FIT} --data.download true {words}".split())
