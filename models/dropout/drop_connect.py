@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.dropout.base import RateDropout
+from models.dropout.masked_linear import masked_linear
+from models.dropout.standard import bernoulli_mask
 
 MASKS = ("sample", "batch", "gaussian")
 INFERENCES = ("gaussian", "mean")
@@ -144,8 +146,7 @@ class DropConnectStage(nn.Module):
             noise = torch.randn(mean.shape, device=x.device, dtype=torch.float32)
             return mean + spread * noise.to(mean.dtype)
         if self.dropout.mask == "batch":
-            kept = torch.rand(weight.shape, device=x.device, dtype=torch.float32) >= p
-            return F.linear(x, weight * kept, bias)
+            return masked_linear(x, weight, bias, bernoulli_mask(weight, p))
         kept = torch.rand(len(x), *weight.shape, device=x.device, dtype=torch.float32) >= p
         drawn = torch.einsum("boi,bi->bo", weight * kept, x)
         return drawn if bias is None else drawn + bias.to(drawn.dtype)
