@@ -13,6 +13,8 @@ Setting = str | int | float | bool
 TECHNICAL = {
     "cache",
     "capturable",
+    "channels_last",
+    "compile",
     "differentiable",
     "download",
     "foreach",
