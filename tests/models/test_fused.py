@@ -47,14 +47,14 @@ LEFT_ALONE: dict[str, MakeOptimizer] = {
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
 
 
 def train(module: nn.Module, optimizer: Optimizer, steps: int = 5) -> None:
     torch.manual_seed(1)
     for _ in range(steps):
         optimizer.zero_grad()
-        module(torch.randn(8, 1, 8, 8)).square().mean().backward()
+        module(torch.randn(8, 3, 8, 8)).square().mean().backward()
         optimizer.step()
 
 
