@@ -55,7 +55,9 @@ def test_a_fit_learns_the_same(mnist_root: Path) -> None:
         torch.manual_seed(0)
         network = GavierMNIST(dropout=lambda: MalDrop(4))
         model = ImageClassifier(network, channels_last=last)
-        trainer(max_epochs=2).fit(model, datamodule=MNISTDataModule(mnist_root, batch_size=10, val_size=10))
+        trainer(max_epochs=2).fit(
+            model, datamodule=MNISTDataModule(str(mnist_root), batch_size=10, val_size=10)
+        )
         results.append(model)
     plain, last_model = results
     weights = [each for each in last_model.network.parameters() if each.dim() == 4]
@@ -87,7 +89,7 @@ def test_without_convolutions_nothing_changes() -> None:
 
 
 def test_a_checkpoint_goes_both_ways(tmp_path: Path, mnist_root: Path) -> None:
-    data = MNISTDataModule(mnist_root, batch_size=10, val_size=10)
+    data = MNISTDataModule(str(mnist_root), batch_size=10, val_size=10)
     for first, second in ((False, True), (True, False)):
         file = tmp_path / f"{first}.ckpt"
         # In double precision, where Adam makes nothing large of rounding.

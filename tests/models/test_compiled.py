@@ -31,10 +31,12 @@ from models.dropout import (
     DropConnect,
     Dropout,
     DropoutFactory,
+    ForeignDropout,
     MalDrop,
     NoDropout,
     StandardDropout,
     VariationalDropout,
+    as_dropout,
 )
 from models.dropout.base import CountDropout
 from tests.callbacks.fits import SaveAfter, fit, small_network
@@ -156,6 +158,16 @@ def test_a_checkpoint_goes_from_compiled_to_plain_and_back(tmp_path: Path) -> No
     assert again.state_dict().keys() == model.state_dict().keys()
 
 
+def test_a_run_can_be_repeated() -> None:
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model, _ = fit_compiled(StandardDropout, **FEW)
+        weights.append(model.state_dict())
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+
+
 def test_copies_are_as_good_as_without() -> None:
     model, trainer = fit_compiled(StandardDropout, **FEW)
     images = torch.randn(5, 1, 8, 8)
@@ -181,9 +193,29 @@ def test_an_unknown_mode() -> None:
 
 
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune", None])
-def test_what_graphs_overwrite_is_copied(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_are_replayed_on_a_gpu(mode: Any) -> None:
     assert not replays_graphs(mode, torch.device("cpu"))
     assert replays_graphs(mode, torch.device("cuda")) == (mode in ("reduce-overhead", "max-autotune"))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_where_graphs_are_replayed_what_they_leave_is_copied(training: bool) -> None:
+    model = ImageClassifier(small_network(lambda: MalDrop(4)))
+    given: list[torch.Tensor] = []
+    model.network.register_forward_hook(lambda _, __, out: given.append(out))
+    masks: list[torch.Tensor | None] = []
+    layer = model.network.dropout_layers()["head.stage.dropout"]
+    layer.register_forward_hook(lambda each, *_: masks.append(each.kept))
+    model.train(training)._replays_graphs = True
+    logits = model(torch.randn(6, 1, 8, 8), torch.arange(6))
+    assert torch.equal(logits, given[0])
+    assert logits.data_ptr() != given[0].data_ptr()
+    if training:
+        left, kept = masks[0], layer.kept
+        assert left is not None
+        assert kept is not None
+        assert torch.equal(left, kept)
+        assert left.data_ptr() != kept.data_ptr()
 
 
 def tensors(layer: nn.Module) -> dict[str, torch.Tensor]:
@@ -227,16 +259,21 @@ ALL: list[tuple[str, DropoutFactory]] = [
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PassRateTracker")
+# DropConnect, whose stage does its work.
+@pytest.mark.filterwarnings("ignore:DeadUnits has seen no training forward of network.body.1.dropout,")
 @pytest.mark.parametrize("dropout", [dropout for _, dropout in ALL], ids=[name for name, _ in ALL])
 def test_every_variant(dropout: DropoutFactory) -> None:
-    layer = dropout()
+    layer = as_dropout(dropout())
     schedule = []
-    if isinstance(layer, Dropout) and layer.scheduled is not None:
+    # Another p is another graph of a layer of torch.nn.
+    if layer.scheduled is not None and not isinstance(layer, ForeignDropout):
         schedule = [RhoScheduler(Randomized(high=None if isinstance(layer, CountDropout) else 0.9))]
     model, trainer = fit_compiled(dropout, *watchers(), *schedule)
-    assert trainer.callback_metrics["train/loss"].isfinite()
-    assert trainer.callback_metrics["val/loss"].isfinite()
-    last = model.network.dropout_layers()["head.stage.dropout"]
-    if isinstance(layer, Dropout) and not isinstance(layer, WITHOUT_MASK):
-        assert last.kept is not None
-        assert last.kept.dtype == torch.bool
+    figures = trainer.callback_metrics
+    assert figures["train/loss"].isfinite()
+    assert figures["val/loss"].isfinite()
+    assert any(name.startswith("dead/network.head.stage") for name in figures)
+    if not isinstance(layer, (*WITHOUT_MASK, ForeignDropout)):
+        kept = model.network.dropout_layers()["head.stage.dropout"].kept
+        assert kept is not None
+        assert kept.dtype == torch.bool
