@@ -1,7 +1,8 @@
-"""Compiled networks in real fits. Only here is the compiler PyTorch's own, inductor."""
+"""Compiled networks in real fits."""
 
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -44,6 +45,12 @@ from tests.models.dropout.test_contract import VARIANTS, WITHOUT_MASK, make
 
 # Two batches are enough for one of each size: validation has 216 images, or 72 where a batch is of 72.
 FEW: dict[str, Any] = {"limit_train_batches": 2, "limit_val_batches": 1}
+
+
+@pytest.fixture
+def traced_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run what was traced as it stands: making machine code of it takes ten times as long."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
 
 
 @final
@@ -108,6 +115,7 @@ def test_without_dropout_it_learns_the_same() -> None:
     assert compiled.state_dict().keys() == plain.state_dict().keys()
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_with_all_callbacks_and_a_schedule(tmp_path: Path) -> None:
     model, trainer = fit_compiled(
         lambda: MalDrop(4), *watchers(), RhoScheduler(Randomized()), logs=tmp_path, limit_val_batches=1
@@ -128,6 +136,7 @@ def dead_bias(network: nn.Module) -> nn.Module:
     return network
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_dead_units_are_seen_in_compiled_code() -> None:
     found = []
     for mode in (None, "default"):
@@ -141,6 +150,7 @@ def test_dead_units_are_seen_in_compiled_code() -> None:
     assert found[1]["dead/network.body.1.activation"] == pytest.approx(3 / 32)
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_a_second_fit_sees_its_own_hooks() -> None:
     model = ImageClassifier(small_network(NoDropout), compile="default")
     fit(classifier=model, **FEW)
@@ -148,6 +158,7 @@ def test_a_second_fit_sees_its_own_hooks() -> None:
     assert any(name.startswith("dead/") for name in figures)
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_a_checkpoint_goes_from_compiled_to_plain_and_back(tmp_path: Path) -> None:
     file = tmp_path / "kept.ckpt"
     model, _ = fit_compiled(lambda: MalDrop(4), SaveAfter(2, file), **FEW)
@@ -168,6 +179,7 @@ def test_a_run_can_be_repeated() -> None:
         assert torch.equal(value, weights[1][name]), name
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_copies_are_as_good_as_without() -> None:
     model, trainer = fit_compiled(StandardDropout, **FEW)
     images = torch.randn(5, 1, 8, 8)
