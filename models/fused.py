@@ -11,14 +11,13 @@ DEVICES = ("cpu", "cuda")
 def use_fused(optimizer: Optimizer) -> None:
     """Switch the fused kernels of an optimizer on where it has them and nobody has chosen.
 
-    PyTorch's own choice on CPUs is a loop of a dozen small operations for each parameter, which was measured to take
-    longer than the forward pass of a small network; on GPUs it is several operations for all of them. Fused,
-    the update is the same but for rounding.
+    PyTorch's own choice on CPUs is a loop of about a dozen small operations for each parameter, and on GPUs several for
+    all of them; fused it is one, and the update is the same but for rounding.
 
     Left alone are optimizers without the option ``fused``, those for which ``fused`` or ``foreach`` was given, that are
     ``capturable`` or ``differentiable``, or whose parameters are not all floating-point tensors of a CPU or a CUDA
     device; and those with momentum and a frozen parameter, since fused SGD cannot begin with a parameter later than
-    with the others.
+    with the others. A network that leaves some out of its first step needs ``fused=False`` with it.
 
     The option is set in the parameter groups, and not handed to the constructor: constructed with it, an optimizer
     takes the unscaling of gradients over from the gradient scaler of ``16-mixed``, and Lightning could no longer clip

@@ -43,7 +43,7 @@ from models.dropout.base import CountDropout
 from tests.callbacks.fits import SaveAfter, fit, small_network
 from tests.models.dropout.test_contract import VARIANTS, WITHOUT_MASK, make
 
-# Two batches are enough for one of each size: validation has 216 images, or 72 where a batch is of 72.
+# Of one size.
 FEW: dict[str, Any] = {"limit_train_batches": 2, "limit_val_batches": 1}
 
 
