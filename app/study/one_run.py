@@ -6,7 +6,6 @@ from importlib.metadata import version
 from time import perf_counter
 
 import torch
-from torch._inductor import config as inductor
 
 from app.checkpoints import Weights, load_weights
 from app.console import silence_lightning
@@ -43,8 +42,6 @@ def prepare(threads: int) -> None:
         threads: of torch.
     """
     torch.set_num_threads(threads)
-    # A study has a process for each core already, which a pool of compilers of its own would outlive.
-    inductor.compile_threads = 1
     silence_lightning()
 
 
