@@ -29,6 +29,9 @@ PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
 # Where no end is given; Lightning's own default is 1,000.
 DEFAULT_EPOCHS = 10
 
+NO_COMPILER = re.compile(
+    "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
+)
 OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 # Arguments of every network that the data fill in, and where they come from.
@@ -196,6 +199,11 @@ def run(words: list[str]) -> None:
     except (ValueError, OSError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
+        if NO_COMPILER.search(str(error)):
+            raise UserError(
+                f"model.compile needs a C++ compiler, on GPUs Triton too ({str(error).splitlines()[0]}): install "
+                "g++ or name a compiler in the environment variable CXX, or leave it out (null)"
+            ) from error
         # torch has a class of its own for CUDA's alone.
         if not OUT_OF_MEMORY.search(str(error)):
             raise

@@ -64,7 +64,8 @@ def run_name(settings: dict[str, Any]) -> str:
 def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Return what of data, model and limits is not the same in two specifications, by flat name.
 
-    Batch sizes, technical settings and weights that a fit has started from do not change what is measured.
+    Batch sizes, technical settings, ways to be faster and weights that a fit has started from do not change what is
+    measured.
     """
     flat: list[dict[str, Setting]] = []
     for settings in (there, here):
@@ -77,7 +78,8 @@ def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
         flat.append(found)
     names = sorted(flat[0].keys() | flat[1].keys())
     start = ("model.network.pretrained", "model.network.weights")
-    skipped = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler", *start)
+    speed = ("model.compile", "model.channels_last")
+    skipped = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler", *speed, *start)
     return [name for name in names if flat[0].get(name) != flat[1].get(name) and not name.startswith(skipped)]
 
 

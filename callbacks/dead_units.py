@@ -15,7 +15,7 @@ from models.dropout import dropout_layers
 
 
 def alive_units(outputs: Tensor) -> Tensor:
-    """Mark the units that are not 0 for some sample, bool ``(units,)``, of outputs ``(B, units)``; NaN is not 0."""
+    """Mark the units of outputs ``(B, …)`` that are not 0 for some sample, bool ``(…)``; NaN is not 0."""
     # Both ends are 0 only where all is 0; this takes a tenth of the time of (outputs != 0).any(0).
     return (outputs.amax(0) != 0) | (outputs.amin(0) != 0)
 
@@ -44,11 +44,7 @@ class AliveUnits:
         Raises:
             ValueError: they are of another shape than those before.
         """
-        if outputs.shape[1:] != self.shape:
-            raise ValueError(
-                f"the outputs of a sample were of shape {tuple(self.shape)} and are now {tuple(outputs.shape[1:])}; "
-                "DeadUnits needs units that stay the same over an epoch: feed images of one size, or leave it out"
-            )
+        self._check(outputs.shape[1:])
         units = outputs.detach().flatten(1)
         if self._candidates is None:
             self._alive = self._alive.to(units.device) | alive_units(units)
@@ -59,6 +55,22 @@ class AliveUnits:
         self._batches += 1
         if self._batches & (self._batches - 1) == 0:
             self._candidates = (~self._alive).nonzero().squeeze(1)
+
+    def mark(self, alive: Tensor) -> None:
+        """Add units that were seen alive in a batch, bool, in the shape of a sample.
+
+        Raises:
+            ValueError: it is another shape than before.
+        """
+        self._check(alive.shape)
+        self._alive = self._alive.to(alive.device) | alive.flatten()
+
+    def _check(self, shape: torch.Size) -> None:
+        if shape != self.shape:
+            raise ValueError(
+                f"the outputs of a sample were of shape {tuple(self.shape)} and are now {tuple(shape)}; "
+                "DeadUnits needs units that stay the same over an epoch: feed images of one size, or leave it out"
+            )
 
     def alive(self) -> Tensor:
         """Return the mask, in the shape of a sample, on the CPU."""
@@ -88,9 +100,9 @@ class DeadUnits(Callback, Charted):
     training batch and its backward. ReLUs that a forward calls as a function are not seen. A checkpoint holds what all
     ranks have seen.
 
-    Units are seen by forward hooks, added when the fit starts and removed when it ends. A module that was compiled by
-    ``torch.compile`` before that ignores them in silence; a warning says so where a layer was not seen in an epoch.
-    Do not compile, or compile without this callback.
+    Units are seen by forward hooks, added when the fit starts and removed when it ends; ``ImageClassifier(compile=…)``
+    compiles them with the network. A module that was compiled by ``torch.compile`` before that ignores them in silence;
+    a warning says so where a layer was not seen in an epoch.
 
     Raises:
         ValueError: during the fit, if the units of a layer do not stay the same in number.
@@ -104,6 +116,8 @@ class DeadUnits(Callback, Charted):
         self._names: list[str] = []
         self._seen: dict[str, AliveUnits] = {}
         self._calls: dict[str, int] = {}
+        # What compiled code has seen of a batch, in the order of calls: which units were alive.
+        self._found: list[tuple[str, Tensor]] = []
         self._training = False
         self._warned = False
 
@@ -132,11 +146,14 @@ class DeadUnits(Callback, Charted):
     ) -> None:
         """Let the hooks see."""
         self._training = True
-        self._calls = {}
+        self._calls, self._found = {}, []
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Stop looking: what comes after is no forward of the batch."""
         self._training = False
+        for name, alive in self._found:
+            self._of_call(name, alive).mark(alive)
+        self._found = []
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -183,13 +200,21 @@ class DeadUnits(Callback, Charted):
     def _look(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         if not (self._training and module.training):
             return
+        if torch.compiler.is_compiling():
+            # To look at what may still be dead alone would make each batch's set a graph of its own.
+            self._found.append((name, alive_units(output.detach())))
+            return
+        with torch.no_grad():
+            self._of_call(name, output[0]).look(output)
+
+    def _of_call(self, name: str, sample: Tensor) -> AliveUnits:
+        """Return what was seen of a module in this call of the batch, which outputs such samples."""
         self._calls[name] = call = self._calls.get(name, 0) + 1
         called = name if call == 1 else f"{name}#{call}"
         if called not in self._seen:
-            unseen = torch.zeros(output.shape[1:], dtype=torch.bool, device=output.device)
+            unseen = torch.zeros(sample.shape, dtype=torch.bool, device=sample.device)
             self._seen[called] = AliveUnits(unseen)
-        with torch.no_grad():
-            self._seen[called].look(output)
+        return self._seen[called]
 
     def _of_all_ranks(self) -> dict[str, Tensor]:
         union: dict[str, Tensor] = {}

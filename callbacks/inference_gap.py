@@ -189,9 +189,7 @@ def _recorded(modules: list[nn.Module]) -> Iterator[Calls]:
 
     handles = [module.register_forward_pre_hook(record, with_kwargs=True) for module in set(modules)]
     try:
-        # Compiled code would not call the hooks.
-        with torch.compiler.set_stance("force_eager"):
-            yield calls
+        yield calls
     finally:
         for handle in handles:
             handle.remove()
@@ -220,7 +218,11 @@ def _undisturbed(module: LightningModule) -> Iterator[None]:
     kept = {each: each.kept for each in module.modules() if isinstance(each, Dropout)}
     device = module.device
     devices = [] if device.type == "cpu" else [device.index or 0]
-    with torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type):
+    with (
+        torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type),
+        # Compiled code would not call the hooks, and would be compiled again for what is asked here alone.
+        torch.compiler.set_stance("force_eager"),
+    ):
         yield
     for each, mask in kept.items():
         each.kept = mask

@@ -1,6 +1,5 @@
 """The one LightningModule: any network, any dropout variant, any image data."""
 
-import hashlib
 import math
 import os
 from typing import Any, Literal, final
@@ -8,16 +7,19 @@ from typing import Any, Literal, final
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningModule
-from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
+from models.compiled import CompileMode, check_mode, compile_network, replays_graphs
 from models.dropout import sampling
 from models.metrics import SplitMetrics
 from models.networks import Network
+from models.optimizers import optimizer_and_scheduler
 from models.outputs import Batch, Prediction, StepOutput, entropy
+from models.streams import seed_batch
 from models.weighting import balanced_weights, loss_weights
 
 
@@ -31,7 +33,8 @@ class ImageClassifier(LightningModule):
 
     Args:
         network: maps images to logits.
-        optimizer: given the parameters, makes the optimizer.
+        optimizer: given the parameters, makes the optimizer; with fused kernels where it has them, unless its own
+            ``fused`` or ``foreach`` says otherwise (:func:`models.fused.use_fused`).
         scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
         scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
         class_weights: weight of each class in the loss, of all splits; None weighs all alike; ``"balanced"`` takes
@@ -40,6 +43,11 @@ class ImageClassifier(LightningModule):
             cross-entropy + kl_weight · Σ kl / N_train (Kingma et al. 2015); logged as ``train/kl``.
         mc_samples: average the softmax over so many passes with dropout in ``test`` and ``predict`` (Monte Carlo
             dropout, Gal & Ghahramani 2016), and report the predictive entropy in nats; 0 for one pass without.
+        compile: mode of ``torch.compile`` for the network during a fit, its validations included; None does not
+            compile. Masks are drawn from another stream than without, the same at each repetition. On CPUs it needs a
+            C++ compiler; ``"reduce-overhead"`` and ``"max-autotune"`` replay CUDA graphs on a GPU.
+        channels_last: keep convolutions' weights and images in ``torch.channels_last``; results are the same but for
+            rounding. A network without convolutions is left alone.
 
     Raises:
         ValueError: ``class_weights`` has another length than the network has classes, or an entry that is not above
@@ -56,6 +64,8 @@ class ImageClassifier(LightningModule):
         class_weights: list[float] | Literal["balanced"] | None = None,
         kl_weight: float = 1.0,
         mc_samples: int = 0,
+        compile: CompileMode | None = None,
+        channels_last: bool = False,
     ) -> None:
         """Take the parts and make a set of metrics for each split."""
         super().__init__()
@@ -65,7 +75,14 @@ class ImageClassifier(LightningModule):
             raise ValueError(f"kl_weight must be a number of 0 or more, got {kl_weight}")
         if not (mc_samples >= 0 and mc_samples % 1 == 0):
             raise ValueError(f"mc_samples must be a whole number, 0 or more, got {mc_samples}")
+        check_mode(compile)
         self.network = network
+        # Not by the argument's name: that is a method of every module.
+        self.compile_mode = compile
+        self._replays_graphs = False
+        self.channels_last = channels_last and any(each.dim() == 4 for each in network.parameters())
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)
         self.kl_weight = kl_weight
         self.mc_samples = int(mc_samples)
         self.make_optimizer = optimizer
@@ -84,8 +101,15 @@ class ImageClassifier(LightningModule):
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits, ``(B, classes)``."""
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.network(images, target)
-        return logits
+        if not self._replays_graphs:
+            return logits
+        if self.training:
+            for layer in self.network.dropout_layers().values():
+                layer.own()
+        return logits.clone()
 
     def setup(self, stage: str) -> None:
         """Take balanced weights from the data."""
@@ -102,20 +126,18 @@ class ImageClassifier(LightningModule):
         return [f"{prefix}/{name}" for prefix in ("train", "val") for name in names]
 
     def on_fit_start(self) -> None:
-        """Find the seed of the run. Ranks that a script seeded alike, or that were forked, must have one too."""
+        """Compile, where callbacks have added their hooks, and find the seed of the run."""
+        self._replays_graphs = replays_graphs(self.compile_mode, self.device)
+        if self.compile_mode is not None:
+            compile_network(self.network, self.compile_mode)
+        # Ranks that a script seeded alike, or that were forked, must have one too.
         own = str(torch.initial_seed()) if self.trainer.world_size > 1 else None
         self._seed = os.environ.get("PL_GLOBAL_SEED", own)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Give the batch a random stream of its own: dropout differs between ranks, and a run can be repeated."""
-        if self._seed is None:
-            return
-        key = f"{self._seed} {self.global_rank} {self.current_epoch} {batch_idx}".encode()
-        stream = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
-        # Not torch.manual_seed, which takes a hundred times as long.
-        torch.default_generator.manual_seed(stream)
-        if self.device.type == "cuda":
-            torch.cuda.default_generators[self.device.index or 0].manual_seed(stream)
+        """Give the batch a random stream of its own."""
+        if self._seed is not None:
+            seed_batch(self._seed, self.global_rank, self.current_epoch, batch_idx, self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """Return the loss of a batch: cross-entropy, and the divergence of learned noise; and the logits."""
@@ -187,24 +209,10 @@ class ImageClassifier(LightningModule):
             self.test_entropy.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and, if asked for, the scheduler."""
-        optimizer = self.make_optimizer(self.parameters())
-        if self.make_scheduler is None:
-            return optimizer
-        scheduler = self.make_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {
-                    "scheduler": scheduler,
-                    "interval": self.scheduler_interval,
-                    "monitor": scheduler.monitor,
-                },
-            }
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": self.scheduler_interval},
-        }
+        """Make the optimizer and, if asked for, the scheduler; Lightning asks when parameters are on their device."""
+        return optimizer_and_scheduler(
+            self.parameters(), self.make_optimizer, self.make_scheduler, self.scheduler_interval
+        )
 
     def _measure(self, logits: Tensor, target: Tensor, metrics: SplitMetrics) -> StepOutput:
         loss = F.cross_entropy(logits, target, weight=self.class_weights)

@@ -112,6 +112,11 @@ class Dropout(nn.Module, ABC):
     def synchronize(self) -> None:
         """Bring what is counted over training together over ranks; a collective call under DDP."""
 
+    def own(self) -> None:
+        """Copy what the last forward has left: where CUDA graphs are replayed, the next one overwrites it."""
+        if self.kept is not None:
+            self.kept = self.kept.clone()
+
     def kl(self) -> Tensor | None:
         """Return what this layer adds to the loss, a divergence summed over units; None for nothing."""
         return None

@@ -76,6 +76,12 @@ class Chain(Dropout):
         for layer in self._all():
             layer.synchronize()
 
+    def own(self) -> None:
+        """Copy what this layer and its parts have left."""
+        super().own()
+        for layer in self._all():
+            layer.own()
+
     def kl(self) -> Tensor | None:
         """Return the sum over layers."""
         parts = [part for layer in self._all() if (part := layer.kl()) is not None]

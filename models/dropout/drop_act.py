@@ -70,6 +70,11 @@ class ActivationDropout(RateDropout, ABC):
             return x * as_numbers(kept, x.dtype)
         return x * (as_numbers(kept, torch.float32) / (1 - count / units.shape[1])).to(x.dtype)
 
+    def own(self) -> None:
+        """Copy the mask and the count."""
+        super().own()
+        self.shortfall = self.shortfall.clone()
+
     def extra_repr(self) -> str:
         """Show the arguments."""
         return f"{super().extra_repr()}, rescale={self.rescale}"

@@ -83,6 +83,12 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         self._agreed = agreed + own
         self._dropped, self._samples = self._agreed[:-1], self._agreed[-1]
 
+    def own(self) -> None:
+        """Copy the mask and the counts."""
+        super().own()
+        if self._dropped is not None:
+            self._dropped, self._samples = self._dropped.clone(), self._samples.clone()
+
     def _counted(self) -> Tensor:
         assert self._dropped is not None, "asked for once there is something to count"
         return torch.cat([self._dropped, self._samples.to(self._dropped.device).view(1)])

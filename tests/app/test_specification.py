@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.specification import flat_settings, run_name, specification
+from app.specification import changed_settings, flat_settings, run_name, specification
 
 DUMP = """
 seed_everything: 3
@@ -58,3 +58,11 @@ def test_flat_settings_are_what_tells_runs_apart() -> None:
 )
 def test_run_name(dump: str, name: str) -> None:
     assert run_name(specification(dump, {})) == name
+
+
+def test_what_is_measured_does_not_change_with_how_fast_it_was_learned() -> None:
+    there, here = specification(DUMP, {}), specification(DUMP, {})
+    there["model"] |= {"compile": "default", "channels_last": True}
+    assert changed_settings(there, here) == []
+    here["data"]["init_args"]["val_size"] = 0.1
+    assert changed_settings(there, here) == ["data.val_size"]

@@ -1,0 +1,56 @@
+"""Options that make a fit faster, from the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from app.main import main
+from app.runs import RunFolder
+from models import ImageClassifier
+
+REPOSITORY = Path(__file__).parents[2]
+FIT = ["fit", "--config", str(REPOSITORY / "configs" / "quickstart.yaml"), "--name", "run"]
+SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
+
+
+def test_a_run_that_was_made_with_all_of_them_is_evaluated_as_its_own() -> None:
+    main([*FIT, *SMALL, "--config", str(REPOSITORY / "configs" / "speed.yaml")])
+    run = RunFolder(Path("runs/run/version_0"))
+    settings = yaml.safe_load(run.config.read_text())["model"]
+    assert (settings["compile"], settings["channels_last"]) == ("default", True)
+    main(["test", "--run", "runs/run"])
+    # A run of an earlier version knows nothing of these options.
+    text = yaml.safe_load(run.config.read_text())
+    del text["model"]["compile"], text["model"]["channels_last"]
+    run.config.write_text(yaml.safe_dump(text))
+    main(["predict", "--run", "runs/run"])
+    assert run.result()["test"]["metrics"]["loss"] > 0
+    assert run.predictions.is_file()
+    model = ImageClassifier.load_from_checkpoint(run.checkpoint("best"), weights_only=True)
+    assert model.compile_mode == "default"
+
+
+def test_without_a_compiler_one_line_says_so(tmp_path: Path) -> None:
+    # In another cache, so that nothing compiled before is found.
+    environment = {
+        **os.environ,
+        "CXX": "no-such-compiler",
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    words = [*FIT, *SMALL, "--model.compile", "default"]
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "cli.py"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert "model.compile needs a C++ compiler" in done.stderr
+    assert "no-such-compiler" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("runs").exists()
