@@ -12,7 +12,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from app import commands
 from app.commands import Session, Writes
-from app.console import progress_callback, silence_lightning
+from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
 from app.pages import ALL
@@ -20,6 +20,7 @@ from app.parse_errors import explain
 from app.run_options import resolve_run
 from app.runs import RunFolder
 from app.specification import specification
+from app.unprofiled import Unprofiled
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
 
@@ -131,6 +132,8 @@ class LabCLI(LightningCLI):
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
         check_told_apart(theirs)
         overrides: dict[str, Any] = {}
+        if given.profiler is None and not given.barebones:
+            overrides["profiler"] = Unprofiled()
         if given.barebones or given.fast_dev_run:
             writes = Writes(nothing=True)
         else:
@@ -187,6 +190,7 @@ def run(words: list[str]) -> None:
         UserError: what was asked for is wrong, in one line.
     """
     silence_lightning()
+    ask_once_for_gpus()
     source = None
     try:
         if ALL in words:

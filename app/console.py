@@ -1,9 +1,11 @@
 """What a command prints: a header, progress, a table."""
 
 import logging
+import os
 import warnings
 from collections import Counter
 
+import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
@@ -37,6 +39,16 @@ def silence_lightning() -> None:
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric.utilities.seed").setLevel(logging.WARNING)
+
+
+def ask_once_for_gpus() -> None:
+    """Let PyTorch take no for an answer on a machine without a GPU.
+
+    Lightning has it look for the driver's library without starting the driver, which processes that fork need; every
+    step of an optimizer asks, and where there is no such library the search takes 40 µs.
+    """
+    if torch.cuda.device_count() == 0:
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def progress_callback() -> Callback:

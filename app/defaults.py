@@ -1,6 +1,7 @@
 """What every run gets without being asked: checkpoints, TensorBoard's pages."""
 
 import re
+from functools import cached_property
 from typing import Any, final
 
 from pytorch_lightning import Callback, Trainer
@@ -11,7 +12,15 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from app.errors import UserError
 from app.runs import RunFolder
 from app.specification import flat_settings
-from callbacks import BestStep, Charts, FirstBatch, Hyperparameters, NetworkGraph, ScalarLayout
+from callbacks import (
+    BestStep,
+    Charts,
+    FirstBatch,
+    Hyperparameters,
+    NetworkGraph,
+    ScalarLayout,
+    TensorBoardPages,
+)
 from callbacks.tensorboard import Charted
 from datamodules import ImageDataModule
 from models import ImageClassifier
@@ -42,6 +51,11 @@ LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
 @final
 class RunCheckpoint(ModelCheckpoint):
     """A checkpoint of the run folder. Its own name sets its state apart from a ModelCheckpoint of the user's."""
+
+    @cached_property
+    def state_key(self) -> str:
+        """Name the state, once: a property would do so at every hook."""
+        return super().state_key
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Forget the state: a run that continues another keeps its own best, in its own folder."""
@@ -144,10 +158,10 @@ def tensorboard_callbacks(
 ) -> list[Callback]:
     """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph."""
     charts = {**CHARTS, **TWO_CLASS_CHARTS} if data.num_classes == 2 else CHARTS
-    return [
+    pages = TensorBoardPages(
         Hyperparameters(flat_settings(specification), best),
         ScalarLayout(charts),
-        LearningRateMonitor(),
-        FirstBatch(data.to_pixels),
         NetworkGraph(model.network, data.image_shape),
-    ]
+        FirstBatch(data.to_pixels),
+    )
+    return [pages, LearningRateMonitor()]

@@ -17,6 +17,7 @@ from callbacks.prediction_csv import PredictionCSV
 from callbacks.prediction_panels import PredictionPanels
 from callbacks.rho_scheduler import RhoScheduler
 from callbacks.tensorboard import Charted, Charts, ScalarLayout
+from callbacks.tensorboard_pages import TensorBoardPages
 from callbacks.timing import Timing
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "PredictionPanels",
     "RhoScheduler",
     "ScalarLayout",
+    "TensorBoardPages",
     "Timing",
     "TrainingCollapsed",
     "write_test_metrics",

@@ -6,7 +6,6 @@ from typing import Any, Literal, final
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -15,6 +14,7 @@ from torchmetrics import MeanMetric
 
 from models.compiled import CompileMode, check_mode, compile_network, replays_graphs
 from models.dropout import sampling
+from models.hook_names import HookNames
 from models.metrics import SplitMetrics
 from models.networks import Network
 from models.optimizers import optimizer_and_scheduler
@@ -24,7 +24,7 @@ from models.weighting import balanced_weights, loss_weights
 
 
 @final
-class ImageClassifier(LightningModule):
+class ImageClassifier(HookNames):
     """Trains a network by cross-entropy and measures it on each split.
 
     Logged once an epoch as ``train/…``, ``val/…``, ``test/…``: loss, accuracy, top5, nll, ece

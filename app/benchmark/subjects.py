@@ -18,6 +18,7 @@ from app.benchmark.names import Spec, spec_of
 from app.errors import UserError
 from app.parse_errors import explain
 from models.dropout import DropoutFactory, as_dropout, dropout_layers
+from models.fused import use_fused
 from models.networks import ImageShape, Network
 
 Made = TypeVar("Made")
@@ -170,6 +171,7 @@ class Whole(Subject):
         network: Network = _built("network", spec).to(setting.device)
         self._share(network)
         optimizer = OPTIMIZERS.get(self.title, _adam)(network)
+        use_fused(optimizer)
         images = torch.randn(self.batch_size, *network.image_shape, device=setting.device)
         target = torch.randint(network.num_classes, (self.batch_size,), device=setting.device)
         if setting.compile:

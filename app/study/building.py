@@ -17,6 +17,7 @@ from app.errors import UserError
 from app.parse_errors import explain
 from app.study.devices import check_trainer
 from app.study.settings import Settings, merged
+from app.unprofiled import Unprofiled
 from callbacks import BestStep, BestWeights, EpochTable, PanelFile
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
@@ -80,7 +81,10 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
         check_told_apart(theirs)
         table = EpochTable(epochs)
         shown = [] if panels is None else [PanelFile(panels, PANEL_IMAGES)]
-        trainer = Trainer(**{**vars(init.trainer), "callbacks": [table, *shown, *theirs]})
+        profiler = init.trainer.profiler or Unprofiled()
+        trainer = Trainer(
+            **{**vars(init.trainer), "profiler": profiler, "callbacks": [table, *shown, *theirs]}
+        )
         best = best_step(trainer, init.monitor)
         check_monitors(trainer, init.model)
         # Bad settings of the optimizer are found here.

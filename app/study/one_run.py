@@ -8,7 +8,7 @@ from time import perf_counter
 import torch
 
 from app.checkpoints import Weights, load_weights
-from app.console import silence_lightning
+from app.console import ask_once_for_gpus, silence_lightning
 from app.errors import UserError
 from app.study.building import Parts, build
 from app.study.grid import Run
@@ -43,6 +43,7 @@ def prepare(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     silence_lightning()
+    ask_once_for_gpus()
 
 
 def run_one(task: RunTask) -> RunResult:
