@@ -94,7 +94,9 @@ def parse(words: list[str]) -> Options:
     parser.add_argument("--compile", action="store_true", help="compile networks and layers first")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S",
                         help="time for each network and layer, warming up apart (default: 60)")  # fmt: skip
-    parser.add_argument("--threads", type=int, metavar="N", help="torch's threads (default: torch's own choice)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="torch's threads (default: torch's own choice)"
+    )
     parser.add_argument("--root", type=Path, default=Path("data"), metavar="DIR",
                         help="--pipeline: folder of the data sets (default: data)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR",
