@@ -1,5 +1,6 @@
 """Images in memory, and data sets that hand out whole batches."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, final
 
@@ -31,7 +32,7 @@ class Images(NamedTuple):
     @property
     def bytes(self) -> int:
         """What the samples' pixels take."""
-        return len(self.labels) * self.pixels[0].numel() * self.pixels.element_size()
+        return len(self.labels) * math.prod(self.pixels.shape[1:]) * self.pixels.element_size()
 
     def to(self, device: torch.device) -> "Images":
         """Return a copy on a device, of these samples alone."""
