@@ -144,7 +144,12 @@ def write_config(
         "runs": str(folder / "runs"),
         "data": {
             "class_path": source.module.__name__,
-            "init_args": {"root": str(root), "batch_size": BATCH, "device": keep},
+            "init_args": {
+                "root": str(root),
+                "batch_size": BATCH,
+                "val_size": source.val_size,
+                "device": keep,
+            },
         },
         "model": {"network": {"class_path": fit.network.__name__, "init_args": fit.arguments}},
         "trainer": {

@@ -36,6 +36,7 @@ class Source:
         dataset: the same images by torchvision, given the module and a transform.
         augment: what torchvision's transforms are to the module's ``augment=True``.
         augmented: that in words.
+        val_size: share of the images that is not trained on.
     """
 
     name: str
@@ -43,22 +44,24 @@ class Source:
     dataset: Callable[[ImageDataModule, script.Transform], Dataset[Any]]
     augment: tuple[nn.Module, ...]
     augmented: str
+    val_size: float
 
     def read(self, root: Path, augment: bool = False, device: str | None = None) -> ImageDataModule:
         """Return the module, its data read."""
-        data = self.module(str(root), BATCH, augment=augment, device=device)
+        data = self.module(str(root), BATCH, self.val_size, augment=augment, device=device)
         data.prepare_data()
         return data
 
 
 SOURCES = (
-    Source("MNIST", MNISTDataModule, script.mnist, (v2.RandomCrop(28, padding=2),), "crop"),
+    Source("MNIST", MNISTDataModule, script.mnist, (v2.RandomCrop(28, padding=2),), "crop", 0.05),
     Source(
         "CIFAR-10",
         CIFAR10DataModule,
         script.cifar10,
         (v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()),
         "crop and flip",
+        0.02,
     ),
     Source(
         "Tiny ImageNet",
@@ -66,6 +69,7 @@ SOURCES = (
         script.files,
         (v2.RandomCrop(64, padding=4), v2.RandomHorizontalFlip()),
         "crop and flip",
+        0.1,
     ),
     Source(
         "ISIC 2020",
@@ -73,6 +77,7 @@ SOURCES = (
         script.files,
         (v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()),
         "two flips",
+        0.1,
     ),
 )
 
