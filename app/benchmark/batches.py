@@ -18,6 +18,8 @@ from datamodules.base import Loader
 TURN_S = 0.4
 """Seconds that a way's turn is to take: whole epochs of slow ways would take minutes."""
 LEAST_BATCHES = 4
+MANY = 1000
+"""Epochs of a small data set that a turn does not come to the end of."""
 
 
 def worker_counts(available: int) -> list[int]:
@@ -41,9 +43,9 @@ def measure(
     """
     data = source.read(root, augment)
     dataset = source.dataset(data, script.transforms(data, source.augment if augment else ()))
-    loaders = {Way(PROJECT): data.train_dataloader(), Way(SCRIPT): script.loader_of(dataset, BATCH, 0)}
+    loaders = {Way(PROJECT): data.train_dataloader(), Way(SCRIPT): script.loader_of(dataset, BATCH, 0, MANY)}
     for workers in worker_counts(cores()):
-        loaders[Way(SCRIPT, workers)] = script.loader_of(dataset, BATCH, workers)
+        loaders[Way(SCRIPT, workers)] = script.loader_of(dataset, BATCH, workers, MANY)
     if device.type == "cuda":
         loaders[Way(ON_DEVICE)] = source.read(root, augment, "cuda").train_dataloader()
     what = f"{source.name}, {source.augmented if augment else 'plain'}"
@@ -54,12 +56,12 @@ def measure(
 
 
 def batches_a_turn(loader: Loader, workers: int, device: torch.device) -> int:
-    """Return how many batches take some :data:`TURN_S`; no more than an epoch has."""
+    """Return how many batches take some :data:`TURN_S`."""
     reader(loader, workers, 1, device)()
     # So many that workers which hand over several at once do not deceive.
     tried = max(LEAST_BATCHES, 2 * workers)
     image_s = reader(loader, workers, tried, device)()
-    return max(tried, min(len(loader), int(TURN_S / (image_s * BATCH))))
+    return max(tried, int(TURN_S / (image_s * BATCH)))
 
 
 def reader(loader: Loader, workers: int, batches: int, device: torch.device) -> Callable[[], float]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
 from torchvision import datasets
 from torchvision.transforms import v2
 
@@ -81,9 +81,20 @@ def _first(whole: Dataset[Any], data: ImageDataModule) -> Dataset[Any]:
     return Subset(whole, range(len(data.splits.train.labels)))
 
 
-def loader_of(dataset: Dataset[Any], batch_size: int, workers: int) -> Loader:
-    """Return the loader; all else is DataLoader's default."""
-    return DataLoader(dataset, batch_size, shuffle=True, num_workers=workers)
+def loader_of(dataset: Dataset[Any], batch_size: int, workers: int, epochs: int = 1) -> Loader:
+    """Return the loader; all else is DataLoader's default.
+
+    Args:
+        dataset: of single images.
+        batch_size: images a batch.
+        workers: processes.
+        epochs: one after another as if they were one, so that workers do not start anew.
+    """
+    if epochs == 1:
+        return DataLoader(dataset, batch_size, shuffle=True, num_workers=workers)
+    images = len(dataset)  # type: ignore[arg-type]
+    sampler = RandomSampler(range(images), num_samples=epochs * images)
+    return DataLoader(dataset, batch_size, sampler=sampler, num_workers=workers)
 
 
 def fully_connected() -> nn.Sequential:

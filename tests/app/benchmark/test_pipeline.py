@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.benchmark import batches, fits, interleaved
+from app.benchmark import batches, fits, interleaved, sources
 from app.main import main
 
 
@@ -17,6 +17,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "TURN_S", 1e-3)
     for module in (batches, fits):
         monkeypatch.setattr(module, "cores", lambda: 1)
+    for module in (batches, fits, sources):
+        monkeypatch.setattr(module, "BATCH", 10)
 
 
 @pytest.mark.usefixtures("_short")
@@ -42,8 +44,8 @@ def test_the_command_from_end_to_end(root: Path, capsys: pytest.CaptureFixture[s
             assert float(row["times_default"]) == 1
         assert "torch " in row["machine"]
         assert int(row["turns"]) >= 1
-    # 294 images to train on, 100 a step; 57 of MNIST.
-    assert [row["each_turn"] for row in rows if row["part"] == "fit"] == 4 * ["3"] + 4 * ["1"]
+    # 294 images to train on, 10 a step; 57 of MNIST.
+    assert [row["each_turn"] for row in rows if row["part"] == "fit"] == 4 * ["30"] + 4 * ["6"]
     assert Path("benchmark/pipeline.png").stat().st_size > 10_000
     # Fits leave nothing behind.
     assert {path.name for path in Path().iterdir()} == {"data", "benchmark"}

@@ -104,3 +104,13 @@ def test_normalization_of_the_script(root: Path) -> None:
     data._normalization = Normalization(torch.tensor([[[51.0]]]), torch.tensor([[[102.0]]]))
     image = torch.full((28, 28), 255, dtype=torch.uint8)
     assert script.transforms(data)(v2.functional.to_pil_image(image)).unique() == pytest.approx(2.0)
+
+
+def test_epochs_without_a_pause() -> None:
+    dataset: Any = torch.utils.data.TensorDataset(torch.arange(10))
+    loader: Any = script.loader_of(dataset, 4, 0, epochs=3)
+    (seen,) = zip(*loader, strict=True)
+    assert [len(batch) for batch in seen] == [4, 4, 4, 4, 4, 4, 4, 2]
+    epochs = torch.cat(seen).view(3, 10)
+    assert torch.equal(epochs.sort(dim=1).values, torch.arange(10).expand(3, 10))
+    assert not torch.equal(epochs[0], epochs[1])
