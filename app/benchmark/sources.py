@@ -98,8 +98,8 @@ def find(root: Path, console: Console) -> dict[str, Source]:
         except (DataError, ValueError, OSError) as error:
             raise UserError(str(error)) from error
         except RuntimeError as error:
-            # torchvision reads unpacked files alone, and has no error of its own for what is not there.
-            raise UserError(f"{source.name} in {root}: torchvision cannot read it ({error})") from error
+            # torchvision wants MNIST unpacked and CIFAR-10 with its labels' names, and has no error of its own for it.
+            missing.append(f"{source.name} (torchvision: {str(error).splitlines()[0]})")
         else:
             found[source.name] = source
     if not found:
@@ -109,5 +109,5 @@ def find(root: Path, console: Console) -> dict[str, Source]:
             "--data.download true`"
         )
     if missing:
-        console.print(f"not in {root}, and left out: {', '.join(missing)}", highlight=False, soft_wrap=True)
+        console.print(f"not in {root}, and left out: {', '.join(missing)}", soft_wrap=True, markup=False)
     return found

@@ -1,10 +1,12 @@
 """``benchmark --pipeline`` on tiny data: from end to end, and what is wrong."""
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from app.benchmark import batches, fits, interleaved, sources
 from app.main import main
@@ -63,6 +65,13 @@ def test_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "--data.download true",
     ):
         assert word in message
+
+
+def test_what_torchvision_cannot_read_is_left_out(root: Path) -> None:
+    (root / "cifar-10-batches-py" / "batches.meta").unlink()
+    said = io.StringIO()
+    assert list(sources.find(root, Console(file=said, width=1000))) == ["MNIST"]
+    assert "left out: CIFAR-10 (torchvision: Dataset metadata file not found" in said.getvalue()
 
 
 def test_data_that_are_damaged(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
