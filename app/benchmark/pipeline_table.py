@@ -7,11 +7,12 @@ from rich.text import Text
 from app.benchmark.speeds import Speed, Way
 
 NOTES = {
-    "batches": "images/s: median over turns, without the start of workers. × default, × best: in those of torchvision "
-    "with DataLoader's defaults, and with as many workers as are fastest, of the same turn. a turn: batches read.",
-    "fit": "s/epoch: median over turns, without validation. × default, × best: how many times as fast as the script "
-    "with DataLoader's defaults, and with as many workers as are fastest. of limit: time in that of a bare loop over "
-    "tensors in memory. a turn: steps done; where they are fewer than an epoch has, their time is multiplied.",
+    "batches": "images/s: median over turns, without the start of workers. plain PyTorch: torchvision's data set and "
+    "transforms, DataLoader. × default, × best: in its images/s with DataLoader's defaults, and with as many workers as "
+    "are fastest, of the same turn. turn: batches read.",
+    "fit": "s/epoch: median over turns, without validation. × default, × best: how many times as fast as the script in "
+    "plain PyTorch with DataLoader's defaults, and with as many workers as are fastest. of limit: time in that of a bare "
+    "loop over tensors in memory. turn: steps done; where they are fewer than an epoch has, their time is multiplied.",
 }
 
 
@@ -34,7 +35,7 @@ def _table(speeds: list[Speed]) -> Table:
     table = Table(title="Epochs of training" if is_fit else "Training batches", title_justify="left")
     table.add_column("", overflow="fold")
     last = ("of limit",) if is_fit else ()
-    for name in ("s/epoch" if is_fit else "images/s", "× default", "× best", *last, "a turn"):
+    for name in ("s/epoch" if is_fit else "images/s", "× default", "× best", *last, "turn"):
         table.add_column(name, justify="right", no_wrap=True)
     before = ""
     for speed in speeds:

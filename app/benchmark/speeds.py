@@ -39,9 +39,9 @@ class Speed:
         turns: how many.
         images_per_s: median over turns.
         epoch_s: seconds of a whole epoch, likewise; None where it is no training.
-        faster: how many times as fast as torchvision with DataLoader's defaults: median over turns of the ratio of two
-            times of the same turn.
-        faster_than_best: likewise, as torchvision with as many workers as are fastest.
+        faster: how many times as fast as plain PyTorch with DataLoader's defaults: median over turns of the ratio of
+            two times of the same turn.
+        faster_than_best: likewise, as plain PyTorch with as many workers as are fastest.
         of_limit: time in that of the limit, likewise; None where there is none.
     """
 

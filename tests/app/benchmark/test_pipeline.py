@@ -32,7 +32,7 @@ def test_the_command_from_end_to_end(root: Path, capsys: pytest.CaptureFixture[s
     assert "best validation" not in said, "a fit's own words are caught"
     with Path("benchmark/pipeline.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    ways = [("this project", "0"), ("torchvision", "0"), ("torchvision", "1")]
+    ways = [("this project", "0"), ("plain PyTorch", "0"), ("plain PyTorch", "1")]
     what = ["MNIST, plain", "MNIST, crop", "CIFAR-10, plain", "CIFAR-10, crop and flip"]
     trained = ["FullyConnected on CIFAR-10", "GavierMNIST on MNIST"]
     expected = [("batches", each, *way) for each in what for way in ways]
@@ -42,7 +42,7 @@ def test_the_command_from_end_to_end(root: Path, capsys: pytest.CaptureFixture[s
         assert float(row["images_per_s"]) > 0
         assert (row["epoch_s"] == "") == (row["part"] == "batches")
         assert (row["of_limit"] == "") == (row["part"] == "batches")
-        if row["way"] == "torchvision" and row["workers"] == "0":
+        if row["way"] == "plain PyTorch" and row["workers"] == "0":
             assert float(row["times_default"]) == 1
         assert "torch " in row["machine"]
         assert int(row["turns"]) >= 1
