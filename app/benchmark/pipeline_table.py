@@ -8,11 +8,12 @@ from app.benchmark.speeds import Speed, Way
 
 NOTES = {
     "batches": "images/s: median over turns, without the start of workers. plain PyTorch: torchvision's data set and "
-    "transforms, DataLoader. × default, × best: in its images/s with DataLoader's defaults, and with as many workers as "
-    "are fastest, of the same turn. turn: batches read.",
+    "transforms, DataLoader. × default, × best: in its images/s with DataLoader's defaults, and with as many workers "
+    "as are fastest, of the same turn. turn: batches read.",
     "fit": "s/epoch: median over turns, without validation. × default, × best: how many times as fast as the script in "
-    "plain PyTorch with DataLoader's defaults, and with as many workers as are fastest. of limit: time in that of a bare "
-    "loop over tensors in memory. turn: steps done; where they are fewer than an epoch has, their time is multiplied.",
+    "plain PyTorch with DataLoader's defaults, and with as many workers as are fastest. of limit: time in that of a "
+    "bare loop over tensors in memory. turn: steps done; where they are fewer than an epoch "
+    "has, their time is multiplied.",
 }
 
 

@@ -20,7 +20,7 @@ class Way:
 
 # The two that every comparison has.
 SCRIPT, PROJECT, LIMIT, ON_DEVICE = (
-    "torchvision",
+    "plain PyTorch",
     "this project",
     "tensors in memory",
     "this project, on the GPU",
