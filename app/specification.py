@@ -13,6 +13,7 @@ Setting = str | int | float | bool
 TECHNICAL = {
     "cache",
     "capturable",
+    "device",
     "differentiable",
     "download",
     "foreach",

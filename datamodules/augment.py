@@ -1,7 +1,7 @@
 """Augmentation of whole uint8 batches, each sample by a draw of its own."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -27,12 +27,18 @@ class RandomShift:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Shift each image by whole pixels, uniform over the (2·padding + 1)² places."""
         batch, channels, height, width = pixels.shape
-        padded = F.pad(pixels, (self.padding,) * 4)
-        top, left = torch.randint(2 * self.padding + 1, (2, batch, 1))
-        rows = (top + torch.arange(height)).view(batch, 1, height, 1)
-        columns = (left + torch.arange(width)).view(batch, 1, 1, width)
-        samples = torch.arange(batch).view(batch, 1, 1, 1)
-        return padded[samples, torch.arange(channels).view(1, channels, 1, 1), rows, columns]
+        padded = F.pad(pixels, (self.padding,) * 4).contiguous()
+        rows, columns = padded.shape[2:]
+        plane = rows * columns
+        top, left = torch.randint(2 * self.padding + 1, (2, batch), device=pixels.device)
+        # Every window of the padded batch as a view, by where its first pixel is: choosing among them copies rows of
+        # pixels, where an index for each pixel takes twenty times longer.
+        reach = (channels - 1) * plane + (height - 1) * columns + width
+        windows = padded.as_strided(
+            (padded.numel() - reach + 1, channels, height, width), (1, plane, columns, 1)
+        )
+        image = torch.arange(batch, device=pixels.device) * (channels * plane)
+        return windows.index_select(0, image + top * columns + left)
 
 
 @final
@@ -49,8 +55,8 @@ class RandomFlip:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Mirror some of the images."""
         for dimension in (-1, -2) if self.vertical else (-1,):
-            flip = torch.rand(len(pixels)) < 0.5
-            pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(dimension), pixels)
+            flip = torch.rand(len(pixels), device=pixels.device) < 0.5
+            pixels = chosen((pixels, pixels.flip(dimension)), flip)
         return pixels
 
 
@@ -68,12 +74,8 @@ class RandomRotation90:
         if pixels.shape[-1] != pixels.shape[-2]:
             height, width = pixels.shape[-2:]
             raise ValueError(f"RandomRotation90 needs square images, got {height}×{width}")
-        turns = torch.randint(4, (len(pixels),))
-        turned = pixels.clone()
-        for count in (1, 2, 3):
-            chosen = (turns == count).nonzero().squeeze(1)
-            turned[chosen] = pixels[chosen].rot90(count, (-2, -1))
-        return turned
+        turns = torch.randint(4, (len(pixels),), device=pixels.device)
+        return chosen([pixels.rot90(count, (-2, -1)) for count in range(4)], turns)
 
 
 @final
@@ -103,13 +105,29 @@ class RandomResizedCrop:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Crop and enlarge."""
-        batch, _, height, width = pixels.shape
-        area = torch.empty(batch).uniform_(*self.scale)
-        ratio = torch.empty(batch).uniform_(math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
-        sides = torch.stack((area / ratio, area * ratio)).sqrt().clamp(max=1)
-        sides *= torch.tensor([[height], [width]])
-        starts = torch.rand(2, batch) * (torch.tensor([[height], [width]]) - sides)
+        batch, _, *lengths = pixels.shape
+        area = torch.empty(batch, device=pixels.device).uniform_(*self.scale)
+        shape = torch.empty(batch, device=pixels.device)
+        ratio = shape.uniform_(math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
+        shares = torch.stack((area / ratio, area * ratio)).sqrt().clamp(max=1)
+        places = torch.rand(2, batch, device=pixels.device)
+        # Numbers, not a tensor of them, which would have to be brought to the device.
+        sides = torch.stack([share * length for share, length in zip(shares, lengths, strict=True)])
+        starts = torch.stack(
+            [place * (length - side) for place, side, length in zip(places, sides, lengths, strict=True)]
+        )
         return resized_crops(pixels, starts, sides)
+
+
+def chosen(versions: Sequence[Tensor], choice: Tensor) -> Tensor:
+    """Take each sample from one of several versions of a batch: whole samples are copied, once.
+
+    Args:
+        versions: V batches ``(B, C, H, W)``.
+        choice: ``(B,)``, bool or integer, below V.
+    """
+    samples = torch.arange(len(choice), device=choice.device)
+    return torch.cat(list(versions)).index_select(0, samples + len(choice) * choice)
 
 
 def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
@@ -126,7 +144,7 @@ def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
     batch, _, height, width = pixels.shape
     axes = []
     for start, side, length in zip(starts, sides, (height, width), strict=True):
-        inside = (torch.arange(length) + 0.5) * (side / length).unsqueeze(1) - 0.5
+        inside = (torch.arange(length, device=pixels.device) + 0.5) * (side / length).unsqueeze(1) - 0.5
         # Nothing shines in from beyond the part's edge.
         inside = torch.minimum(inside.clamp(min=0), (side - 1).clamp(min=0).unsqueeze(1))
         axes.append((start.unsqueeze(1) + inside + 0.5) * (2 / length) - 1)

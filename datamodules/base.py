@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Sampler
 from datamodules.augment import Augmentation, InOrder
 from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
 from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
+from datamodules.placement import Placement
+from datamodules.sizes import check_at_least, check_size
 
 # Each way; a slip of the finger asks for terabytes.
 MOST_PIXELS = 4096
@@ -40,6 +42,8 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing.
         num_workers: processes that prepare batches; a gather in memory rarely needs one.
+        device: keep the images there (:class:`datamodules.placement.Placement`): None in the machine's memory,
+            ``"cuda"`` on the GPU that the trainer computes on, ``"auto"`` there too if there is one and they fit.
 
     Raises:
         ValueError: an argument is out of range.
@@ -66,6 +70,7 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
     ) -> None:
         """Check the arguments; nothing is read yet."""
         super().__init__()
@@ -90,6 +95,8 @@ class ImageDataModule(LightningDataModule, ABC):
         self.seed = seed
         self.download = download
         self.num_workers = num_workers
+        self.device = device
+        self._placement = Placement(device, num_workers)
         self._splits: Splits | None = None
         self._normalization: Normalization | None = None
 
@@ -191,7 +198,10 @@ class ImageDataModule(LightningDataModule, ABC):
         shuffle: Generator | None = None,
         sampler: Sampler[int] | None = None,
     ) -> Loader:
-        dataset = BatchDataset(images, self.normalization, augment)
+        computes_on = None if self.trainer is None else self.trainer.strategy.root_device
+        kept = self._placement.place(images, computes_on)
+        device = kept.labels.device
+        dataset = BatchDataset(kept, self.normalization.to(device), augment)
         in_order = shuffle is None and sampler is None
         if in_order and distributed.is_available() and distributed.is_initialized():
             # Lightning's own would give some images to two processes, so that all have as many.
@@ -204,36 +214,6 @@ class ImageDataModule(LightningDataModule, ABC):
             generator=shuffle,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=torch.cuda.is_available() and device.type == "cpu",
             collate_fn=whole_batch,
         )
-
-
-def check_at_least(name: str, value: int, least: int) -> None:
-    """Raise ValueError if an argument is too small."""
-    if value < least:
-        raise ValueError(f"{name} must be {least} or more, got {value}")
-
-
-def check_size(name: str, size: int | float) -> None:
-    """Raise ValueError unless a size is a number of images or a share of them."""
-    if size <= 0 or (isinstance(size, float) and size >= 1):
-        raise ValueError(f"{name} must be a number of images (1 or more) or a share in (0, 1), got {size}")
-
-
-def count_of(name: str, size: int | float, available: int) -> int:
-    """Turn a size into a number of images, leaving at least one image out of ``available``.
-
-    Raises:
-        ValueError: nothing would be left on one of the two sides.
-    """
-    count = round(size * available) if isinstance(size, float) else size
-    if not 0 < count < available:
-        raise ValueError(f"{name} must leave images on both sides: {size} of {available} images is {count}")
-    return count
-
-
-def hold_out_last(images: Images, val_size: int | float) -> tuple[Images, Images]:
-    """Split off the last images as validation: the same ones whatever the seed, as the sources do."""
-    count = count_of("val_size", val_size, len(images.labels))
-    return images.select(slice(-count)), images.select(slice(-count, None))

@@ -9,11 +9,12 @@ import torch
 from torchvision import datasets
 
 from datamodules.augment import RandomFlip, RandomShift
-from datamodules.base import ImageDataModule, check_at_least, hold_out_last
+from datamodules.base import ImageDataModule
 from datamodules.errors import DatasetCorruptError, DatasetNotFoundError
 from datamodules.files import download_with, read_verified
 from datamodules.images import Images, Splits
 from datamodules.normalize import NormalizationName
+from datamodules.sizes import check_at_least, hold_out_last
 
 FOLDER = Path(datasets.CIFAR10.base_folder)
 TRAIN_MD5 = dict(datasets.CIFAR10.train_list)
@@ -47,6 +48,8 @@ class CIFAR10DataModule(ImageDataModule):
         seed: of the order of training images.
         download: fetch the official files (170 MB) if they are missing.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
 
     Raises:
         ValueError: an argument is out of range.
@@ -81,6 +84,7 @@ class CIFAR10DataModule(ImageDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
     ) -> None:
         """Check the arguments."""
         super().__init__(
@@ -94,6 +98,7 @@ class CIFAR10DataModule(ImageDataModule):
             seed,
             download,
             num_workers,
+            device,
         )
         if test_limit is not None:
             check_at_least("test_limit", test_limit, 1)

@@ -53,6 +53,8 @@ class DecodedDataModule(ImageDataModule, ABC):
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
             lists them and goes on without.
@@ -73,6 +75,7 @@ class DecodedDataModule(ImageDataModule, ABC):
         seed: int,
         download: bool,
         num_workers: int,
+        device: str | None,
         cache: str | None,
         unreadable: Unreadable,
     ) -> None:
@@ -88,6 +91,7 @@ class DecodedDataModule(ImageDataModule, ABC):
             seed,
             download,
             num_workers,
+            device,
         )
         if unreadable not in ("error", "skip"):
             raise ValueError(f"unreadable must be 'error' or 'skip', got {unreadable!r}")

@@ -7,9 +7,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from datamodules.augment import RandomShift
-from datamodules.base import ImageDataModule, check_size, count_of
+from datamodules.base import ImageDataModule
 from datamodules.images import Images, Splits
 from datamodules.normalize import NormalizationName
+from datamodules.sizes import check_size, count_of
 
 
 @final
@@ -30,6 +31,8 @@ class DigitsDataModule(ImageDataModule):
         seed: of the split and of the order of training images.
         download: not used.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
 
     Raises:
         ValueError: an argument is out of range.
@@ -53,6 +56,7 @@ class DigitsDataModule(ImageDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
     ) -> None:
         """Check the arguments."""
         super().__init__(
@@ -66,6 +70,7 @@ class DigitsDataModule(ImageDataModule):
             seed,
             download,
             num_workers,
+            device,
         )
         check_size("test_size", test_size)
         self.test_size = test_size

@@ -71,6 +71,10 @@ class CacheError(DataError):
         )
 
 
+class DeviceError(DataError):
+    """Images cannot be kept on the device that was asked for."""
+
+
 class UnreadableError(DataError):
     """Image files cannot be decoded."""
 

@@ -10,7 +10,6 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Generator
 
 from datamodules.augment import RandomFlip, RandomResizedCrop
-from datamodules.base import check_size, count_of
 from datamodules.cache import Unreadable
 from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
 from datamodules.errors import DataError
@@ -23,6 +22,7 @@ from datamodules.folders import (
     images_by_class,
 )
 from datamodules.normalize import NormalizationName
+from datamodules.sizes import check_size, count_of
 
 
 @final
@@ -51,6 +51,8 @@ class ImageFolderDataModule(DecodedDataModule):
         seed: of the split and of the order of training images.
         download: not used.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
             lists them and goes on without.
@@ -74,6 +76,7 @@ class ImageFolderDataModule(DecodedDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
         cache: str | None = None,
         unreadable: Unreadable = "error",
     ) -> None:
@@ -89,6 +92,7 @@ class ImageFolderDataModule(DecodedDataModule):
             seed,
             download,
             num_workers,
+            device,
             cache,
             unreadable,
         )

@@ -1,5 +1,6 @@
 """Images in memory, and data sets that hand out whole batches."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, final
 
@@ -28,6 +29,19 @@ class Images(NamedTuple):
             return Images(self.pixels[selection], self.labels[selection])
         return Images(self.pixels, self.labels[selection], self.rows[selection])
 
+    @property
+    def bytes(self) -> int:
+        """What the samples' pixels take."""
+        return len(self.labels) * math.prod(self.pixels.shape[1:]) * self.pixels.element_size()
+
+    def to(self, device: torch.device) -> "Images":
+        """Return a copy on a device, of these samples alone."""
+        shape = (len(self.labels), *self.pixels.shape[1:])
+        pixels = torch.empty(shape, dtype=self.pixels.dtype, device=device)
+        for rows, chunk in zip(torch.split(pixels, CHUNK), self.chunks(CHUNK), strict=True):
+            rows.copy_(chunk)
+        return Images(pixels, self.labels.to(device))
+
     def take(self, index: Tensor) -> Tensor:
         """Return the pixels of some samples, ``(len(index), C, H, W)``."""
         return self.pixels.index_select(0, index if self.rows is None else self.rows[index])
@@ -55,8 +69,8 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
     torchvision's data sets, takes some 50 times longer.
 
     Args:
-        images: the samples.
-        transform: ``(B, C, H, W)`` uint8 to float32.
+        images: the samples, on the device where batches are made.
+        transform: ``(B, C, H, W)`` uint8 to float32, on that device.
         augment: ``(B, C, H, W)`` uint8 to uint8, before ``transform``; None leaves images alone.
     """
 
@@ -82,7 +96,8 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return a batch: images ``(B, C, H, W)`` float32 and labels ``(B,)``."""
-        index = torch.as_tensor(indices)
+        # Waiting until the indices are there would be waiting for all that the device has yet to do.
+        index = torch.as_tensor(indices).to(self.images.labels.device, non_blocking=True)
         pixels = self.images.take(index)
         if self.augment is not None:
             pixels = self.augment(pixels)

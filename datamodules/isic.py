@@ -9,7 +9,6 @@ from torch.utils.data import Sampler
 
 from datamodules.augment import RandomFlip
 from datamodules.balanced_sampler import BalancedSampler
-from datamodules.base import check_at_least, check_size
 from datamodules.cache import Unreadable
 from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
 from datamodules.errors import TermsNotAcceptedError
@@ -17,6 +16,7 @@ from datamodules.group_split import stratified_sample
 from datamodules.isic_files import FOLDER, HOW_TO_FETCH, NAME, LabelledImages, find_images
 from datamodules.isic_labels import CLASSES, Case, Metadata, metadata_of
 from datamodules.normalize import NormalizationName
+from datamodules.sizes import check_at_least, check_size
 
 
 @final
@@ -53,6 +53,8 @@ class ISICDataModule(DecodedDataModule):
         seed: of ``limit``, of the split and of the order of training images.
         download: not possible: the owner wants the terms accepted; what is missing is told.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` or ``"skip"``.
 
@@ -81,6 +83,7 @@ class ISICDataModule(DecodedDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
         cache: str | None = None,
         unreadable: Unreadable = "error",
     ) -> None:
@@ -96,6 +99,7 @@ class ISICDataModule(DecodedDataModule):
             seed,
             download,
             num_workers,
+            device,
             cache,
             unreadable,
         )

@@ -11,11 +11,12 @@ from torch import Tensor
 from torchvision import datasets
 
 from datamodules.augment import RandomShift
-from datamodules.base import ImageDataModule, hold_out_last
+from datamodules.base import ImageDataModule
 from datamodules.errors import DatasetCorruptError, DatasetNotFoundError
 from datamodules.files import download_with, read_verified
 from datamodules.images import Images, Splits
 from datamodules.normalize import NormalizationName
+from datamodules.sizes import hold_out_last
 
 FOLDER = Path("MNIST", "raw")
 OFFICIAL_MD5 = dict(datasets.MNIST.resources)
@@ -77,6 +78,8 @@ class MNISTDataModule(ImageDataModule):
         seed: of the order of training images.
         download: fetch the official files (12 MB) if they are missing.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
 
     Raises:
         ValueError: an argument is out of range.
@@ -99,6 +102,7 @@ class MNISTDataModule(ImageDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
     ) -> None:
         """Check the arguments."""
         super().__init__(
@@ -112,6 +116,7 @@ class MNISTDataModule(ImageDataModule):
             seed,
             download,
             num_workers,
+            device,
         )
 
     def fetch(self) -> None:

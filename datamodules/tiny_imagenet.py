@@ -7,11 +7,11 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from datamodules.augment import RandomFlip, RandomShift
-from datamodules.base import count_of
 from datamodules.cache import Unreadable
 from datamodules.decoded import DecodedDataModule, SplitFiles
 from datamodules.download import Archive, fetch_archive
 from datamodules.normalize import NormalizationName
+from datamodules.sizes import count_of
 from datamodules.tiny_imagenet_tree import FOLDER, NAME, annotated_files, read_names, read_wnids, train_files
 
 OFFICIAL_CLASSES = 200
@@ -63,6 +63,8 @@ class TinyImageNetDataModule(DecodedDataModule):
         seed: of the split and of the order of training images.
         download: fetch the official archive (248 MB) if there is no ``tiny-imagenet-200/``.
         num_workers: processes that prepare batches.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: ``"error"`` or ``"skip"``, what to do with files that cannot be decoded.
 
@@ -84,6 +86,7 @@ class TinyImageNetDataModule(DecodedDataModule):
         seed: int = 0,
         download: bool = False,
         num_workers: int = 0,
+        device: str | None = None,
         cache: str | None = None,
         unreadable: Unreadable = "error",
     ) -> None:
@@ -99,6 +102,7 @@ class TinyImageNetDataModule(DecodedDataModule):
             seed,
             download,
             num_workers,
+            device,
             cache,
             unreadable,
         )

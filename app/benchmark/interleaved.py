@@ -65,6 +65,34 @@ def interleaved(
         console: the terminal.
         warm_up: turns that are not counted.
     """
+
+    def clocked(way: Callable[[], object]) -> Callable[[], float]:
+        def timed() -> float:
+            start = seconds(device)
+            way()
+            return seconds(device) - start
+
+        return timed
+
+    return in_turn({name: clocked(way) for name, way in ways.items()}, budget, title, console, warm_up)
+
+
+def in_turn(
+    ways: Mapping[Name, Callable[[], float]],
+    budget: float,
+    title: str,
+    console: Console,
+    warm_up: int = WARM_UP,
+) -> Turns[Name]:
+    """Let all ways take turns as :func:`interleaved` does, and take the times that they themselves return.
+
+    Args:
+        ways: what to do, by name; each returns its seconds, of which getting ready may be no part.
+        budget: seconds for all turns, warming up apart; at least :data:`LEAST_TURNS` are taken.
+        title: of the progress bar, which a terminal shows.
+        console: the terminal.
+        warm_up: turns that are not counted.
+    """
     order = list(ways)
     shuffled = random.Random(0)
     times: dict[Name, list[float]] = {name: [] for name in ways}
@@ -78,9 +106,7 @@ def interleaved(
         for turn in range(MOST_TURNS):
             shuffled.shuffle(order)
             for name in order:
-                start = seconds(device)
-                ways[name]()
-                times[name].append(seconds(device) - start)
+                times[name].append(ways[name]())
             spent = perf_counter() - begin
             bar.update(row, completed=min(spent, budget))
             if spent >= budget and turn + 1 >= LEAST_TURNS:

@@ -1,0 +1,116 @@
+"""What fits and data modules are compared with does the same as they do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision.transforms import v2
+
+from app.benchmark import fits, script
+from app.benchmark.sources import SOURCES, Source
+from datamodules.augment import RandomShift
+from datamodules.normalize import Normalization
+from tests.data.isic import write_isic
+from tests.data.tiny_imagenet import write_tiny_imagenet
+
+CPU = torch.device("cpu")
+BY_NAME = {source.name: source for source in SOURCES}
+
+
+@pytest.mark.parametrize("fit", fits.FITS, ids=lambda fit: str(fit.network.__name__))
+def test_the_script_computes_what_the_fit_does(fit: fits.Fit, root: Path) -> None:
+    source = BY_NAME[fit.source]
+    data = source.read(root)
+    dataset: Any = source.dataset(data, script.transforms(data))
+    train = data.splits.train
+    assert len(dataset) == len(train.labels)
+    images, labels = (torch.stack([torch.as_tensor(each[part]) for each in dataset]) for part in (0, 1))
+    assert torch.equal(labels, train.labels)
+    assert torch.allclose(images, data.normalization(train.pixels), atol=1e-5)
+
+    network, layers = fit.make(), fit.layers()
+    weights = zip(network.parameters(), layers.parameters(), strict=True)
+    with torch.no_grad():
+        for ours, theirs in weights:
+            theirs.copy_(ours)
+    rates = [layer.p for layer in layers if isinstance(layer, nn.Dropout)]
+    assert rates == [
+        rate for layer in network.dropout_layers().values() if (rate := getattr(layer, "p", None))
+    ]
+    losses = [F.cross_entropy(each.eval()(images), labels).item() for each in (network, layers)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+    by_hand, fits_own = torch.optim.Adam(layers.parameters(), lr=1e-3), fits.fit_optimizer(network)
+    assert type(by_hand) is type(fits_own)
+    for name in ("lr", "betas", "eps", "weight_decay", "amsgrad"):
+        assert by_hand.defaults[name] == fits_own.defaults[name], name
+
+    steps = len(data.train_dataloader())
+    loader = script.loader_of(dataset, 100, 0)
+    for losses_of, most in ((script.train(loader, layers, by_hand, CPU, steps)[1], steps),
+                            (fits.bare_loop(network, data, CPU, steps)()[1], steps),
+                            (script.train(loader, layers, by_hand, CPU, 1)[1], 1),
+                            (fits.bare_loop(network, data, CPU, 1)()[1], 1)):  # fmt: skip
+        assert len(losses_of) == most
+        assert losses_of.isfinite().all()
+
+
+def test_both_learn(root: Path) -> None:
+    fit = fits.FITS[0]
+    source = BY_NAME[fit.source]
+    data = source.read(root)
+    loop = fits.bare_loop(fit.make(), data, CPU, 3)
+    layers = fit.layers()
+    optimizer = torch.optim.Adam(layers.parameters(), lr=1e-3)
+    loader = script.loader_of(source.dataset(data, script.transforms(data)), 100, 0)
+
+    def by_hand() -> tuple[float, torch.Tensor]:
+        return script.train(loader, layers, optimizer, CPU, 3)
+
+    for epoch in (by_hand, loop):
+        losses = [epoch()[1].mean().item() for _ in range(10)]
+        assert losses[-1] < losses[0] - 0.5
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.name))
+def test_augmentation_is_the_modules(source: Source) -> None:
+    crops = [step.padding[0] for step in source.augment if isinstance(step, v2.RandomCrop)]
+    assert crops == [step.padding for step in source.module.augmentations if isinstance(step, RandomShift)]
+    flips = [step for step in source.augment if not isinstance(step, v2.RandomCrop)]
+    ours = [step for step in source.module.augmentations if not isinstance(step, RandomShift)]
+    assert len(flips) == sum(1 + step.vertical for step in ours)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["Tiny ImageNet", "ISIC 2020"])
+def test_files_give_what_the_module_gives(name: str, tmp_path: Path) -> None:
+    write_isic(tmp_path)
+    write_tiny_imagenet(tmp_path)
+    source = BY_NAME[name]
+    data = source.read(tmp_path)
+    dataset: Any = source.dataset(data, script.transforms(data))
+    images, labels = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
+    train = data.splits.train
+    assert list(labels) == train.labels.tolist()
+    ours = data.normalization(train.take(torch.arange(len(train.labels))))
+    # Of images that are no squares, edges are rounded otherwise.
+    assert (torch.stack(images) - ours).abs().mean() < 0.2
+
+
+def test_normalization_of_the_script(root: Path) -> None:
+    data = BY_NAME["MNIST"].read(root)
+    data._normalization = Normalization(torch.tensor([[[51.0]]]), torch.tensor([[[102.0]]]))
+    image = torch.full((28, 28), 255, dtype=torch.uint8)
+    assert script.transforms(data)(v2.functional.to_pil_image(image)).unique() == pytest.approx(2.0)
+
+
+def test_epochs_without_a_pause() -> None:
+    dataset: Any = torch.utils.data.TensorDataset(torch.arange(10))
+    loader: Any = script.loader_of(dataset, 4, 0, epochs=3)
+    (seen,) = zip(*loader, strict=True)
+    assert [len(batch) for batch in seen] == [4, 4, 4, 4, 4, 4, 4, 2]
+    epochs = torch.cat(seen).view(3, 10)
+    assert torch.equal(epochs.sort(dim=1).values, torch.arange(10).expand(3, 10))
+    assert not torch.equal(epochs[0], epochs[1])
