@@ -21,15 +21,15 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 
 def test_layers_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("mine.py").write_text("from torch import nn\n\n\nclass Own(nn.Dropout):\n    pass\n")
-    words = ["--variants", "MalDrop(rho=2)", "DropConnect", "mine.Own", "--networks", TINY, "--layers", "16"]
+    Path("costly.py").write_text("from torch import nn\n\n\nclass Own(nn.Dropout):\n    pass\n")
+    words = ["--variants", "MalDrop(rho=2)", "DropConnect", "costly.Own", "--networks", TINY, "--layers", "16"]
     main(["benchmark", *words, *SMALL, "--out", "costs"])
     assert Path("costs/benchmark.csv").read_text().splitlines()[0] == COLUMNS
     found = rows(Path("costs/benchmark.csv"))
     assert [(row["network"], row["variant"]) for row in found] == [
         ("Layer(units=16)", NONE), ("Layer(units=16)", TORCH), ("Layer(units=16)", "MalDrop(rho=2)"),
-        ("Layer(units=16)", "mine.Own"),
-        (TINY, NONE), (TINY, TORCH), (TINY, "MalDrop(rho=2)"), (TINY, "DropConnect"), (TINY, "mine.Own"),
+        ("Layer(units=16)", "costly.Own"),
+        (TINY, NONE), (TINY, TORCH), (TINY, "MalDrop(rho=2)"), (TINY, "DropConnect"), (TINY, "costly.Own"),
     ]  # fmt: skip
     for row in found:
         assert row["device"] == "cpu"
