@@ -4,9 +4,10 @@ import logging
 import os
 import warnings
 from collections import Counter
+from typing import Any, final
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
@@ -51,10 +52,20 @@ def ask_once_for_gpus() -> None:
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
+@final
+class StepBar(RichProgressBar):
+    """A bar with the latest loss of a step."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Return what is shown beside the bar."""
+        assert isinstance(pl_module, ImageClassifier), "the only module of this application"
+        return {**super().get_metrics(trainer, pl_module), **pl_module.steps.latest}
+
+
 def progress_callback() -> Callback:
     """Make a bar for a terminal, a line an epoch for a log."""
     if console.is_terminal:
-        return RichProgressBar(refresh_rate=REFRESH_STEPS, leave=False)
+        return StepBar(refresh_rate=REFRESH_STEPS, leave=False)
     return EpochLines(console)
 
 

@@ -159,6 +159,13 @@ class ImageDataModule(LightningDataModule, ABC):
             train = train.select(slice(self.train_limit))
         self._splits = Splits(train, val, test)
 
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Bring images and labels to the device; Lightning's own looks for tensors in whatever a batch may be."""
+        images, labels = batch
+        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
     def train_sampler(self) -> Sampler[int] | None:
         """Return what draws training images; None takes each once an epoch, shuffled."""
         return None

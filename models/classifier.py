@@ -13,12 +13,13 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
 from models.compiled import CompileMode, check_mode, compile_network, replays_graphs
-from models.dropout import sampling
+from models.dropout import Dropout, divergence, sampling
 from models.hook_names import HookNames
 from models.metrics import SplitMetrics
 from models.networks import Network
 from models.optimizers import optimizer_and_scheduler
 from models.outputs import Batch, Prediction, StepOutput, entropy
+from models.step_log import StepLog
 from models.streams import seed_batch
 from models.weighting import balanced_weights, loss_weights
 
@@ -97,7 +98,10 @@ class ImageClassifier(HookNames):
         self.val_metrics = SplitMetrics(network.num_classes, weights)
         self.test_metrics = SplitMetrics(network.num_classes, weights)
         self.test_entropy = MeanMetric(nan_strategy="disable")
+        self.steps = StepLog()
         self._seed: str | None = None
+        # Layers with a divergence: to look for them at each step takes as long as a small layer.
+        self._learned: list[Dropout] = []
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         """Map images to logits, ``(B, classes)``."""
@@ -127,6 +131,7 @@ class ImageClassifier(HookNames):
 
     def on_fit_start(self) -> None:
         """Compile, where callbacks have added their hooks, and find the seed of the run."""
+        self._learned = [each for each in self.network.dropout_layers().values() if each.kl() is not None]
         self._replays_graphs = replays_graphs(self.compile_mode, self.device)
         if self.compile_mode is not None:
             compile_network(self.network, self.compile_mode)
@@ -144,15 +149,13 @@ class ImageClassifier(HookNames):
         images, target = batch
         logits = self(images, target)
         loss = F.cross_entropy(logits, target, weight=self.class_weights)
-        kl = self.kl()
+        kl = divergence(self._learned)
         if kl is not None:
             loss = loss + self.kl_weight * kl / self._training_images()
         self.train_metrics.update(loss, logits, target)
-        # self.log costs as much as a small network's forward pass, so it is called only when it will be written.
-        if (self.global_step + 1) % self._log_interval() == 0:
-            self.log("train/loss_step", loss, prog_bar=True)
-            if kl is not None:
-                self.log("train/kl", kl)
+        if self.steps.due(self.trainer):
+            parts = {} if kl is None else {"train/kl": kl}
+            self.steps.write(self.trainer, {"train/loss_step": loss, **parts})
         return {"loss": loss, "logits": logits}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> StepOutput:
@@ -183,8 +186,7 @@ class ImageClassifier(HookNames):
 
     def kl(self) -> Tensor | None:
         """Return the divergence of all dropout layers; None if none has one."""
-        parts = [part for layer in self.network.dropout_layers().values() if (part := layer.kl()) is not None]
-        return torch.stack(parts).sum() if parts else None
+        return divergence(self.network.dropout_layers().values())
 
     def on_validation_start(self) -> None:
         """Let all ranks evaluate the same network."""
@@ -236,10 +238,6 @@ class ImageClassifier(HookNames):
     def _synchronize(self) -> None:
         for layer in self.network.dropout_layers().values():
             layer.synchronize()
-
-    def _log_interval(self) -> int:
-        interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return max(interval, 1)
 
     def _log_split(self, metrics: SplitMetrics, prefix: str) -> None:
         results = {f"{prefix}/{name}": value for name, value in metrics.compute().items()}

@@ -51,4 +51,4 @@ def describe(setting: Setting) -> str:
         *([f"{setting.precision} autocast"] if setting.precision != "32" else []),
         *(["compiled"] if setting.compile else []),
     ]
-    return f"measured on  {', '.join(words)}"
+    return ", ".join(words)

@@ -29,7 +29,7 @@ def benchmark(options: Options) -> None:
         raise UserError(f"--out: cannot make the folder {options.out}: {error.strerror}") from error
     # Where the process prints now: a fit's own words are caught.
     console = Console(file=sys.stdout, highlight=False)
-    say(console, machine)
+    say(console, f"measured on  {machine}")
     sources = find(options.root, console)
     measured: list[Speed] = []
     for source in sources.values():

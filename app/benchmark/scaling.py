@@ -57,7 +57,7 @@ def benchmark(options: Options) -> None:
     """
     setting = setting_of(options)
     machine = describe(setting)
-    console.print(machine, highlight=False, soft_wrap=True)
+    console.print(f"measured on  {machine}", highlight=False, soft_wrap=True)
     variants = with_baselines(options.variants)
     layers = [Layer(units, AT_BATCH) for units in UNITS]
     layers += [Layer(AT_UNITS, batch) for batch in BATCHES if batch != AT_BATCH]

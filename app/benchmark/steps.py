@@ -31,7 +31,7 @@ def benchmark(options: Options) -> None:
     subjects: list[Subject] = [Layer(units, options.batch_size or BATCH) for units in options.layers]
     subjects += [Whole(name, options.image_shape, options.batch_size) for name in options.networks]
     machine = describe(setting)
-    console.print(machine, highlight=False, soft_wrap=True)
+    console.print(f"measured on  {machine}", highlight=False, soft_wrap=True)
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for subject in subjects:

@@ -13,7 +13,7 @@ from models.dropout.mal_drop import MalDrop, SpatialMalDrop
 from models.dropout.multinomial import MultinomialDropout
 from models.dropout.nested import NestedDropout
 from models.dropout.none import NoDropout
-from models.dropout.places import dropout_layers, scheduled_layers
+from models.dropout.places import divergence, dropout_layers, scheduled_layers
 from models.dropout.pointwise import Pointwise
 from models.dropout.sampling import sampling
 from models.dropout.spatial import SpatialDropout
@@ -50,6 +50,7 @@ __all__ = [
     "Standout",
     "VariationalDropout",
     "as_dropout",
+    "divergence",
     "dropout_layers",
     "labels",
     "made_layers",

@@ -2,11 +2,11 @@
 
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from models.dropout.base import Dropout
 from models.dropout.foreign import as_dropout
+from models.dropout.places import divergence
 
 
 @final
@@ -84,8 +84,7 @@ class Chain(Dropout):
 
     def kl(self) -> Tensor | None:
         """Return the sum over layers."""
-        parts = [part for layer in self._all() if (part := layer.kl()) is not None]
-        return torch.stack(parts).sum() if parts else None
+        return divergence(self._all())
 
     def extra_repr(self) -> str:
         """Show the layers in one line."""

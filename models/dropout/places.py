@@ -1,6 +1,9 @@
 """Where the dropout layers of a module are."""
 
-from torch import nn
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
 
 from models.dropout.base import Dropout
 
@@ -15,6 +18,12 @@ def dropout_layers(module: nn.Module) -> dict[str, Dropout]:
         if isinstance(each, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):
             layers[name] = each
     return layers
+
+
+def divergence(layers: Iterable[Dropout]) -> Tensor | None:
+    """Return the sum of what the layers add to the loss, a scalar; None if none of them does."""
+    parts = [part for layer in layers if (part := layer.kl()) is not None]
+    return torch.stack(parts).sum() if parts else None
 
 
 def scheduled_layers(module: nn.Module) -> dict[str, Dropout]:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 MOST_SUBSETS = 10**6
 
-# Numbers held at a time while every unit's loss is computed: 4 MiB of float32, which stays in a cache; in
+# Numbers held at a time while every unit's loss is computed: 1 MiB of float32, which stays in a cache; in
 # compiled code, which holds none of them, as many as keep its graph small.
-CHUNK, COMPILED_CHUNK = 2**20, 2**24
+CHUNK, COMPILED_CHUNK = 2**18, 2**24
 
 # Of base 2: below it numbers are denormal, which take forty times as long, and are lost in a sum that holds a 1 anyway.
 LEAST_POWER = -100.0

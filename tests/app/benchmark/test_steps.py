@@ -22,7 +22,16 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 def test_layers_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     Path("costly.py").write_text("from torch import nn\n\n\nclass Own(nn.Dropout):\n    pass\n")
-    words = ["--variants", "MalDrop(rho=2)", "DropConnect", "costly.Own", "--networks", TINY, "--layers", "16"]
+    words = [
+        "--variants",
+        "MalDrop(rho=2)",
+        "DropConnect",
+        "costly.Own",
+        "--networks",
+        TINY,
+        "--layers",
+        "16",
+    ]
     main(["benchmark", *words, *SMALL, "--out", "costs"])
     assert Path("costs/benchmark.csv").read_text().splitlines()[0] == COLUMNS
     found = rows(Path("costs/benchmark.csv"))
