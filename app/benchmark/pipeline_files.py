@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 
 from app.benchmark.pipeline_table import way_words
 from app.benchmark.speeds import LIMIT, ON_DEVICE, PROJECT, Speed
@@ -66,9 +67,9 @@ def draw(speeds: list[Speed], folder: Path) -> Path:
         rows = max(len(part) + HEAD * len({speed.what for speed in part}) for part in parts)
         figure.set_size_inches(WIDTH, ROW * rows + 1.0)
         _points(left, parts[0], [speed.images_per_s for speed in parts[0]], rows)
-        left.set_xlabel("images a second: more is better")
+        left.set_xlabel("images a second")
         _points(right, parts[1], [speed.epoch_s or 0.0 for speed in parts[1]], rows)
-        right.set_xlabel("seconds of an epoch: less is better")
+        right.set_xlabel("seconds of an epoch")
         return save(figure, folder / "pipeline.png")
 
 
@@ -95,7 +96,7 @@ def _points(axes: Axes, speeds: list[Speed], values: list[float], rows: float) -
     axes.set_ylim(rows, -0.5)
     # Room for the number beside the last point.
     axes.margins(x=0.25)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.tick_params(axis="x", labelsize=8.5)
     axes.xaxis.set_minor_formatter(lambda value, _: "")
 
