@@ -48,6 +48,8 @@ how it is trained
   --trainer.max_epochs N             (default: 10)
   --trainer.accelerator, --trainer.devices, --trainer.strategy, --trainer.precision
                                      on which and how many devices, in which precision
+  --model.compile default, --model.channels_last true, --data.device auto
+                                     faster, where it pays: configs/speed.yaml
   --trainer.callbacks+ CLASS         add a callback; configs/callbacks/ has one file each
   --seed_everything N                (default: 0)
 the run
