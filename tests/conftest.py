@@ -3,6 +3,7 @@
 import fcntl
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +33,17 @@ def _seeded() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every test in a folder of its own, so that a stray file is seen."""
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run every test in a folder of its own, so that a stray file is seen, and forget what it imported from there."""
     monkeypatch.chdir(tmp_path)
+    yield
+    own = [
+        name
+        for name, each in sys.modules.items()
+        if str(getattr(each, "__file__", "")).startswith(str(tmp_path))
+    ]
+    for name in own:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
