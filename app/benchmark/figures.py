@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from app.benchmark.names import NONE, TORCH
 from app.benchmark.row import Row
-from app.report.style import BASELINE, DPI, FAINT, GRID, PALETTE, WIDTH, styled
+from app.report.style import BASELINE, FAINT, GRID, PALETTE, WIDTH, save, styled
 
 # What a variant may cost before it is worth a thought: a tenth of a step, twice torch's own layer.
 LITTLE, LITTLE_ALONE = 1.10, 2.0
@@ -35,7 +35,7 @@ def draw_steps(rows: Sequence[Row], machine: str, file: Path) -> None:
             row.variant: row.ratio_to_torch if alone else row.ratio_to_none for row in found
         }
         limits.append(LITTLE_ALONE if alone else LITTLE)
-    _draw(panels, limits, variants, "", machine, file)
+    _draw(panels, limits, variants, machine, file)
 
 
 def draw_scaling(exponents: Mapping[str, tuple[float, float]], machine: str, file: Path) -> None:
@@ -47,17 +47,16 @@ def draw_scaling(exponents: Mapping[str, tuple[float, float]], machine: str, fil
         file: PNG.
     """
     panels = {
-        ("units", "exponent"): {name: each[0] for name, each in exponents.items()},
-        ("batch", "exponent"): {name: each[1] for name, each in exponents.items()},
+        ("Growth of the time with units", "exponent"): {name: each[0] for name, each in exponents.items()},
+        ("Growth of the time with batch", "exponent"): {name: each[1] for name, each in exponents.items()},
     }
-    _draw(panels, [LITTLE, LITTLE], list(exponents), "Growth of the time with ", machine, file)
+    _draw(panels, [LITTLE, LITTLE], list(exponents), machine, file)
 
 
 def _draw(
     panels: Mapping[tuple[str, str], Mapping[str, float]],
     limits: Sequence[float],
     variants: Sequence[str],
-    before: str,
     machine: str,
     file: Path,
 ) -> None:
@@ -69,12 +68,12 @@ def _draw(
         drawn = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, ((title, label), values), limit in zip(drawn, panels.items(), limits, strict=True):
             _panel(axes, values, limit, variants)
-            axes.set_title(before + title, fontsize=9)
+            axes.set_title(title, fontsize=9)
             axes.set_xlabel(label, fontsize=8.5)
         drawn[0].set_yticks(np.arange(len(variants)), variants)
         drawn[0].invert_yaxis()
         figure.supxlabel(machine, fontsize=7, color=FAINT, x=0.99, ha="right")
-        figure.savefig(file, dpi=DPI)
+        save(figure, file)
 
 
 def _panel(axes: Axes, values: Mapping[str, float], limit: float, variants: Sequence[str]) -> None:

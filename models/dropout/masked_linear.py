@@ -17,8 +17,8 @@ CHUNK = 2**21
 def masked_linear(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor) -> Tensor:
     """Return (W∘M)x + b for a keep mask M of W's shape, ``(B, outputs)``.
 
-    On a CPU masked weights are made a few rows at a time, and again for the gradient: written to memory as a whole, and
-    kept there, they cost more than they are worth.
+    On a CPU masked weights are made a few rows at a time, and again for the gradient: kept as a whole they would be a
+    second copy of the weights. It takes no longer.
     """
     plain = (
         torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type) or x.device.type != "cpu"
