@@ -5,28 +5,23 @@ import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import yaml
 from rich.console import Console
 from torch import nn
-from torch.optim import Optimizer
 
 from app import cli
 from app.benchmark import script
 from app.benchmark.batches import worker_counts
 from app.benchmark.fit_clock import FitClock, read_epochs
 from app.benchmark.interleaved import in_turn
+from app.benchmark.limits import InMemory, bare_loop, lightning_loop
 from app.benchmark.machine import cores
 from app.benchmark.sources import BATCH, Source
-from app.benchmark.speeds import LIMIT, ON_DEVICE, PROJECT, SCRIPT, Speed, Way, speeds
-from callbacks.timing import seconds
-from datamodules import ImageDataModule
-from models import ImageClassifier
+from app.benchmark.speeds import LIGHTNING, LIMIT, ON_DEVICE, PROJECT, SCRIPT, Speed, Way, speeds
 from models.networks import FullyConnected, GavierMNIST, Network
 
 TRIED_STEPS = 50
@@ -97,7 +92,8 @@ def measure(
 
     few = min(steps, TRIED_STEPS)
     best = min(worker_counts(cores()), key=lambda workers: script_epoch(workers, few))
-    limit = bare_loop(fit.make(), data, device, steps)
+    tensors = InMemory(data, device, BATCH, steps)
+    limit, alone = bare_loop(fit.make(), tensors), lightning_loop(fit.make(), tensors)
     what = f"{fit.network.__name__} on {source.name}"
     with tempfile.TemporaryDirectory() as folder:
 
@@ -109,6 +105,7 @@ def measure(
             Way(PROJECT): fit_of("fit", None),
             Way(SCRIPT): way(0),
             Way(SCRIPT, best): way(best),
+            Way(LIGHTNING): lambda: epochs * alone(),
             Way(LIMIT): lambda: epochs * limit()[0],
         }
         if device.type == "cuda":
@@ -177,39 +174,3 @@ def fit_epoch(config: Path, epochs: float) -> float:
         cli.run(["fit", "--config", str(config)])
     last = read_epochs(config.with_name("clock.json"))[-1]
     return epochs * last.steps + last.rest
-
-
-def fit_optimizer(network: Network) -> Optimizer:
-    """Return the optimizer that a fit of this network has by default."""
-    optimizer = ImageClassifier(network).configure_optimizers()
-    assert isinstance(optimizer, Optimizer), "there is no scheduler by default"
-    return optimizer
-
-
-def bare_loop(
-    network: Network, data: ImageDataModule, device: torch.device, steps: int
-) -> Callable[[], tuple[float, torch.Tensor]]:
-    """Return what trains for so many steps on images that are normalized and in memory, and nothing else.
-
-    What it returns are its seconds and the losses, as :func:`app.benchmark.script.train` does.
-    """
-    network.to(device)
-    optimizer = fit_optimizer(network)
-    train = data.splits.train
-    pixels = torch.cat([data.normalization(chunk) for chunk in train.chunks()]).to(device)
-    labels = train.labels.to(device)
-
-    def epoch() -> tuple[float, torch.Tensor]:
-        losses = []
-        start = seconds(device)
-        order = torch.randperm(len(labels)).to(device)
-        for index in islice(torch.split(order, BATCH), steps):
-            images, target = pixels.index_select(0, index), labels.index_select(0, index)
-            optimizer.zero_grad()
-            loss = F.cross_entropy(network(images, target), target)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses.append(loss.detach())
-        return seconds(device) - start, torch.stack(losses)
-
-    return epoch

@@ -12,7 +12,8 @@ NOTES = {
     "as are fastest, of the same turn. turn: batches read.",
     "fit": "s/epoch: median over turns, without validation. × default, × best: how many times as fast as the script in "
     "plain PyTorch with DataLoader's defaults, and with as many workers as are fastest. of limit: time in that of a "
-    "bare loop over tensors in memory. turn: steps done; where they are fewer than an epoch "
+    "bare loop over tensors in memory. Lightning's loop alone: the same steps by a Trainer that has all "
+    "else switched off. turn: steps done; where they are fewer than an epoch "
     "has, their time is multiplied.",
 }
 

@@ -18,10 +18,11 @@ class Way:
     workers: int = 0
 
 
-# The two that every comparison has.
-SCRIPT, PROJECT, LIMIT, ON_DEVICE = (
+# The first two are of every comparison.
+SCRIPT, PROJECT, LIGHTNING, LIMIT, ON_DEVICE = (
     "plain PyTorch",
     "this project",
+    "Lightning's loop alone",
     "tensors in memory",
     "this project, on the GPU",
 )

@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from app.benchmark import fits, script
+from app.benchmark.limits import InMemory, bare_loop, fit_optimizer, lightning_loop
 from app.benchmark.sources import SOURCES, Source
 from datamodules.augment import RandomShift
 from datamodules.normalize import Normalization
@@ -43,7 +44,7 @@ def test_the_script_computes_what_the_fit_does(fit: fits.Fit, root: Path) -> Non
     losses = [F.cross_entropy(each.eval()(images), labels).item() for each in (network, layers)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
-    by_hand, fits_own = torch.optim.Adam(layers.parameters(), lr=1e-3), fits.fit_optimizer(network)
+    by_hand, fits_own = torch.optim.Adam(layers.parameters(), lr=1e-3), fit_optimizer(network)
     assert type(by_hand) is type(fits_own)
     for name in ("lr", "betas", "eps", "weight_decay", "amsgrad"):
         assert by_hand.defaults[name] == fits_own.defaults[name], name
@@ -51,9 +52,9 @@ def test_the_script_computes_what_the_fit_does(fit: fits.Fit, root: Path) -> Non
     steps = len(data.train_dataloader())
     loader = script.loader_of(dataset, 100, 0)
     for losses_of, most in ((script.train(loader, layers, by_hand, CPU, steps)[1], steps),
-                            (fits.bare_loop(network, data, CPU, steps)()[1], steps),
+                            (bare_loop(network, InMemory(data, CPU, 100, steps))()[1], steps),
                             (script.train(loader, layers, by_hand, CPU, 1)[1], 1),
-                            (fits.bare_loop(network, data, CPU, 1)()[1], 1)):  # fmt: skip
+                            (bare_loop(network, InMemory(data, CPU, 100, 1))()[1], 1)):  # fmt: skip
         assert len(losses_of) == most
         assert losses_of.isfinite().all()
 
@@ -62,7 +63,7 @@ def test_both_learn(root: Path) -> None:
     fit = fits.FITS[0]
     source = BY_NAME[fit.source]
     data = source.read(root)
-    loop = fits.bare_loop(fit.make(), data, CPU, 3)
+    loop = bare_loop(fit.make(), InMemory(data, CPU, 100, 3))
     layers = fit.layers()
     optimizer = torch.optim.Adam(layers.parameters(), lr=1e-3)
     loader = script.loader_of(source.dataset(data, script.transforms(data)), 100, 0)
@@ -73,6 +74,21 @@ def test_both_learn(root: Path) -> None:
     for epoch in (by_hand, loop):
         losses = [epoch()[1].mean().item() for _ in range(10)]
         assert losses[-1] < losses[0] - 0.5
+
+
+def test_lightnings_loop_does_the_same_steps(root: Path) -> None:
+    fit = fits.FITS[0]
+    batches = InMemory(BY_NAME[fit.source].read(root), CPU, 100, 3)
+    one, other = fit.make(), fit.make()
+    other.load_state_dict(one.state_dict())
+    torch.manual_seed(0)
+    loop = bare_loop(one, batches)
+    for _ in range(2):
+        loop()
+    torch.manual_seed(0)
+    assert lightning_loop(other, batches)() > 0
+    for bare, lightnings in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(bare, lightnings)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.name))
