@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from app.errors import UserError
+from app.resumption.atomic import check_sums
 
 
 class Weights(NamedTuple):
@@ -21,6 +22,29 @@ class Weights(NamedTuple):
     """Training steps they have seen."""
     callbacks: dict[str, dict[str, Any]]
     """States of the fit's callbacks, by their ``state_key``."""
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Return what is in a checkpoint file, if it is whole.
+
+    Raises:
+        UserError: it is missing, damaged, or no checkpoint.
+    """
+    if not file.is_file():
+        raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
+    if wrong := check_sums(file):
+        raise UserError(f"{file} is no checkpoint of this program, or it is damaged ({wrong})")
+    try:
+        # weights_only: nothing in the file is executed.
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        # What every checkpoint has.
+        [tensor.shape for tensor in content["state_dict"].values()]
+        int(content["global_step"])
+    except Exception as error:
+        raise UserError(
+            f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
+        ) from error
+    return content
 
 
 def read_weights(path: str, model: LightningModule, to_continue: bool = False) -> Weights:
@@ -35,17 +59,9 @@ def read_weights(path: str, model: LightningModule, to_continue: bool = False) -
         UserError: the file is missing, no checkpoint, or one of another network or optimizer.
     """
     file = Path(path)
-    if not file.is_file():
-        raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
-    try:
-        # weights_only: nothing in the file is executed.
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        weights = Weights(content["state_dict"], int(content["global_step"]), content.get("callbacks", {}))
-        found = {name: tuple(tensor.shape) for name, tensor in weights.state.items()}
-    except Exception as error:
-        raise UserError(
-            f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
-        ) from error
+    content = read_checkpoint(file)
+    weights = Weights(content["state_dict"], int(content["global_step"]), content.get("callbacks", {}))
+    found = {name: tuple(tensor.shape) for name, tensor in weights.state.items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if wanted != found:
         name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))

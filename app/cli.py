@@ -10,15 +10,17 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-from app import commands
-from app.commands import Session, Writes
+from app import evaluating, fitting
 from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
 from app.pages import ALL
 from app.parse_errors import explain
+from app.resumption.atomic import AtomicCheckpointIO
+from app.resumption.request import ResumeRequest, take_resume
 from app.run_options import resolve_run
 from app.runs import RunFolder
+from app.session import Session, Writes
 from app.specification import specification
 from app.unprofiled import Unprofiled
 from datamodules import DataError, ImageDataModule
@@ -45,15 +47,17 @@ class LabCLI(LightningCLI):
 
     Args:
         words: the command and its options.
-        source: the run that is evaluated; None for ``fit``, which makes a new one.
+        source: the run that is evaluated; None for ``fit``.
+        request: of ``fit``, the run that is to go on; None for a new one.
     """
 
     datamodule: ImageDataModule
     model: ImageClassifier
 
-    def __init__(self, words: list[str], source: RunFolder | None) -> None:
+    def __init__(self, words: list[str], source: RunFolder | None, request: ResumeRequest | None) -> None:
         """Parse, build, run."""
         self.source = source
+        self.request = request
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -145,6 +149,11 @@ class LabCLI(LightningCLI):
                 overrides["logger"] = False
             if not any(isinstance(each, Checkpoint) for each in theirs):
                 overrides["enable_checkpointing"] = False
+            plugins = given.plugins or []
+            overrides["plugins"] = [
+                *(plugins if isinstance(plugins, list) else [plugins]),
+                AtomicCheckpointIO(),
+            ]
             if (given.max_epochs, given.max_steps, given.max_time) == (None, -1, None):
                 overrides["max_epochs"] = DEFAULT_EPOCHS
         has_bar = any(isinstance(each, ProgressBar) for each in theirs)
@@ -164,19 +173,19 @@ class LabCLI(LightningCLI):
         self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str | None = None
     ) -> None:
         """Train."""
-        commands.fit(self.session, ckpt_path)
+        fitting.fit(self.session, ckpt_path, self.request)
 
     def validate(self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str) -> None:
         """Measure on the validation split."""
-        commands.validate(self.session, self._evaluated(), ckpt_path)
+        evaluating.validate(self.session, self._evaluated(), ckpt_path)
 
     def test(self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str) -> None:
         """Measure on the test split."""
-        commands.test(self.session, self._evaluated(), ckpt_path)
+        evaluating.test(self.session, self._evaluated(), ckpt_path)
 
     def predict(self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str) -> None:
         """Predict the test split."""
-        commands.predict(self.session, self._evaluated(), ckpt_path)
+        evaluating.predict(self.session, self._evaluated(), ckpt_path)
 
     def _evaluated(self) -> RunFolder:
         assert self.source is not None, "resolve_run names the run of every command but fit"
@@ -191,13 +200,15 @@ def run(words: list[str]) -> None:
     """
     silence_lightning()
     ask_once_for_gpus()
-    source = None
+    source = request = None
     try:
         if ALL in words:
             words = [words[0], "--help"]
         elif words[0] != "fit":
             words, source = resolve_run(words)
-        LabCLI(words, source)
+        else:
+            words, request = take_resume(words)
+        LabCLI(words, source, request)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
     except (ValueError, OSError, DataError, MisconfigurationException) as error:

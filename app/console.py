@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import warnings
 from collections import Counter
 from typing import Any, final
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.interrupts import Interrupted
 from app.runs import RunFolder
 from callbacks import EpochLines
 from datamodules import ImageDataModule
@@ -122,6 +124,16 @@ def print_stop(reason: str, folder: RunFolder) -> None:
         f"good until then: {', '.join(good)} in {folder.checkpoints}" if good else "no checkpoint was written"
     )
     print_line(f"{reason}; {left}")
+
+
+@rank_zero_only
+def print_interrupted(stop: Interrupted, folder: RunFolder | None, step: int) -> None:
+    """Say what is left of a run that a signal has interrupted; None: nothing is."""
+    if folder is None:
+        print_line(f"{stop} before there was anything to save: nothing is left behind")
+        return
+    print_line(f"{stop} at step {step:,}; saved in {folder.checkpoints}")
+    print_line(f"go on with   dropout-lab fit --resume {shlex.quote(str(folder.path))}")
 
 
 @rank_zero_only

@@ -1,8 +1,7 @@
-"""What every run gets without being asked: checkpoints, TensorBoard's pages."""
+"""What every run gets without being asked: a best step, TensorBoard's pages; and what is asked for twice."""
 
 import re
-from functools import cached_property
-from typing import Any, final
+from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
@@ -46,38 +45,6 @@ TWO_CLASS_CHARTS: dict[str, Charts] = {
     }
 }
 LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
-
-
-@final
-class RunCheckpoint(ModelCheckpoint):
-    """A checkpoint of the run folder. Its own name sets its state apart from a ModelCheckpoint of the user's."""
-
-    @cached_property
-    def state_key(self) -> str:
-        """Name the state, once: a property would do so at every hook."""
-        return super().state_key
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Forget the state: a run that continues another keeps its own best, in its own folder."""
-
-
-def checkpoint_callbacks(folder: RunFolder, monitor: str) -> list[Callback]:
-    """Keep ``best.ckpt``, of the highest ``monitor``, and ``last.ckpt``, of the last epoch."""
-    best = RunCheckpoint(
-        dirpath=folder.checkpoints,
-        monitor=monitor,
-        mode="max",
-        filename="best",
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,
-    )
-    last = RunCheckpoint(
-        dirpath=folder.checkpoints,
-        filename="last",
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    return [best, last]
 
 
 def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
@@ -154,14 +121,27 @@ def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:
 
 
 def tensorboard_callbacks(
-    specification: dict[str, Any], best: BestStep, model: ImageClassifier, data: ImageDataModule
+    specification: dict[str, Any],
+    best: BestStep,
+    model: ImageClassifier,
+    data: ImageDataModule,
+    written: bool,
 ) -> list[Callback]:
-    """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph."""
+    """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph.
+
+    Args:
+        specification: the settings.
+        best: knows the best validation.
+        model: of the run.
+        data: likewise.
+        written: what comes before training has been written already, by the run that goes on.
+    """
     charts = {**CHARTS, **TWO_CLASS_CHARTS} if data.num_classes == 2 else CHARTS
     pages = TensorBoardPages(
         Hyperparameters(flat_settings(specification), best),
         ScalarLayout(charts),
         NetworkGraph(model.network, data.image_shape),
         FirstBatch(data.to_pixels),
+        written,
     )
     return [pages, LearningRateMonitor()]

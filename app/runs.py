@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def previous(self) -> Path:
+        """The checkpoint before ``last.ckpt``, while a fit goes on."""
+        return self.checkpoints / "previous.ckpt"
+
+    @property
     def predictions(self) -> Path:
         """What ``predict`` wrote."""
         return self.path / "predictions.csv"
@@ -120,6 +125,20 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
             ) from error
         return folder
     raise AssertionError("the numbers have run out")
+
+
+def newest_version(path: Path) -> RunFolder:
+    """Return the run in a folder, finished or not: the folder itself, or the newest version below it.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not path.is_dir():
+        raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
+    for version in [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]:
+        if RunFolder(version).config.is_file():
+            return RunFolder(version)
+    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has a config.yaml")
 
 
 def find_run_folder(path: Path) -> RunFolder:

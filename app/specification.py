@@ -1,5 +1,6 @@
 """A run's settings as plain values: what checkpoints carry, what names a run, what tables show."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ TECHNICAL = {
     "num_workers",
     "root",
 }
+
+# Of a fit's config, what may differ in a run that goes on.
+ELSEWHERE = re.compile(
+    r"config|name|runs|run|ckpt_path|data\.init_args\.(cache|download|num_workers|root)|"
+    r"trainer\.(default_root_dir|enable_model_summary|enable_progress_bar)"
+)
 
 
 def specification(dump: str, linked: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +91,20 @@ def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     return [name for name in names if flat[0].get(name) != flat[1].get(name) and not name.startswith(skipped)]
 
 
+def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Return in words what two configs of a fit differ in, but for where things are and what is shown meanwhile."""
+    flat: list[dict[str, Any]] = [{}, {}]
+    for settings, found in zip((there, here), flat, strict=True):
+        _flatten_all("", settings, found)
+    names = sorted(flat[0].keys() | flat[1].keys())
+    return [
+        f"{name.replace('.init_args', '').replace('.class_path', '')} is {flat[0].get(name)!r} there and "
+        f"{flat[1].get(name)!r} here"
+        for name in names
+        if flat[0].get(name) != flat[1].get(name) and not ELSEWHERE.fullmatch(name)
+    ]
+
+
 def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:
     """Return the settings that tell runs apart, flat: ``dropout.p``, ``data.batch_size``, …
 
@@ -112,4 +133,15 @@ def _flatten(prefix: str, value: Any, flat: dict[str, Setting]) -> None:
     elif isinstance(value, list):
         flat[prefix] = str(value)
     elif value is not None:
+        flat[prefix] = value
+
+
+def _flatten_all(prefix: str, value: Any, flat: dict[str, Any]) -> None:
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            _flatten_all(f"{prefix}.{key}" if prefix else str(key), each, flat)
+    elif isinstance(value, list) and value:
+        for number, each in enumerate(value):
+            _flatten_all(f"{prefix}.{number}", each, flat)
+    else:
         flat[prefix] = value

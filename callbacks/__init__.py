@@ -8,7 +8,7 @@ from callbacks.dead_units import DeadUnits
 from callbacks.epoch_lines import EpochLines
 from callbacks.epoch_table import EpochTable
 from callbacks.first_batch import FirstBatch
-from callbacks.hyperparameters import Hyperparameters, write_test_metrics
+from callbacks.hyperparameters import MEASURED_LATER, Hyperparameters, write_test_metrics
 from callbacks.inference_gap import InferenceGap
 from callbacks.network_graph import NetworkGraph
 from callbacks.panel_file import PanelFile
@@ -21,6 +21,7 @@ from callbacks.tensorboard_pages import TensorBoardPages
 from callbacks.timing import Timing
 
 __all__ = [
+    "MEASURED_LATER",
     "BestStep",
     "BestWeights",
     "Charted",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -13,8 +13,9 @@ class BestStep(Callback):
     """Keeps the best value of a validation metric, the epoch and step it was reached at, and the other metrics.
 
     Steps are the optimizer's, ``trainer.global_step``, at the validation that saw the value: the measured step is up
-    to one validation interval late. A run that continues another starts afresh, as its ``best.ckpt`` does: its first
-    steps are the first that it saw itself, counted from the beginning of the run that it continues.
+    to one validation interval late. A run that continues another, in a folder of its own, starts afresh, as its
+    ``best.ckpt`` does: its first steps are the first that it saw itself, counted from the beginning of the run that it
+    continues.
 
     Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, tables I and II, whose
     "convergence" is the step of the best accuracy. That is late and noisy where the curve is flat; the first step at
@@ -70,3 +71,19 @@ class BestStep(Callback):
             self.epoch = trainer.current_epoch
             self.step = trainer.global_step
             self.metrics = {name: each for name, each in metrics.items() if name.startswith("val/")}
+
+    def progress(self) -> dict[str, Any]:
+        """Return all that was seen, for a run that goes on in the same folder."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "metrics": dict(self.metrics),
+            "first_steps": list(self.first_steps.items()),
+        }
+
+    def go_on(self, progress: dict[str, Any]) -> None:
+        """Go on from what :meth:`progress` has returned; thresholds stay this one's own."""
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self.metrics = dict(progress["metrics"])
+        seen = dict(progress["first_steps"])
+        self.first_steps = {threshold: seen.get(threshold) for threshold in self.first_steps}

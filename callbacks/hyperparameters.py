@@ -12,6 +12,8 @@ from callbacks.tensorboard import summary_writers
 
 VALIDATION, TEST = "hp/val_accuracy", "hp/test_accuracy"
 ACCURACY = "val/accuracy"
+MEASURED_LATER = ".measured-later"
+"""End of the names of event files that are not of the fit."""
 
 
 @final
@@ -60,7 +62,7 @@ def write_test_metrics(folder: Path, metrics: dict[str, float], step: int) -> No
         metrics: by logged name, ``test/accuracy`` among them.
         step: the training step of the weights that were tested.
     """
-    with SummaryWriter(str(folder)) as writer:
+    with SummaryWriter(str(folder), filename_suffix=MEASURED_LATER) as writer:
         for name, value in metrics.items():
             writer.add_scalar(name, value, step)
         writer.add_scalar(TEST, metrics["test/accuracy"], step)

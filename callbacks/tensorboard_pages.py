@@ -22,6 +22,7 @@ class TensorBoardPages(Callback):
         layout: groups the curves.
         graph: draws the network.
         first_batch: draws the first images.
+        written: all but the end is there already, as the run goes on where it was interrupted.
     """
 
     def __init__(
@@ -30,15 +31,19 @@ class TensorBoardPages(Callback):
         layout: ScalarLayout,
         graph: NetworkGraph,
         first_batch: FirstBatch,
+        written: bool = False,
     ) -> None:
         """Keep the four."""
         self.hyperparameters = hyperparameters
         self.layout = layout
         self.graph = graph
         self.first_batch = first_batch
+        self.written = written
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what is known before training."""
+        if self.written:
+            return
         self.hyperparameters.on_fit_start(trainer, pl_module)
         self.layout.on_fit_start(trainer, pl_module)
         self.graph.on_fit_start(trainer, pl_module)
@@ -47,7 +52,8 @@ class TensorBoardPages(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Draw the first batch."""
-        self.first_batch.on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if not self.written:
+            self.first_batch.on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was reached."""

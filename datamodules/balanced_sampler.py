@@ -1,20 +1,19 @@
 """Training batches in which each class is as frequent as any other."""
 
-from collections.abc import Iterator
 from typing import final
 
 import numpy as np
-from torch import Tensor, distributed
-from torch.utils.data import DistributedSampler
+from torch import Tensor
+
+from datamodules.epoch_order import EpochOrder, Indices
 
 
 @final
-class BalancedSampler(DistributedSampler[int]):
+class BalancedSampler(EpochOrder):
     """Draws as many samples an epoch as there are, with replacement: i with probability 1 / (classes · n_{y_i}).
 
-    n_c is the number of samples of class c; classes without a sample do not count. The draws follow from ``seed`` and
-    the epoch, which Lightning sets. Over several processes each takes every so-many-th draw of one sequence, and
-    Lightning leaves a DistributedSampler as it is.
+    n_c is the number of samples of class c; classes without a sample do not count. Over several processes each takes
+    every so-many-th draw of one sequence.
 
     Args:
         labels: class of each sample, ``(N,)``.
@@ -22,19 +21,11 @@ class BalancedSampler(DistributedSampler[int]):
     """
 
     def __init__(self, labels: Tensor, seed: int) -> None:
-        """Take this process's place among all."""
-        many = distributed.is_available() and distributed.is_initialized()
-        super().__init__(
-            range(len(labels)),  # type: ignore[arg-type]
-            num_replicas=distributed.get_world_size() if many else 1,
-            rank=distributed.get_rank() if many else 0,
-            seed=seed,
-        )
+        """Give each sample its probability."""
+        super().__init__(len(labels), seed)
         counts = labels.bincount()
         self.probabilities = (1 / (counts[labels] * (counts > 0).sum()).double()).numpy()
 
-    def __iter__(self) -> Iterator[int]:
-        """Draw this process's samples of the epoch."""
-        generator = np.random.default_rng((self.seed, self.epoch))
-        drawn = generator.choice(len(self.probabilities), self.total_size, p=self.probabilities)
-        return iter(drawn[self.rank :: self.num_replicas].tolist())
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Draw for all processes."""
+        return generator.choice(len(self.probabilities), self.total_size, p=self.probabilities)

@@ -7,10 +7,12 @@ from typing import ClassVar
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
-from torch import Generator, Tensor, distributed
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Sampler
 
 from datamodules.augment import Augmentation, InOrder
+from datamodules.batch_streams import BatchStreams
+from datamodules.epoch_order import EpochOrder, ResumableLoader, Shuffled, batches_done
 from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
 from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
 from datamodules.placement import Placement
@@ -180,11 +182,21 @@ class ImageDataModule(LightningDataModule, ABC):
         return self.normalization.inverse(images)
 
     def train_dataloader(self) -> Loader:
-        """Return batches of the train split, shuffled or as ``train_sampler`` draws; they follow from ``seed``."""
+        """Return batches of the train split, shuffled or as ``train_sampler`` draws; they follow from ``seed``.
+
+        A fit that is continued goes on at the batch where it stopped.
+        """
         augment = InOrder(self.augmentations) if self.augment else None
-        sampler = self.train_sampler()
-        shuffle = Generator().manual_seed(self.seed) if sampler is None else None
-        return self._loader(self.splits.train, augment, shuffle, sampler)
+        sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
+        if not isinstance(sampler, EpochOrder):
+            return self._loader(self.splits.train, sampler, augment)
+        if self.num_workers > 0:
+            sampler.shared_epoch.share_memory_()  # type: ignore[no-untyped-call]
+        if self.trainer is not None:
+            epoch, batches = batches_done(self.trainer)
+            sampler.begin(epoch, batches * self.batch_size)
+        streams = BatchStreams(self.seed, sampler.shared_epoch)
+        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader)
 
     def val_dataloader(self) -> Loader:
         """Return the validation split in order."""
@@ -201,24 +213,22 @@ class ImageDataModule(LightningDataModule, ABC):
     def _loader(
         self,
         images: Images,
-        augment: Augmentation | None = None,
-        shuffle: Generator | None = None,
         sampler: Sampler[int] | None = None,
+        augment: Augmentation | None = None,
+        streams: BatchStreams | None = None,
+        kind: type[Loader] = DataLoader,
     ) -> Loader:
         computes_on = None if self.trainer is None else self.trainer.strategy.root_device
         kept = self._placement.place(images, computes_on)
         device = kept.labels.device
-        dataset = BatchDataset(kept, self.normalization.to(device), augment)
-        in_order = shuffle is None and sampler is None
-        if in_order and distributed.is_available() and distributed.is_initialized():
+        dataset = BatchDataset(kept, self.normalization.to(device), augment, streams)
+        if sampler is None and distributed.is_available() and distributed.is_initialized():
             # Lightning's own would give some images to two processes, so that all have as many.
             sampler = UnrepeatedDistributedSampler(dataset, shuffle=False)
-        return DataLoader(
+        return kind(
             dataset,
             batch_size=self.batch_size,
-            shuffle=shuffle is not None,
             sampler=sampler,
-            generator=shuffle,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available() and device.type == "cpu",

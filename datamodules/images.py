@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple, final
 
 import torch
 import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from datamodules.batch_streams import BatchStreams
 
 # Images looked at at a time: bounds the copies that are made on the way.
 CHUNK = 4096
@@ -72,6 +75,7 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         images: the samples, on the device where batches are made.
         transform: ``(B, C, H, W)`` uint8 to float32, on that device.
         augment: ``(B, C, H, W)`` uint8 to uint8, before ``transform``; None leaves images alone.
+        streams: where ``augment`` draws from; None for torch's own stream.
     """
 
     def __init__(
@@ -79,11 +83,13 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         images: Images,
         transform: Callable[[Tensor], Tensor],
         augment: Callable[[Tensor], Tensor] | None = None,
+        streams: BatchStreams | None = None,
     ) -> None:
         """Keep the samples where they are."""
         self.images = images
         self.transform = transform
         self.augment = augment
+        self.streams = streams
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -100,7 +106,9 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         index = torch.as_tensor(indices).to(self.images.labels.device, non_blocking=True)
         pixels = self.images.take(index)
         if self.augment is not None:
-            pixels = self.augment(pixels)
+            own = self.streams.stream(indices, pixels.device) if self.streams else nullcontext()
+            with own:
+                pixels = self.augment(pixels)
         return self.transform(pixels), self.images.labels.index_select(0, index)
 
 

@@ -20,7 +20,7 @@ from models.networks import Network
 from models.optimizers import optimizer_and_scheduler
 from models.outputs import Batch, Prediction, StepOutput, entropy
 from models.step_log import StepLog
-from models.streams import seed_batch
+from models.streams import seed_batch, seed_validation
 from models.weighting import balanced_weights, loss_weights
 
 
@@ -189,8 +189,10 @@ class ImageClassifier(HookNames):
         return divergence(self.network.dropout_layers().values())
 
     def on_validation_start(self) -> None:
-        """Let all ranks evaluate the same network."""
+        """Let all ranks evaluate the same network, and what is drawn follow from the step."""
         self._synchronize()
+        if self._seed is not None:
+            seed_validation(self._seed, self.global_rank, self.global_step, self.device)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics."""

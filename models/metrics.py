@@ -1,6 +1,6 @@
 """The metrics of a split: next to free while batches pass, computed once an epoch, correct over processes."""
 
-from typing import final
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -135,6 +135,34 @@ class SplitMetrics(nn.Module):
         if self.two_classes:
             self.two_classes.reset()
 
+    def progress(self) -> dict[str, Any]:
+        """Return what was taken in since the last ``reset``, on the CPU and as it is held.
+
+        Counted at another moment, sums would be rounded otherwise.
+        """
+        return {
+            "losses": [loss.cpu() for loss in self._losses],
+            "logits": [logits.cpu() for logits in self._logits],
+            "targets": [target.cpu() for target in self._targets],
+            "counted": {
+                name: _state_of(metric) for name, metric in self._counted().items() if metric.update_called
+            },
+        }
+
+    def go_on(self, progress: dict[str, Any], device: torch.device) -> None:
+        """Go on from what :meth:`progress` has returned."""
+        self.reset()
+        for loss, logits, target in zip(
+            progress["losses"], progress["logits"], progress["targets"], strict=True
+        ):
+            self.update(loss.to(device), logits.to(device), target.to(device))
+        counted = self._counted()
+        for name, state in progress["counted"].items():
+            _give_state(counted[name], state, device)
+
+    def _counted(self) -> dict[str, Metric]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
+
     def _flush(self) -> None:
         if not self._logits:
             return
@@ -153,3 +181,19 @@ class SplitMetrics(nn.Module):
     def _drop_buffer(self) -> None:
         self._losses, self._logits, self._targets = [], [], []
         self._buffered = 0
+
+
+def _state_of(metric: Metric) -> dict[str, Any]:
+    return {
+        name: [each.cpu() for each in state] if isinstance(state, list) else state.cpu()
+        for name, state in metric.metric_state.items()
+    }
+
+
+def _give_state(metric: Metric, state: dict[str, Any], device: torch.device) -> None:
+    for name, value in state.items():
+        setattr(
+            metric, name, [each.to(device) for each in value] if isinstance(value, list) else value.to(device)
+        )
+    # By this it knows that it has something to compute.
+    metric._update_count = 1

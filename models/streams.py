@@ -1,4 +1,4 @@
-"""A random stream for each batch."""
+"""A random stream for each batch, and for each validation."""
 
 import hashlib
 
@@ -7,8 +7,16 @@ import torch
 
 def seed_batch(seed: str, rank: int, epoch: int, batch: int, device: torch.device) -> None:
     """Give a batch a stream of its own: dropout differs between ranks, and a run can be repeated from any batch."""
-    key = f"{seed} {rank} {epoch} {batch}".encode()
-    stream = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
+    _seed(f"{seed} {rank} {epoch} {batch}", device)
+
+
+def seed_validation(seed: str, rank: int, step: int, device: torch.device) -> None:
+    """Give a validation a stream of its own, whatever its loader has drawn before."""
+    _seed(f"{seed} {rank} validation {step}", device)
+
+
+def _seed(key: str, device: torch.device) -> None:
+    stream = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
     # Not torch.manual_seed, which takes a hundred times as long.
     torch.default_generator.manual_seed(stream)
     if device.type == "cuda":

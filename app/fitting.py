@@ -1,0 +1,162 @@
+"""The command ``fit``, once data, model and trainer stand."""
+
+import sys
+from pathlib import Path
+
+import yaml
+from pytorch_lightning import Callback
+
+from app.checkpoints import read_weights
+from app.console import print_header, print_interrupted, print_line, print_result, print_stop
+from app.defaults import best_step, check_monitors, tensorboard_callbacks, tensorboard_logger
+from app.errors import UserError
+from app.evaluating import without_split
+from app.interrupts import Interrupted, Interrupts
+from app.resumption.atomic import replacing
+from app.resumption.autosave import Autosave
+from app.resumption.best import BestCheckpoint
+from app.resumption.going_on import GoingOn, find_unfinished, take_back
+from app.resumption.request import ResumeRequest
+from app.runs import RunFolder, make_run_folder, next_run_folder
+from app.session import Session
+from app.specification import run_name
+from callbacks import BestStep, Timing, TrainingCollapsed
+
+
+def fit(session: Session, ckpt_path: str | None, request: ResumeRequest | None) -> None:
+    """Train in a run folder, and write down what was reached.
+
+    A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
+    beside them as ``stopped``, and the exit code is 0. One that a signal interrupts is saved, and ends with 130 after
+    Ctrl-C, 143 after SIGTERM; with ``--resume`` it goes on from there.
+
+    Args:
+        session: what to work with.
+        ckpt_path: checkpoint of another run that a new one continues.
+        request: the run that goes on; None begins a new one.
+    """
+    trainer, writes = session.trainer, session.writes
+    best = best_step(trainer, session.specification["monitor"])
+    check_monitors(trainer, session.model)
+    # Bad settings of the optimizer are found here, before there is a folder.
+    session.model.configure_optimizers()
+    session.data.setup()
+    going_on = None
+    if request is not None:
+        root, name = _place(session)
+        going_on = find_unfinished(request, root, name, session.config, session.data.fingerprint)
+        if going_on is None:
+            print_line(f"no run {root / name} to go on with: a new one begins")
+        elif going_on.finished:
+            print_line(f"nothing to do: {going_on.folder.path} is finished")
+            print_result(going_on.folder)
+            return
+        elif going_on.checkpoint is not None:
+            ckpt_path = str(going_on.checkpoint)
+    if ckpt_path is not None:
+        read_weights(ckpt_path, session.model, to_continue=True)
+    with Interrupts() as interrupts:
+        if writes.nothing:
+            if stop := _train(session, ckpt_path):
+                print_line(str(stop))
+            return
+        _fit(session, best, ckpt_path, going_on, interrupts)
+
+
+def _fit(
+    session: Session, best: BestStep, ckpt_path: str | None, going_on: GoingOn | None, interrupts: Interrupts
+) -> None:
+    trainer, writes = session.trainer, session.writes
+    folder = _new_folder(session) if going_on is None else going_on.folder
+    state = None if going_on is None else going_on.state
+    if going_on is not None and trainer.is_global_zero:
+        _write_config(session, folder)
+        take_back(going_on)
+    if state is not None:
+        best.go_on(state.best)
+    if writes.tensorboard:
+        trainer.loggers = [tensorboard_logger(folder)]
+        session.add_callbacks(
+            *tensorboard_callbacks(
+                session.specification, best, session.model, session.data, state is not None
+            )
+        )
+    if writes.checkpoints:
+        damaged = going_on is not None and going_on.damaged
+        autosave = Autosave(folder, best, interrupts, session.data.fingerprint, state, damaged)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.insert(0, autosave)
+        callbacks.append(BestCheckpoint(folder, best))
+    print_header(folder, session.model, session.data, trainer)
+    try:
+        stop = _train(session, ckpt_path)
+        if trainer.global_step == 0 and stop is None:
+            raise UserError("nothing was trained: the limits of the trainer leave no batch")
+    except BaseException as error:
+        kept = any(folder.checkpoints.glob("*.ckpt"))
+        # Without a checkpoint the folder would only be in the way.
+        if trainer.is_global_zero and not kept:
+            folder.remove()
+        if not isinstance(error, Interrupted):
+            raise
+        print_interrupted(error, folder if kept else None, trainer.global_step)
+        # Another process's code would make its launcher end the others before they have saved.
+        sys.exit(error.code if trainer.is_global_zero else 0)
+    if trainer.is_global_zero:
+        _write_result(session, folder, best, stop)
+
+
+def _train(session: Session, ckpt_path: str | None) -> TrainingCollapsed | None:
+    """Train; return why it was stopped, if it was."""
+    try:
+        session.trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
+    except TrainingCollapsed as stop:
+        return stop
+    return None
+
+
+def _write_result(
+    session: Session, folder: RunFolder, best: BestStep, stop: TrainingCollapsed | None
+) -> None:
+    figures = {
+        "epochs": session.trainer.current_epoch,
+        "steps": session.trainer.global_step,
+        "best_epoch": best.epoch,
+        "best_step": best.step,
+        "first_steps": best.first_steps,
+        "data": session.data.fingerprint,
+        "stopped": None if stop is None else str(stop),
+        "metrics": without_split(best.metrics),
+    }
+    for callback in session.trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Timing):
+            figures["time"] = callback.summary
+    folder.add_result("fit", figures)
+    # Of a run that has ended nothing can be lost.
+    folder.previous.unlink(missing_ok=True)
+    if stop is not None:
+        print_stop(str(stop), folder)
+    print_result(folder)
+
+
+def _place(session: Session) -> tuple[Path, str]:
+    return Path(session.specification["runs"]).expanduser(), run_name(session.specification)
+
+
+def _new_folder(session: Session) -> RunFolder:
+    root, name = _place(session)
+    if not session.trainer.is_global_zero:
+        # Only rank 0 writes.
+        return next_run_folder(root, name)
+    folder = make_run_folder(root, name)
+    _write_config(session, folder)
+    return folder
+
+
+def _write_config(session: Session, folder: RunFolder) -> None:
+    config = yaml.safe_load(session.config)
+    # What was continued from is no setting: whoever takes up this config starts afresh.
+    for answered in ("ckpt_path", "run"):
+        config.pop(answered)
+    with replacing(folder.config) as partial:
+        partial.write_text(yaml.safe_dump(config, sort_keys=False))

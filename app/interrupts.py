@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM: at once, or as soon as what is being done can be left."""
+
+import os
+import signal
+import threading
+from time import monotonic
+from types import FrameType, TracebackType
+from typing import Any, final
+
+HINT = b"\nstopping: what is trained is being saved; Ctrl-C once more stops at once, without\n"
+# A terminal, a shell and a launcher may each pass on the same Ctrl-C.
+SAME_PRESS_S = 1.0
+
+
+@final
+class Interrupted(BaseException):
+    """A signal has asked to stop.
+
+    Attributes:
+        signal: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Name the signal."""
+        self.signal = signal.Signals(number)
+        super().__init__(f"interrupted by {self.signal.name}")
+
+    @property
+    def code(self) -> int:
+        """The exit code by which shells and schedulers know: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + self.signal
+
+
+@final
+class Interrupts:
+    """While it is entered, Ctrl-C and SIGTERM raise :class:`Interrupted`; after :meth:`defer` they are noted.
+
+    Then whoever trains looks at ``asked`` where it can stop. A second Ctrl-C is raised all the same.
+
+    Attributes:
+        asked: number of the signal that has been noted; 0 for none.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing noted."""
+        self.asked = 0
+        self._since = 0.0
+        self._deferred = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        """Take the signals over; Python hands them to the main thread alone."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+            self._take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        self._before = {}
+
+    def defer(self) -> None:
+        """Only note signals from now on; takes them back from Lightning, which ends a run by them with code 0."""
+        self._deferred = True
+        self._take()
+
+    def _take(self) -> None:
+        for each in self._before:
+            signal.signal(each, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._deferred:
+            raise Interrupted(number)
+        if not self.asked:
+            self.asked, self._since = number, monotonic()
+            # Not print, which must not be entered twice.
+            os.write(2, HINT)
+        elif number == signal.SIGINT and monotonic() - self._since > SAME_PRESS_S:
+            raise Interrupted(number)

@@ -1,0 +1,77 @@
+"""Checkpoint files that are whole or not there."""
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
+
+
+@final
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the file and renames, when all is on the disk.
+
+    Lightning's own way goes through the system's temporary folder, from where a file is copied if that is another disk.
+    The file is torch's: a zip, with a CRC-32 of each member (:func:`check_sums`).
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: it cannot be written; what was there is untouched.
+        """
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial, partial.open("wb") as stream:
+            torch.save(checkpoint, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the file's place at the end, or is gone if that is an error's."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what processes that were killed have left half-written."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
+
+
+def keep_previous(file: Path, previous: Path) -> None:
+    """Let what a file holds now be found under another name too, when it is replaced.
+
+    At any moment there is at least one of the two.
+    """
+    if not file.is_file():
+        return
+    with replacing(previous) as link:
+        # What a killed process with our number has left.
+        with suppress(FileNotFoundError):
+            link.unlink()
+        os.link(file, link)
+
+
+def check_sums(file: Path) -> str | None:
+    """Return what is wrong with a checkpoint file: None if every member has the CRC-32 that was written with it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        return str(error) or type(error).__name__
+    return None if broken is None else f"the checksum of {broken} does not match"

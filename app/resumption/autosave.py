@@ -1,0 +1,148 @@
+"""Saves what a run needs to go on, and stops it where it is asked to."""
+
+from time import monotonic
+from typing import Any, final
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import distributed
+
+from app.interrupts import Interrupted, Interrupts
+from app.resumption import events
+from app.resumption.atomic import keep_previous
+from app.resumption.progress import between_epochs, can_leave, within_epoch
+from app.resumption.state import Moment, RunState
+from app.runs import RunFolder
+from callbacks import BestStep
+from callbacks.ranks import gathered
+from models import ImageClassifier
+
+# Within an epoch; at its end there is a checkpoint anyway.
+EVERY_S = 600.0
+
+
+@final
+class Autosave(Callback):
+    """Writes ``last.ckpt`` between epochs, every ten minutes within one, when a signal asks to stop, and at the end.
+
+    It is the first of the callbacks, so that nothing of the epoch or batch that follows has begun: a fit that goes on
+    from there does what it would have done. The checkpoint before is kept as ``previous.ckpt``.
+
+    Args:
+        folder: the run's.
+        best: knows the best validation so far.
+        interrupts: knows whether to stop.
+        fingerprint: of the data.
+        resumed: what the run goes on from; None: it begins.
+        damaged: ``last.ckpt`` is, and is not worth keeping.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        best: BestStep,
+        interrupts: Interrupts,
+        fingerprint: str | None,
+        resumed: RunState | None,
+        damaged: bool,
+    ) -> None:
+        """Start with nothing saved."""
+        self.folder = folder
+        self.best = best
+        self.interrupts = interrupts
+        self.fingerprint = fingerprint
+        self.resumed = resumed
+        self._keeps_last = not damaged
+        # What for a checkpoint is being written; None if it is somebody else's.
+        self._moment: Moment | None = None
+        self._saved_step = 0
+        self._saved_at = monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Train no more, where all that was missing was the result."""
+        if self.resumed is not None and self.resumed.moment == "at the end":
+            trainer.should_stop = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up what Lightning does not."""
+        self.interrupts.defer()
+        self._saved_at = monotonic()
+        if self.resumed is None:
+            return
+        self._saved_step = trainer.global_step
+        trainer._logger_connector._callback_metrics.update(self.resumed.logged)
+        if self.resumed.moment != "within an epoch":
+            # As far as Lightning is concerned, an epoch starts like any other.
+            trainer.fit_loop.restarting = False
+        elif len(self.resumed.train_metrics) == trainer.world_size:
+            assert isinstance(pl_module, ImageClassifier), "the only module of this application"
+            pl_module.train_metrics.go_on(self.resumed.train_metrics[trainer.global_rank], pl_module.device)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, and stop if asked to."""
+        asked, _ = self._agreed(trainer)
+        if trainer.global_step > self._saved_step:
+            self._save(trainer, "between epochs")
+        if asked:
+            raise Interrupted(asked)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop if asked to, save if it is time."""
+        # From here on it is an epoch like any other; Lightning would leave out schedulers at its end.
+        if trainer.fit_loop.restarting:
+            trainer.fit_loop.restarting = False
+        if batch_idx == 0:
+            return
+        asked, due = self._agreed(trainer)
+        if (asked or due) and can_leave(trainer):
+            self._save(trainer, "within an epoch")
+            if asked:
+                raise Interrupted(asked)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what the result is made of."""
+        self._save(trainer, "at the end")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what it takes to go on."""
+        if self._moment is None:
+            return
+        assert isinstance(pl_module, ImageClassifier), "the only module of this application"
+        if self._moment == "within an epoch":
+            within_epoch(checkpoint["loops"])
+        else:
+            between_epochs(checkpoint["loops"])
+        state = RunState(
+            moment=self._moment,
+            best=self.best.progress(),
+            events=events.written(trainer, self.folder.path) if trainer.is_global_zero else {},
+            train_metrics=gathered(pl_module.train_metrics.progress()),
+            logged={name: value.cpu() for name, value in trainer.callback_metrics.items()},
+            fingerprint=self.fingerprint,
+            torch=str(torch.__version__),
+        )
+        state.put_into(checkpoint)
+
+    def _agreed(self, trainer: Trainer) -> tuple[int, bool]:
+        """Return the signal that asks to stop, 0 for none, and whether it is time to save: the same on all ranks."""
+        asked, due = self.interrupts.asked, monotonic() - self._saved_at > EVERY_S
+        if trainer.world_size > 1:
+            told = torch.tensor([asked, due], device=trainer.strategy.root_device)
+            distributed.all_reduce(told, distributed.ReduceOp.MAX)
+            asked, due = told.tolist()
+        return asked, bool(due)
+
+    def _save(self, trainer: Trainer, moment: Moment) -> None:
+        last = self.folder.checkpoints / "last.ckpt"
+        if trainer.is_global_zero and self._keeps_last:
+            keep_previous(last, self.folder.previous)
+        self._moment = moment
+        trainer.save_checkpoint(last, weights_only=False)
+        self._moment = None
+        self._keeps_last = True
+        self._saved_step = trainer.global_step
+        self._saved_at = monotonic()

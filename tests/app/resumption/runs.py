@@ -1,0 +1,114 @@
+"""A small fit in which all that is random is on, and what of it must be the same to the bit."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+
+from tests.data.folders import write_classes
+
+EPOCHS, STEPS = 3, 7
+"""67 images to train on, ten a step."""
+
+
+def write_fit(folder: Path, workers: int = 0, **trainer: Any) -> list[str]:
+    """Write images and a config; return the command.
+
+    Dropout is random, ρ too, images are augmented, every callback counts, and the learning rate changes.
+    """
+    write_classes(folder / "images", {"a": 31, "b": 31, "c": 31})
+    dropout = {
+        "class_path": "Chain",
+        "init_args": {
+            "layers": [
+                {"class_path": "StandardDropout", "init_args": {"p": 0.3}},
+                {"class_path": "MalDrop", "init_args": {"rho": 2}},
+            ]
+        },
+    }
+    schedule = {"class_path": "Randomized", "init_args": {"low": 0, "high": 8}}
+    names = ("PassRateTracker", "DeadUnits", "InferenceGap", "CollapseDetector", "Timing", "ConfusionMatrix")
+    callbacks = [{"class_path": "RhoScheduler", "init_args": {"layers": "*layers.1", "schedule": schedule}}]
+    config = {
+        "runs": str(folder / "runs"),
+        "name": "run",
+        "data": {
+            "class_path": "ImageFolderDataModule",
+            "init_args": {
+                "root": str(folder / "images"),
+                "image_size": 8,
+                "batch_size": 10,
+                "augment": True,
+                "num_workers": workers,
+            },
+        },
+        "model": {
+            "network": {
+                "class_path": "FullyConnected",
+                "init_args": {"hidden": [16, 16], "dropout": dropout},
+            },
+            "scheduler": {"class_path": "StepLR", "init_args": {"step_size": 1, "gamma": 0.7}},
+        },
+        "trainer": {
+            "accelerator": "cpu",
+            "max_epochs": EPOCHS,
+            "log_every_n_steps": 2,
+            "callbacks": [*callbacks, *({"class_path": name} for name in names)],
+            **trainer,
+        },
+    }
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return ["fit", "--config", str(file)]
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Return all that a finished run has left but times: weights, the optimizer's state, result, curves."""
+    found: dict[str, Any] = {"files": sorted(file.name for file in (run / "checkpoints").iterdir())}
+    for name in ("best", "last"):
+        content = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        found[name] = _plain([content["state_dict"], content["optimizer_states"], content["lr_schedulers"]])
+    result = json.loads((run / "result.json").read_text())
+    result["fit"].pop("time")
+    found["result"] = result
+    found["scalars"] = curves(run)
+    return found
+
+
+def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return all points of all curves but of times, in the order they were written."""
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0, "histograms": 0, "images": 0})
+    events.Reload()
+    tags = events.Tags()
+    points = {
+        tag: [(point.step, point.value) for point in events.Scalars(tag)]
+        for tag in tags["scalars"]
+        if not tag.startswith("time/")
+    }
+    # NaN is not equal to itself.
+    points = {tag: [(step, repr(value)) for step, value in each] for tag, each in points.items()}
+    points |= {
+        f"image {tag}": [(image.step, image.height) for image in events.Images(tag)] for tag in tags["images"]
+    }
+    points |= {
+        f"histogram {tag}": [(each.step, each.histogram_value.num) for each in events.Histograms(tag)]
+        for tag in tags["histograms"]
+    }
+    return points
+
+
+def _plain(value: Any) -> Any:
+    """Return tensors as their bytes, so that equal means equal to the bit."""
+    if isinstance(value, Tensor):
+        content = value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content).hexdigest()}"
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
