@@ -58,7 +58,8 @@ def keep_previous(file: Path, previous: Path) -> None:
 
     At any moment there is at least one of the two.
     """
-    if not file.is_file():
+    # Renaming one name of a file to another of its names would do nothing.
+    if not file.is_file() or (previous.is_file() and previous.samefile(file)):
         return
     with replacing(previous) as link:
         # What a killed process with our number has left.

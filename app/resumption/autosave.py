@@ -10,7 +10,7 @@ from torch import distributed
 from app.interrupts import Interrupted, Interrupts
 from app.resumption import events
 from app.resumption.atomic import keep_previous
-from app.resumption.progress import between_epochs, can_leave, within_epoch
+from app.resumption.progress import between_epochs, can_leave, restart_no_more, within_epoch
 from app.resumption.state import Moment, RunState
 from app.runs import RunFolder
 from callbacks import BestStep
@@ -72,8 +72,7 @@ class Autosave(Callback):
         self._saved_step = trainer.global_step
         trainer._logger_connector._callback_metrics.update(self.resumed.logged)
         if self.resumed.moment != "within an epoch":
-            # As far as Lightning is concerned, an epoch starts like any other.
-            trainer.fit_loop.restarting = False
+            restart_no_more(trainer, epoch_too=True)
         elif len(self.resumed.train_metrics) == trainer.world_size:
             assert isinstance(pl_module, ImageClassifier), "the only module of this application"
             pl_module.train_metrics.go_on(self.resumed.train_metrics[trainer.global_rank], pl_module.device)
@@ -90,9 +89,9 @@ class Autosave(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop if asked to, save if it is time."""
-        # From here on it is an epoch like any other; Lightning would leave out schedulers at its end.
+        # Lightning would leave out schedulers at the epoch's end.
         if trainer.fit_loop.restarting:
-            trainer.fit_loop.restarting = False
+            restart_no_more(trainer, epoch_too=False)
         if batch_idx == 0:
             return
         asked, due = self._agreed(trainer)

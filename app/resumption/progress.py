@@ -50,6 +50,20 @@ def can_leave(trainer: Trainer) -> bool:
     return counted % interval != 0
 
 
+def restart_no_more(trainer: Trainer, epoch_too: bool) -> None:
+    """Let Lightning take the epoch, or what is left of it, for one like any other.
+
+    By its own property a fit that is limited by steps would restart at every one.
+
+    Args:
+        trainer: is training.
+        epoch_too: the epoch starts at its beginning.
+    """
+    trainer.fit_loop._restarting = False
+    if epoch_too:
+        trainer.fit_loop.epoch_loop.restarting = False
+
+
 def _settle(progress: dict[str, Any]) -> None:
     for part in (progress["total"], progress["current"]):
         part.update(dict.fromkeys(COUNTERS, part["completed"]))

@@ -16,7 +16,9 @@ EPOCHS, STEPS = 3, 7
 """67 images to train on, ten a step."""
 
 
-def write_fit(folder: Path, workers: int = 0, **trainer: Any) -> list[str]:
+def write_fit(
+    folder: Path, workers: int = 0, scheduler: dict[str, Any] | None = None, **trainer: Any
+) -> list[str]:
     """Write images and a config; return the command.
 
     Dropout is random, ρ too, images are augmented, every callback counts, and the learning rate changes.
@@ -32,7 +34,9 @@ def write_fit(folder: Path, workers: int = 0, **trainer: Any) -> list[str]:
         },
     }
     schedule = {"class_path": "Randomized", "init_args": {"low": 0, "high": 8}}
-    names = ("PassRateTracker", "DeadUnits", "InferenceGap", "CollapseDetector", "Timing", "ConfusionMatrix")
+    names = ["PassRateTracker", "DeadUnits", "CollapseDetector", "Timing", "ConfusionMatrix"]
+    if trainer.get("limit_val_batches") != 0:
+        names.append("InferenceGap")
     callbacks = [{"class_path": "RhoScheduler", "init_args": {"layers": "*layers.1", "schedule": schedule}}]
     config = {
         "runs": str(folder / "runs"),
@@ -52,7 +56,7 @@ def write_fit(folder: Path, workers: int = 0, **trainer: Any) -> list[str]:
                 "class_path": "FullyConnected",
                 "init_args": {"hidden": [16, 16], "dropout": dropout},
             },
-            "scheduler": {"class_path": "StepLR", "init_args": {"step_size": 1, "gamma": 0.7}},
+            "scheduler": scheduler or {"class_path": "StepLR", "init_args": {"step_size": 1, "gamma": 0.7}},
         },
         "trainer": {
             "accelerator": "cpu",
@@ -62,6 +66,7 @@ def write_fit(folder: Path, workers: int = 0, **trainer: Any) -> list[str]:
             **trainer,
         },
     }
+    folder.mkdir(exist_ok=True)
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     return ["fit", "--config", str(file)]
@@ -70,7 +75,7 @@ def write_fit(folder: Path, workers: int = 0, **trainer: Any) -> list[str]:
 def outcome(run: Path) -> dict[str, Any]:
     """Return all that a finished run has left but times: weights, the optimizer's state, result, curves."""
     found: dict[str, Any] = {"files": sorted(file.name for file in (run / "checkpoints").iterdir())}
-    for name in ("best", "last"):
+    for name in (file.removesuffix(".ckpt") for file in found["files"]):
         content = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
         found[name] = _plain([content["state_dict"], content["optimizer_states"], content["lr_schedulers"]])
     result = json.loads((run / "result.json").read_text())

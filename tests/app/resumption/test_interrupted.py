@@ -3,42 +3,51 @@
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from app.main import main
+from app.resumption import autosave
 from tests.app.resumption.runs import EPOCHS, STEPS, outcome, write_fit
 
 INTERRUPTER = """
-import os, signal
+import os
 from pathlib import Path
 from pytorch_lightning import Callback
 
 class Interrupter(Callback):
-    '''Sends a signal after some batches of all epochs, each once, by a file that says which.'''
-    def __init__(self, moments: list[int], number: int):
-        self.moments, self.number, self.done = moments, number, Path("interrupted")
+    '''Sends a signal after some batches, counted over epochs, each once: a file says which were.'''
+    def __init__(self, moments: list[int], number: int, times: int = 1):
+        self.moments, self.number, self.times = moments, number, times
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         moment = trainer.current_epoch * 7 + batch_idx
-        marker = self.done.with_suffix(f".{moment}")
+        marker = Path(f"interrupted.{moment}")
         if moment in self.moments and not marker.exists():
             marker.touch()
-            os.kill(os.getpid(), self.number)
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
 """
+RUN = Path("one/runs/run/version_0")
 
 
-def interrupted(words: list[str], moments: list[int], number: int, resume: list[str]) -> list[int]:
-    """Fit until the end, however often it is interrupted; return the exit codes."""
+def with_interrupter(words: list[str], moments: list[int], number: int, times: int = 1) -> None:
+    """Add a callback to a command's config that sends signals."""
     Path("interrupter.py").write_text(INTERRUPTER)
     config = yaml.safe_load(Path(words[2]).read_text())
-    spy = {"class_path": "interrupter.Interrupter", "init_args": {"moments": moments, "number": int(number)}}
-    config["trainer"]["callbacks"].append(spy)
+    arguments = {"moments": moments, "number": int(number), "times": times}
+    config["trainer"]["callbacks"].append({"class_path": "interrupter.Interrupter", "init_args": arguments})
     Path(words[2]).write_text(yaml.safe_dump(config))
-    codes = []
-    for attempt in range(len(moments) + 2):
+
+
+def until_finished(first: list[str], then: list[str], most: int) -> list[int]:
+    """Fit until the end, however often it is interrupted; return the exit codes."""
+    codes: list[int] = []
+    for _ in range(most):
         try:
-            main([*words, *(resume if attempt else [])])
+            main(then if codes else first)
         except SystemExit as stop:
             codes.append(int(str(stop.code)))
         else:
@@ -46,23 +55,124 @@ def interrupted(words: list[str], moments: list[int], number: int, resume: list[
     raise AssertionError(f"interrupted too often: {codes}")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_goes_on_to_the_bit(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = Path("one")
-    words = write_fit(folder, workers)
+def check_same(moments: list[int], number: int = signal.SIGTERM, **fit: Any) -> list[int]:
+    """Compare a fit that is interrupted with one that is not; return the exit codes."""
+    words = write_fit(Path("one"), **fit)
     main(words)
-    undisturbed = outcome(folder / "runs" / "run" / "version_0")
-    # Images that lie elsewhere have another fingerprint.
-    shutil.rmtree(folder / "runs")
-    capsys.readouterr()
-    # The midst, the last of an epoch, the first, one after another.
-    moments = [2, STEPS - 1, STEPS, STEPS + 4, STEPS + 5]
-    assert interrupted(words, moments, signal.SIGTERM, ["--resume"]) == [143] * len(moments)
-    said = capsys.readouterr()
-    assert "interrupted by SIGTERM at step 3; saved in one/runs/run/version_0/checkpoints" in said.out
-    assert "dropout-lab fit --resume one/runs/run/version_0" in said.out
-    assert [path.name for path in (folder / "runs" / "run").iterdir()] == ["version_0"]
-    resumed = outcome(folder / "runs" / "run" / "version_0")
+    undisturbed = outcome(RUN)
+    shutil.rmtree("one/runs")
+    with_interrupter(words, moments, number)
+    codes = until_finished(words, [*words, "--resume"], len(moments) + 1)
+    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
+    resumed = outcome(RUN)
     for part, value in undisturbed.items():
         assert resumed[part] == value, part
-    assert len(undisturbed["scalars"]["train/loss"]) == EPOCHS
+    return codes
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_goes_on_to_the_bit(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
+    # The midst of an epoch, its last batch, the first of another, two one after the other.
+    moments = [2, STEPS - 1, STEPS, STEPS + 4, STEPS + 5]
+    assert check_same(moments, workers=workers) == [143] * len(moments)
+    said = capsys.readouterr()
+    assert "interrupted by SIGTERM at step 3; saved in one/runs/run/version_0/checkpoints" in said.out
+    assert f"dropout-lab fit --resume {RUN}" in said.out
+    assert "Traceback" not in said.err
+    assert len(outcome(RUN)["scalars"]["train/loss"]) == EPOCHS
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"accumulate_grad_batches": 3},
+        {"val_check_interval": 3},
+        {"val_check_interval": 1},
+        {"check_val_every_n_epoch": 2},
+        {"check_val_every_n_epoch": None, "val_check_interval": 5},
+        {"max_epochs": None, "max_steps": 17},
+        {"limit_train_batches": 4},
+        {"limit_val_batches": 0},
+        {"gradient_clip_val": 0.5, "precision": "bf16-mixed"},
+    ],
+    ids=str,
+)
+def test_however_it_is_trained(trainer: dict[str, Any]) -> None:
+    check_same([0, 6, 9], **trainer)
+
+
+def test_a_schedule_that_watches_a_metric() -> None:
+    arguments = {"monitor": "val/loss", "patience": 0, "factor": 0.5, "threshold": 1.0}
+    config = {"class_path": "pytorch_lightning.cli.ReduceLROnPlateau", "init_args": arguments}
+    check_same([2, 8, 17], scheduler=config)
+
+
+def test_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    assert check_same([3], signal.SIGINT) == [130]
+    assert "Ctrl-C once more stops at once" in capfd.readouterr().err
+
+
+def test_the_same_press_twice_is_one() -> None:
+    words = write_fit(Path("one"))
+    with_interrupter(words, [3], signal.SIGINT, times=2)
+    with pytest.raises(SystemExit, match="130"):
+        main(words)
+    assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_before_there_is_anything_to_save(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("early.py").write_text(
+        "import os, signal\nfrom pytorch_lightning import Callback\n"
+        "class Early(Callback):\n"
+        "    def on_fit_start(self, trainer, pl_module):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    with pytest.raises(SystemExit, match="130"):
+        main([*write_fit(Path("one")), "--trainer.callbacks+", "early.Early"])
+    assert not Path("one/runs").exists()
+    assert "nothing is left behind" in capsys.readouterr().out
+
+
+def test_saved_within_epochs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autosave, "EVERY_S", 0.0)
+    words = write_fit(Path("one"))
+    Path("spy.py").write_text(
+        "import torch\nfrom pathlib import Path\nfrom pytorch_lightning import Callback\n"
+        "class Spy(Callback):\n"
+        "    def on_train_batch_end(self, trainer, *others):\n"
+        "        file = Path('one/runs/run/version_0/checkpoints/last.ckpt')\n"
+        "        steps = torch.load(file, weights_only=True)['global_step'] if file.is_file() else 0\n"
+        "        assert steps == trainer.global_step - 1, (steps, trainer.global_step)\n"
+    )
+    main([*words, "--trainer.callbacks+", "spy.Spy"])
+
+
+def test_by_its_folder_wherever_that_is() -> None:
+    words = write_fit(Path("one"))
+    main(words)
+    undisturbed = outcome(RUN)
+    shutil.rmtree("one/runs")
+    with_interrupter(words, [4], signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"):
+        main(words)
+    Path("moved").mkdir()
+    shutil.move("one/runs", "moved/elsewhere")
+    main(["fit", "--resume", "moved/elsewhere/run"])
+    assert not Path("one/runs").exists()
+    assert outcome(Path("moved/elsewhere/run/version_0")) == undisturbed
+
+
+def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
+    words = write_fit(Path("one"))
+    main(words)
+    last = str(RUN / "checkpoints/last.ckpt")
+    longer = [*words, "--trainer.max_epochs", "5", "--ckpt_path", last]
+    main(longer)
+    undisturbed = outcome(RUN.with_name("version_1"))
+    shutil.rmtree(RUN.with_name("version_1"))
+    with_interrupter(words, [3 * STEPS + 2], signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"):
+        main(longer)
+    capsys.readouterr()
+    main([*longer, "--resume"])
+    assert outcome(RUN.with_name("version_1")) == undisturbed

@@ -45,7 +45,7 @@ def killed(words: list[str], runs: Path, moment: random.Random) -> bool:
     return process.returncode != 0
 
 
-def _state(runs: Path) -> dict[Path, float]:
+def _state(runs: Path) -> dict[Path, int]:
     files = {}
     for file in runs.rglob("*"):
         try:
