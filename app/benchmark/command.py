@@ -169,14 +169,14 @@ def run(words: list[str]) -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     name = "scaling" if options.scaling else "pipeline" if options.pipeline else "steps"
-    # torch takes seconds to import; help does not wait for it.
-    measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
     try:
         # Before anything is measured, which takes minutes.
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out: cannot make the folder {options.out}: {error.strerror}") from error
     try:
+        # torch takes seconds to import; help does not wait for it.
+        measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
         measure(options)
     except KeyboardInterrupt:
         raise UserError(f"interrupted; what was written until then is in {options.out}") from None
