@@ -1,6 +1,5 @@
 """The command line of ``fit``, ``validate``, ``test``, ``predict``: LightningCLI with this application's links."""
 
-import re
 from argparse import ArgumentError
 from typing import Any, final
 
@@ -20,6 +19,7 @@ from app.resumption.atomic import AtomicCheckpointIO
 from app.resumption.request import ResumeRequest, take_resume
 from app.run_options import resolve_run
 from app.runs import RunFolder
+from app.runtime_errors import remedy
 from app.session import Session, Writes
 from app.specification import specification
 from app.unprofiled import Unprofiled
@@ -31,11 +31,6 @@ PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
 
 # Where no end is given; Lightning's own default is 1,000.
 DEFAULT_EPOCHS = 10
-
-NO_COMPILER = re.compile(
-    "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
-)
-OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 # Arguments of every network that the data fill in, and where they come from.
 LINKS = {"num_classes": "data.num_classes", "image_shape": "data.image_shape"}
@@ -214,15 +209,8 @@ def run(words: list[str]) -> None:
     except (ValueError, OSError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
-        if NO_COMPILER.search(str(error)):
-            raise UserError(
-                f"model.compile needs a C++ compiler, on GPUs Triton too ({str(error).splitlines()[0]}): install "
-                "g++ or name a compiler in the environment variable CXX, or leave it out (null)"
-            ) from error
-        # torch has a class of its own for CUDA's alone.
-        if not OUT_OF_MEMORY.search(str(error)):
+        smaller = "a smaller data.batch_size, a smaller data.image_size or a smaller network"
+        line = remedy(error, "model.compile", smaller)
+        if line is None:
             raise
-        raise UserError(
-            f"not enough memory ({str(error).splitlines()[0]}): a smaller data.batch_size, a smaller data.image_size "
-            "or a smaller network needs less"
-        ) from error
+        raise UserError(line) from error

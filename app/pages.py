@@ -11,7 +11,7 @@ all of these may stand in YAML files instead, where later ones win; classes are 
   --print_config                     all settings as they would be, as YAML; nothing is run
   {ALL}                         all options, those of Lightning's Trainer too
   --data.help CLASS, --model.network.help CLASS, --model.network.dropout.help CLASS
-                                     arguments of one class
+                                     arguments of one class; of a dropout after --model.network or --config
   --debug                            show the traceback of an error
 """
 

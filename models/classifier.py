@@ -131,6 +131,7 @@ class ImageClassifier(HookNames):
 
     def on_fit_start(self) -> None:
         """Compile, where callbacks have added their hooks, and find the seed of the run."""
+        self.steps.restart()
         self._learned = [each for each in self.network.dropout_layers().values() if each.kl() is not None]
         self._replays_graphs = replays_graphs(self.compile_mode, self.device)
         if self.compile_mode is not None:

@@ -23,8 +23,14 @@ def optimizer_and_scheduler(
         make_optimizer: given the parameters, makes the optimizer.
         make_scheduler: given the optimizer, makes the scheduler; None keeps the rate constant.
         interval: when the scheduler steps.
+
+    Raises:
+        ValueError: the optimizer refuses its arguments, some of which torch does with RuntimeError.
     """
-    optimizer = make_optimizer(parameters)
+    try:
+        optimizer = make_optimizer(parameters)
+    except RuntimeError as error:
+        raise ValueError(f"optimizer: {error}") from error
     use_fused(optimizer)
     if make_scheduler is None:
         return optimizer

@@ -23,11 +23,19 @@ class StepLog:
         self.latest: dict[str, float] = {}
         self._written = -1
 
+    def restart(self) -> None:
+        """Forget what an earlier fit has written: steps are counted from the start again."""
+        self.latest = {}
+        self._written = -1
+
     def due(self, trainer: Trainer) -> bool:
-        """Tell whether this step's metrics are wanted; of several batches for one step the first's are."""
+        """Tell whether this step's metrics are wanted; of several batches for one step the first's are.
+
+        An interval of 0 wants none, as Lightning's own logging has it.
+        """
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         step = trainer.global_step
-        return (step + 1) % max(interval, 1) == 0 and step != self._written
+        return interval > 0 and (step + 1) % interval == 0 and step != self._written
 
     def write(self, trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
         """Write scalars at the step that is being done."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.arguments import CommandParser
 from app.errors import UserError
+from app.runtime_errors import remedy
 
 DESCRIPTION = """\
 Measure what each dropout variant costs: the layer alone, a whole training step, evaluation, memory. All variants take
@@ -27,6 +28,7 @@ examples:
 
 NETWORKS = ("GavierMNIST", "MalDropCNN", "VGG16")
 LAYERS = (1000, 4096)
+ROOT = Path("data")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,30 @@ class Options:
     pipeline: bool
     root: Path
 
+    def refuse(self, way: str, *names: str) -> None:
+        """Refuse options that a way to measure takes no notice of.
+
+        Args:
+            way: to measure, and what it does.
+            names: of the options.
+
+        Raises:
+            UserError: one of them is given.
+        """
+        given = {
+            "--networks": self.networks != NETWORKS,
+            "--layers": self.layers != LAYERS,
+            "--variants": self.variants is not None,
+            "--batch_size": self.batch_size is not None,
+            "--image_shape": self.image_shape is not None,
+            "--precision": self.precision != "32",
+            "--compile": self.compile,
+            "--root": self.root != ROOT,
+        }
+        wrong = [name for name in names if given[name]]
+        if wrong:
+            raise UserError(f"{way}: leave out {', '.join(wrong)}")
+
 
 def parse(words: list[str]) -> Options:
     """Parse the words after ``benchmark``.
@@ -98,7 +124,7 @@ def parse(words: list[str]) -> Options:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="torch's threads (default: torch's own choice)"
     )
-    parser.add_argument("--root", type=Path, default=Path("data"), metavar="DIR",
+    parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR",
                         help="--pipeline: folder of the data sets (default: data)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR",
                         help="folder of the files (default: benchmark)")  # fmt: skip
@@ -143,6 +169,19 @@ def run(words: list[str]) -> None:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     name = "scaling" if options.scaling else "pipeline" if options.pipeline else "steps"
-    # torch takes seconds to import; help does not wait for it.
-    measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
-    measure(options)
+    try:
+        # Before anything is measured, which takes minutes.
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out: cannot make the folder {options.out}: {error.strerror}") from error
+    try:
+        # torch takes seconds to import; help does not wait for it.
+        measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
+        measure(options)
+    except KeyboardInterrupt:
+        raise UserError(f"interrupted; what was written until then is in {options.out}") from None
+    except RuntimeError as error:
+        line = remedy(error, "--compile", "a smaller --batch_size or --image_shape, or another variant,")
+        if line is None:
+            raise
+        raise UserError(line) from error

@@ -1,6 +1,5 @@
 """What a fit can at most be: its steps with nothing around them, and with nothing but Lightning's loop around them."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import final
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from app.console import silence_lightning
 from callbacks.timing import seconds
 from datamodules import ImageDataModule
 from models import ImageClassifier
@@ -106,14 +106,12 @@ def lightning_loop(network: Network, batches: InMemory) -> Callable[[], float]:
 
     Each call is a fit of two epochs, as of this project's; it returns the seconds of the second.
     """
+    silence_lightning()
     module = _Steps(network)
 
     def epoch() -> float:
         trainer = Trainer(barebones=True, accelerator=batches.labels.device.type, devices=1, max_epochs=2)
-        with warnings.catch_warnings():
-            # Of what is switched off, and of a loader that is none of torch's.
-            warnings.simplefilter("ignore")
-            trainer.fit(module, _as_loader(batches))
+        trainer.fit(module, _as_loader(batches))
         return module.took
 
     return epoch

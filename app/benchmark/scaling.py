@@ -16,6 +16,7 @@ from app.benchmark.command import Options
 from app.benchmark.figures import draw_scaling
 from app.benchmark.interleaved import Turns, interleaved
 from app.benchmark.machine import describe, setting_of
+from app.benchmark.making import check_variant
 from app.benchmark.names import NONE
 from app.benchmark.steps import prepared, with_baselines
 from app.benchmark.subjects import Layer, Setting
@@ -55,10 +56,16 @@ def benchmark(options: Options) -> None:
     Raises:
         UserError: a name is wrong, or no variant can be a layer by itself.
     """
+    options.refuse(
+        "--scaling measures layers of sizes of its own",
+        *("--networks", "--layers", "--batch_size", "--image_shape", "--root"),
+    )
     setting = setting_of(options)
     machine = describe(setting)
     console.print(f"measured on  {machine}", highlight=False, soft_wrap=True)
     variants = with_baselines(options.variants)
+    for variant in variants:
+        check_variant(variant)
     layers = [Layer(units, AT_BATCH) for units in UNITS]
     layers += [Layer(AT_UNITS, batch) for batch in BATCHES if batch != AT_BATCH]
     times: dict[tuple[int, int], Turns[str]] = {}
@@ -79,7 +86,6 @@ def benchmark(options: Options) -> None:
         if name != NONE
     ]
     console.print(_table(growths))
-    options.out.mkdir(parents=True, exist_ok=True)
     _write(medians, growths, setting, options.out)
     draw_scaling(
         {each.variant: (each.in_units, each.in_batch) for each in growths},
@@ -101,13 +107,10 @@ def _measured(
 
 
 def _table(growths: Sequence[Growth]) -> Table:
-    title = (
-        f"Exponents: in units ({UNITS[0]:,} to {UNITS[-1]:,}), in the batch ({BATCHES[0]} to {BATCHES[-1]:,})"
-    )
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title="Exponents", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("variant", overflow="fold")
-    table.add_column("units", justify="right")
-    table.add_column("batch", justify="right")
+    table.add_column(f"in units, {UNITS[0]:,} to {UNITS[-1]:,}", justify="right")
+    table.add_column(f"in the batch, {BATCHES[0]} to {BATCHES[-1]:,}", justify="right")
     for each in growths:
         table.add_row(Text(each.variant), f"{each.in_units:.2f}", f"{each.in_batch:.2f}")
     return table

@@ -9,6 +9,7 @@ from app.benchmark.command import Options
 from app.benchmark.figures import draw_steps
 from app.benchmark.interleaved import interleaved
 from app.benchmark.machine import describe, setting_of
+from app.benchmark.making import check_variant
 from app.benchmark.memory import peak_megabytes
 from app.benchmark.names import NONE, TORCH, VARIANTS
 from app.benchmark.row import Row, write_rows
@@ -27,15 +28,19 @@ def benchmark(options: Options) -> None:
     Raises:
         UserError: a name is wrong, or nothing can be measured.
     """
+    options.refuse("data sets are for --pipeline", "--root")
     setting = setting_of(options)
-    subjects: list[Subject] = [Layer(units, options.batch_size or BATCH) for units in options.layers]
-    subjects += [Whole(name, options.image_shape, options.batch_size) for name in options.networks]
+    layers, networks = dict.fromkeys(options.layers), dict.fromkeys(options.networks)
+    subjects: list[Subject] = [Layer(units, options.batch_size or BATCH) for units in layers]
+    subjects += [Whole(name, options.image_shape, options.batch_size) for name in networks]
+    variants = with_baselines(options.variants)
+    for variant in variants:
+        check_variant(variant)
     machine = describe(setting)
     console.print(f"measured on  {machine}", highlight=False, soft_wrap=True)
-    options.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for subject in subjects:
-        found = measure(subject, with_baselines(options.variants), setting, options.seconds, console)
+        found = measure(subject, variants, setting, options.seconds, console)
         console.print(steps_table(found))
         rows += found
         # What has been measured stays, whatever happens to the next.

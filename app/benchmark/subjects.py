@@ -1,27 +1,22 @@
 """What a variant is measured in: a layer by itself, or a whole network."""
 
 from abc import ABC, abstractmethod
-from argparse import ArgumentError
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar, final
+from typing import NamedTuple, final
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.cli import LightningArgumentParser
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from app.benchmark.names import Spec, spec_of
+from app.benchmark.making import built, checked, made, made_dropout
+from app.benchmark.names import NONE, Spec, spec_of
 from app.errors import UserError
-from app.parse_errors import explain
-from models.dropout import DropoutFactory, as_dropout, dropout_layers
+from models.dropout import Dropout
 from models.fused import use_fused
 from models.networks import ImageShape, Network
-
-Made = TypeVar("Made")
 
 CLASSES = 10
 BATCH = 100
@@ -103,10 +98,9 @@ class Layer(Subject):
         target = torch.randint(CLASSES, (self.batch_size,), device=setting.device)
         # Of the size that torch gives the weights of a linear layer: logits are neither all alike nor far apart.
         weight = torch.randn(CLASSES, self.units, device=setting.device) / self.units**0.5
-        make: DropoutFactory = _built("dropout", spec_of(variant))
-        layer = as_dropout(make()).to(setting.device)
+        layer = made_dropout(variant).to(setting.device)
         # A layer that cannot be alone says so now; a lazy one takes its shape.
-        _made(lambda: layer(units, target, weight))
+        made(lambda: layer(units, target, weight))
         if setting.compile:
             layer.compile()
 
@@ -161,16 +155,19 @@ class Whole(Subject):
             raise UserError(f"{network}: the dropout comes from --variants: leave it out")
         if image_shape is not None:
             self.spec = _with(self.spec, image_shape=list(image_shape))
+        checked("network", _with(self.spec, dropout=spec_of(NONE)))
         self.title = network
-        self.batch_size = batch_size or BATCHES.get(network, BATCH)
+        kind = self.spec["class_path"].rpartition(".")[2]
+        self.batch_size = batch_size or BATCHES.get(kind, BATCH)
+        self._optimize = OPTIMIZERS.get(kind, _adam)
         self._weights: dict[str, nn.Parameter] = {}
 
     def measured(self, variant: str, setting: Setting) -> Measured:
         """Make the network, its optimizer and a batch."""
         spec = _with(self.spec, dropout=spec_of(variant))
-        network: Network = _built("network", spec).to(setting.device)
+        network: Network = built("network", spec).to(setting.device)
         self._share(network)
-        optimizer = OPTIMIZERS.get(self.title, _adam)(network)
+        optimizer = self._optimize(network)
         use_fused(optimizer)
         images = torch.randn(self.batch_size, *network.image_shape, device=setting.device)
         target = torch.randint(network.num_classes, (self.batch_size,), device=setting.device)
@@ -206,32 +203,10 @@ class Whole(Subject):
 
 def forget_masks(module: nn.Module) -> None:
     """Let dropout layers forget their masks, which otherwise live until the next step."""
-    for layer in dropout_layers(module).values():
-        layer.kept = None
+    for layer in module.modules():
+        if isinstance(layer, Dropout):
+            layer.kept = None
 
 
 def _with(spec: Spec, **arguments: object) -> Spec:
     return {**spec, "init_args": {**spec.get("init_args", {}), **arguments}}
-
-
-def _built(name: Literal["network", "dropout"], spec: Spec) -> Any:
-    """Return an instance of a network, or what makes a dropout layer."""
-    parser = _parser(name)
-    return _made(lambda: parser.instantiate_classes(parser.parse_object({name: spec}))[name])
-
-
-def _made(make: Callable[[], Made]) -> Made:
-    try:
-        return make()
-    except (ArgumentError, ValueError) as error:
-        raise UserError(explain(str(error))) from error
-
-
-@cache
-def _parser(name: Literal["network", "dropout"]) -> LightningArgumentParser:
-    parser = LightningArgumentParser(exit_on_error=False)
-    if name == "network":
-        parser.add_subclass_arguments(Network, "network", required=True)
-    else:
-        parser.add_argument("--dropout", type=DropoutFactory, required=True)
-    return parser

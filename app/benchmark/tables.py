@@ -14,7 +14,7 @@ def steps_table(rows: list[Row]) -> Table:
     title = f"{none.network}, batch {none.batch_size}: a training step"
     table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("variant", overflow="fold")
-    for name in ("ms", "95 %", "/none", "/torch", "eval", "memory"):
+    for name in ("ms", "95 %", "/none", "/torch", "eval/none", "memory/none"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(

@@ -161,3 +161,9 @@ def test_a_fit_can_do_without() -> None:
     model = ImageClassifier(small_network(), lambda parameters: Adam(parameters, lr=1e-3, fused=False))
     trainer = fit(classifier=model, fast_dev_run=True)
     assert is_fused(trainer.optimizers[0]) == {False}
+
+
+def test_options_that_exclude_each_other_are_a_wrong_argument() -> None:
+    model = ImageClassifier(small_network(), lambda parameters: Adam(parameters, fused=True, foreach=True))
+    with pytest.raises(ValueError, match="optimizer: .*fused.* and .*foreach.* cannot be"):
+        model.configure_optimizers()

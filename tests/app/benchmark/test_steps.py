@@ -2,10 +2,13 @@
 
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.benchmark import steps
+from app.benchmark.command import Options
 from app.benchmark.names import NONE, TORCH
 from app.benchmark.scaling import exponent
 from app.main import main
@@ -90,6 +93,20 @@ def test_an_exponent_is_the_slope_of_logarithms(power: float) -> None:
             ["--variants", "DropAkt", "--layers", "16", "--networks"],
             "no dropout variant 'DropAkt'.*did you mean DropAct",
         ),
+        (
+            ["--variants", "DropAct", "DropAkt", "--layers", "16", "--networks"],
+            "no dropout variant 'DropAkt'",
+        ),
+        (["--layers", "16", "--networks", "FullyConnected"], "missing: .*hidden"),
+        (["--variants", "StandardDropout(p=1.5)", "--networks"], "p must be in"),
+        (["--scaling", "--variants", "StandardDropout(p=1.5)"], "p must be in"),
+        (
+            ["--scaling", "--networks", "VGG16", "--batch_size", "3"],
+            "--scaling measures layers .*: leave out --networks, --batch_size",
+        ),
+        (["--root", "elsewhere"], "for --pipeline: leave out --root"),
+        (["--out", "taken"], "--out: cannot make the folder taken: File exists"),
+        (["--scaling", "--out", "taken/costs"], "--out: cannot make the folder taken/costs: "),
         (["--variants", "DropAct(", "--layers", "16", "--networks"], "is no class as benchmark reads it"),
         (
             ["--networks", "VGG15", "--layers", "--variants", "DropAct"],
@@ -100,9 +117,46 @@ def test_an_exponent_is_the_slope_of_logarithms(power: float) -> None:
 def test_what_is_wrong_is_said_in_a_line(
     words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("taken").write_text("a file")
     with pytest.raises(SystemExit) as end:
         main(["benchmark", *words])
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("dropout-lab: error: ")
     assert re.search(reason, line), line
+    assert not list(Path().rglob("*.csv"))
+
+
+def raising(error: BaseException) -> Callable[[Options], None]:
+    def measure(options: Options) -> None:
+        raise error
+
+    return measure
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyboardInterrupt(), "interrupted; what was written until then is in benchmark"),
+        (
+            RuntimeError("InvalidCxxCompiler: No working C++ compiler found\n\nmore"),
+            "--compile needs a C\\+\\+ compiler",
+        ),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "a smaller --batch_size"),
+    ],
+)
+def test_what_stops_it_is_said_in_a_line(
+    error: BaseException, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(steps, "benchmark", raising(error))
+    with pytest.raises(SystemExit) as end:
+        main(["benchmark"])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(reason, line), line
+
+
+def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "benchmark", raising(RuntimeError("a defect")))
+    with pytest.raises(RuntimeError, match="a defect"):
+        main(["benchmark"])

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from app.benchmark.memory import MEGABYTE, peak_megabytes
-from app.benchmark.subjects import Layer, Measured, Setting, Whole
+from app.benchmark.subjects import Layer, Measured, Setting, Whole, forget_masks
 from app.errors import UserError
+from models.dropout import Dropout
 from models.networks import Network
 
 CPU = torch.device("cpu")
@@ -67,13 +68,9 @@ def test_a_layer_alone_runs_forward_and_backward() -> None:
         (Layer(50), "MalDropp", "no dropout variant 'MalDropp' for dropout; did you mean MalDrop?"),
         (Layer(50), "MalDrop(rho=51)", "rho must be at most 50"),
         (Layer(50), "MalDrop", "missing: .*rho"),
+        (Layer(50), "StandardDropout(p=1.5)", "p must be in"),
         (Whole("MalDropCNN", None, 2), "DropConnect", "cannot follow Conv2d"),
         (Whole("MalDropCNN", None, 2), "StandardDropout(q=1)", "no option .*q; .*p"),
-        (
-            Whole("GavierMIST", None, 2),
-            "NoDropout",
-            "no network 'GavierMIST' for network; did you mean GavierMNIST?",
-        ),
         (Whole("GavierMNIST", (1, 27, 27), 2), "NoDropout", "multiple of 2"),
     ],
 )
@@ -81,6 +78,36 @@ def test_what_cannot_be_measured_says_why(subject: Layer | Whole, variant: str, 
     with pytest.raises(UserError, match=reason) as error:
         subject.measured(variant, Setting(CPU))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        ("GavierMIST", "no network 'GavierMIST' for network; did you mean GavierMNIST?"),
+        ("GavierMNIST(p=1)", "no option network.p"),
+        ("FullyConnected", "missing: .*hidden"),
+    ],
+)
+def test_a_wrong_network_is_told_at_once(network: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        Whole(network, None, None)
+
+
+def test_optimizer_and_batch_follow_from_the_class_however_it_is_named() -> None:
+    for name in ("VGG16", "VGG16()", "models.networks.VGG16(num_classes=3)"):
+        assert Whole(name, None, None).batch_size == 32
+    states = len(Whole("MalDropCNN", (1, 4, 4), 2).measured("NoDropout", Setting(CPU)).tensors)
+    called = Whole("MalDropCNN(num_classes=10)", (1, 4, 4), 2).measured("NoDropout", Setting(CPU))
+    # Images and labels: SGD keeps nothing.
+    assert len(called.tensors) == states == 2
+
+
+def test_all_masks_are_forgotten_those_within_a_chain_too() -> None:
+    measured = Layer(50, 8).measured("Chain(layers=[StandardDropout(), DropAct()])", Setting(CPU))
+    layers = [each for each in measured.module.modules() if isinstance(each, Dropout)]
+    assert [each.kept is None for each in layers] == [False] * 3
+    forget_masks(measured.module)
+    assert [each.kept is None for each in layers] == [True] * 3
 
 
 def test_the_dropout_is_not_the_networks_to_say() -> None:

@@ -1,0 +1,94 @@
+"""Checkpoint files: whole or not there, and known to be damaged when they are."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.resumption.atomic import AtomicCheckpointIO, check_sums, keep_previous, remove_partial, replacing
+
+FILE = Path("folder/last.ckpt")
+WEIGHTS = torch.arange(1000.0)
+
+
+def save(content: object = WEIGHTS) -> None:
+    AtomicCheckpointIO().save_checkpoint({"all": content}, FILE)
+
+
+def test_written_and_whole() -> None:
+    save()
+    assert check_sums(FILE) is None
+    assert torch.equal(torch.load(FILE, weights_only=True)["all"], WEIGHTS)
+    assert [path.name for path in FILE.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_each_damaged_byte_of_a_tensor_is_found() -> None:
+    save()
+    whole = FILE.read_bytes()
+    with zipfile.ZipFile(FILE) as archive:
+        (member,) = (each for each in archive.infolist() if each.filename.endswith("data/0"))
+    start = whole.index(WEIGHTS.numpy().tobytes(), member.header_offset)
+    for place in range(start, start + member.file_size, 97):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        FILE.write_bytes(damaged)
+        assert "checksum of" in str(check_sums(FILE)), place
+
+
+def test_each_truncation_is_found() -> None:
+    save()
+    whole = FILE.read_bytes()
+    for length in range(0, len(whole), 101):
+        FILE.write_bytes(whole[:length])
+        assert check_sums(FILE) is not None, length
+
+
+def test_what_cannot_be_written_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    save()
+    before = FILE.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save({"other": 1})
+    assert FILE.read_bytes() == before
+    assert [path.name for path in FILE.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_the_one_before_is_kept() -> None:
+    previous = FILE.with_name("previous.ckpt")
+    keep_previous(FILE, previous)
+    assert not FILE.parent.exists()
+    for step in range(3):
+        # Twice, as after a process that was killed between the two.
+        keep_previous(FILE, previous)
+        keep_previous(FILE, previous)
+        save(step)
+        kept = [path.name for path in sorted(FILE.parent.iterdir())]
+        assert kept == (["last.ckpt", "previous.ckpt"] if step else ["last.ckpt"])
+    assert torch.load(previous, weights_only=True)["all"] == 1
+    assert torch.load(FILE, weights_only=True)["all"] == 2
+
+
+def test_leftovers_are_removed() -> None:
+    save()
+    (FILE.parent / ".last.ckpt.123.partial").write_bytes(b"half")
+    remove_partial(FILE.parent)
+    assert [path.name for path in FILE.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_an_error_leaves_nothing_half_written() -> None:
+    FILE.parent.mkdir()
+
+    def write() -> None:
+        with replacing(FILE) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert not any(FILE.parent.iterdir())
