@@ -96,6 +96,11 @@ class LabCLI(LightningCLI):
             default=None,
             help="validate, test, predict: the run, runs/NAME/version_N, or runs/NAME for its newest version",
         )
+        parser.add_argument(
+            "--resume", type=str | None, default=None,
+            help="fit: go on with a run that was interrupted: that in the folder named, or the newest of these settings",
+        )  # fmt: skip
+        parser.add_argument("--force", type=bool, default=False, help="fit --resume: with other settings too")
         for argument, source in LINKS.items():
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
 

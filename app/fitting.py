@@ -156,7 +156,7 @@ def _new_folder(session: Session) -> RunFolder:
 def _write_config(session: Session, folder: RunFolder) -> None:
     config = yaml.safe_load(session.config)
     # What was continued from is no setting: whoever takes up this config starts afresh.
-    for answered in ("ckpt_path", "run"):
+    for answered in ("ckpt_path", "run", "resume", "force"):
         config.pop(answered)
     with replacing(folder.config) as partial:
         partial.write_text(yaml.safe_dump(config, sort_keys=False))

@@ -56,6 +56,8 @@ the run
   --runs DIR                         folder of all runs (default: runs)
   --name NAME                        of this one (default: data-network-dropout)
   --monitor METRIC                   what best.ckpt is best in (default: val/accuracy)
+  --resume [FOLDER]                  go on with a run that was interrupted: that in FOLDER, with its settings, or the
+                                     newest of these settings; --force goes on with other settings
 
 {_OPTIONS}
 example:  dropout-lab fit --config configs/mnist.yaml --data.download true --model.network.dropout DropAct

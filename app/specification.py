@@ -27,7 +27,7 @@ TECHNICAL = {
 
 # Of a fit's config, what may differ in a run that goes on.
 ELSEWHERE = re.compile(
-    r"config|name|runs|run|ckpt_path|data\.init_args\.(cache|download|num_workers|root)|"
+    r"config|name|runs|run|resume|force|ckpt_path|data\.init_args\.(cache|download|num_workers|root)|"
     r"trainer\.(default_root_dir|enable_model_summary|enable_progress_bar)"
 )
 
@@ -98,8 +98,8 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
         _flatten_all("", settings, found)
     names = sorted(flat[0].keys() | flat[1].keys())
     return [
-        f"{name.replace('.init_args', '').replace('.class_path', '')} is {flat[0].get(name)!r} there and "
-        f"{flat[1].get(name)!r} here"
+        f"{name.replace('.init_args', '').replace('.class_path', '')} is {flat[0].get(name)} there and "
+        f"{flat[1].get(name)} here"
         for name in names
         if flat[0].get(name) != flat[1].get(name) and not ELSEWHERE.fullmatch(name)
     ]

@@ -1,0 +1,37 @@
+"""Event files are cut to what a checkpoint knows of."""
+
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from app.resumption.events import cut, written
+from callbacks import write_test_metrics
+from tests.app.resumption.runs import curves
+from tests.callbacks.fits import fit
+
+
+def test_cut() -> None:
+    folder = Path("logs")
+    trainer = fit(logs=folder, log_every_n_steps=1)
+    sizes = written(trainer, folder)
+    before = curves(folder)
+    assert len(sizes) == 1
+    for logger in trainer.loggers:
+        logger.log_metrics({"train/loss_step": 1.0}, step=99)
+    # By a process that was killed before it could save.
+    with SummaryWriter(str(folder)) as other:
+        other.add_scalar("train/loss_step", 2.0, 99)
+    write_test_metrics(folder, {"test/accuracy": torch.tensor(0.5).item()}, 13)
+    for logger in trainer.loggers:
+        logger.save()
+    trainer.logger.experiment.flush()  # type: ignore[union-attr]
+    assert len(curves(folder)["train/loss_step"]) == len(before["train/loss_step"]) + 2
+    cut(folder, sizes)
+    after = curves(folder)
+    assert {
+        tag: points for tag, points in after.items() if tag not in ("test/accuracy", "hp/test_accuracy")
+    } == before
+    assert len(after["test/accuracy"]) == 1
+    cut(folder, {})
+    assert list(curves(folder)) == ["test/accuracy", "hp/test_accuracy"]

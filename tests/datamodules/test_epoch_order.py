@@ -1,0 +1,108 @@
+"""The order of training images follows from seed and epoch, and can be entered anywhere."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import distributed
+
+from datamodules import CIFAR10DataModule, DigitsDataModule
+from datamodules.epoch_order import EpochOrder, Shuffled, batches_done
+
+
+def orders(sampler: EpochOrder, epochs: int) -> list[list[int]]:
+    drawn = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        drawn.append(list(sampler))
+    return drawn
+
+
+def test_each_image_once_in_another_order_each_epoch() -> None:
+    first, second, third = orders(Shuffled(50, seed=3), 3)
+    assert sorted(first) == sorted(second) == sorted(third) == list(range(50))
+    assert first != second != third != first
+    assert orders(Shuffled(50, seed=3), 3) == [first, second, third]
+    # Seeds are no epochs: the second of one is not the first of the next.
+    assert orders(Shuffled(50, seed=4), 1)[0] not in (first, second, third)
+
+
+def test_entered_anywhere() -> None:
+    whole = orders(Shuffled(50, 0), 3)
+    late = Shuffled(50, 0)
+    late.begin(1, 20)
+    assert list(late) == whole[1][20:]
+    late.set_epoch(2)
+    assert list(late) == whole[2]
+
+
+def test_processes_share_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 3)
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        parts.append(orders(Shuffled(50, 0), 1)[0])
+    assert [len(part) for part in parts] == [17, 17, 17]
+    # 51 draws of 50 images: one is drawn twice.
+    assert set().union(*parts) == set(range(50))
+
+
+def trainer(**progress: Any) -> Any:
+    epochs = SimpleNamespace(
+        current=SimpleNamespace(ready=progress["ready"], processed=progress["processed"])
+    )
+    batches = SimpleNamespace(current=SimpleNamespace(processed=progress["batches"]))
+    loop = SimpleNamespace(
+        is_resuming=progress.get("resuming", True),
+        epoch_progress=epochs,
+        epoch_loop=SimpleNamespace(batch_progress=batches),
+    )
+    return SimpleNamespace(fit_loop=loop, current_epoch=0)
+
+
+def test_where_a_fit_goes_on() -> None:
+    assert batches_done(trainer(ready=3, processed=2, batches=5)) == (2, 5)
+    # Between epochs the batches are those of the one before.
+    assert batches_done(trainer(ready=2, processed=2, batches=13)) == (2, 0)
+    assert batches_done(trainer(ready=3, processed=2, batches=5, resuming=False)) == (0, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_augmentation_follows_from_seed_epoch_and_images(workers: int, cifar10_root: Any) -> None:
+    def epochs(num_workers: int, seed: int = 0) -> list[torch.Tensor]:
+        data = CIFAR10DataModule(
+            str(cifar10_root), batch_size=4, val_size=10, augment=True, seed=seed, num_workers=num_workers
+        )
+        data.prepare_data()
+        loader = data.train_dataloader()
+        return [torch.cat([images for images, _ in loader]) for _ in range(2)]
+
+    torch.manual_seed(0)
+    first, second = epochs(0)
+    before = torch.get_rng_state()
+    again = epochs(workers)
+    assert torch.equal(first, again[0])
+    assert torch.equal(second, again[1])
+    assert not torch.equal(first, epochs(0, seed=1)[0])
+    torch.set_rng_state(before)
+
+
+def test_augmentation_draws_from_no_other_stream(cifar10_root: Any) -> None:
+    data = CIFAR10DataModule(str(cifar10_root), batch_size=4, val_size=10, augment=True)
+    data.prepare_data()
+    batches = iter(data.train_dataloader())
+    next(batches)
+    before = torch.get_rng_state()
+    next(batches)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_loaders_of_torch_go_on_to_the_next_epoch() -> None:
+    data = DigitsDataModule(batch_size=100)
+    data.prepare_data()
+    loader = data.train_dataloader()
+    first, second = (torch.cat([labels for _, labels in loader]) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sort().values, second.sort().values)
