@@ -98,7 +98,7 @@ class LabCLI(LightningCLI):
         )
         parser.add_argument(
             "--resume", type=str | None, default=None,
-            help="fit: go on with a run that was interrupted: that in the folder named, or the newest of these settings",
+            help="fit: go on with a run that was interrupted: that in the folder named, or the newest of these",
         )  # fmt: skip
         parser.add_argument("--force", type=bool, default=False, help="fit --resume: with other settings too")
         for argument, source in LINKS.items():
