@@ -39,19 +39,21 @@ def gap_sums(evaluation: Tensor, passes: Iterable[Tensor]) -> GapSums:
         evaluation: e, of any shape.
         passes: two or more of e's shape.
     """
-    first = torch.zeros_like(evaluation, dtype=torch.float32)
+    # In float32 the square of an output of 1e20 is infinite.
+    evaluation = evaluation.double()
+    first = torch.zeros_like(evaluation)
     second = torch.zeros_like(first)
     count = 0
     for output in passes:
         # From e, not from 0: where the gap is small, nothing is lost to rounding.
-        away = output.float() - evaluation.float()
+        away = output.double() - evaluation
         first += away
         second += away.square()
         count += 1
     mean = first / count
     variance = (second - count * mean.square()).clamp(min=0) / (count - 1)
     noise = variance.sum() / count
-    return GapSums(mean.square().sum() - noise, noise, evaluation.float().square().sum())
+    return GapSums(mean.square().sum() - noise, noise, evaluation.square().sum())
 
 
 def relative(part: float, norm: float) -> float:

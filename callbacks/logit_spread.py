@@ -13,8 +13,8 @@ from torch import Tensor
 class LogitSpread:
     """Sums over samples, kept on the logits' device.
 
-    Squares are taken around the mean and merged by the formula of Chan, Golub & LeVeque (1979): sums of x² would
-    lose a spread of 1e-3 around a logit of 100 in float32.
+    All are float64: in float32 the square of a logit of 1e20 is infinite. Squares are taken around the mean and merged
+    by the formula of Chan, Golub & LeVeque (1979): sums of x² would lose a spread of 1e-3 around a logit of 1e6.
 
     Attributes:
         count: samples, a scalar.
@@ -35,10 +35,10 @@ class LogitSpread:
     @staticmethod
     def of(logits: Tensor, target: Tensor) -> "LogitSpread":
         """Return the sums over a batch of logits ``(B, C)`` and labels ``(B,)``."""
-        logits = logits.detach().float()
+        logits = logits.detach().double()
         mean = logits.mean(0)
         return LogitSpread(
-            count=torch.full((), float(len(logits)), device=logits.device),
+            count=logits.new_full((), len(logits)),
             mean=mean,
             squares=(logits - mean).square().sum(0),
             lowest=logits.amin(0),

@@ -1,5 +1,6 @@
 """DropAct and DropInv: a fixed number of units, drawn by their activation."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import final
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
-from models.dropout.select import as_numbers, largest, share_of, share_tensor, units_of
+from models.dropout.select import as_numbers, largest, scaled, share_of, share_tensor, units_of
 
 # The least share of a sample's largest unit that is told from less: −log u of it is still finite in float32.
 LEAST_SHARE = 1e-37
@@ -61,14 +62,14 @@ class ActivationDropout(RateDropout, ABC):
             # 1 − 1/1 for positive units, 1 − 1/0 for all others: a where takes ten times as long on a CPU.
             never = 1 - units.sign().clamp_(min=0).reciprocal_()
             times = self.race(log_uniform, share) + never
-            dropped = largest(times, share_of(self.eager_p(), units.shape[1]), count)
+            dropped = largest(times, share_of(self.eager_p(), units.shape[1]), count, never=-math.inf)
             if self.training:
                 self.shortfall = self.shortfall.to(x.device) + len(x) * count - dropped.count_nonzero()
         kept = ~dropped.view(x.shape)
         self.kept = kept
         if not self.rescale:
             return x * as_numbers(kept, x.dtype)
-        return x * (as_numbers(kept, torch.float32) / (1 - count / units.shape[1])).to(x.dtype)
+        return scaled(x, as_numbers(kept, torch.float32) / (1 - count / units.shape[1]))
 
     def own(self) -> None:
         """Copy the mask and the count."""

@@ -20,15 +20,29 @@ def preactivation_moments(v: Tensor, weight: Tensor, bias: Tensor | None, p: Ten
     The mean is (1−p)·Wv + b, the standard deviation √(p(1−p)·(W∘W)(v∘v)).
     """
     mean: Tensor = F.linear(v, weight * (1 - p).to(weight.dtype), bias)
-    # In units of the largest input: the square of 1e30 is infinite.
-    unit = v.detach().abs().amax(1, keepdim=True)
-    unit = torch.where(unit > 0, unit, 1.0)
-    share = F.linear((v / unit).square(), weight.square())
+    # In units of the largest input, and of an output's largest weight: the square of 1e30 is infinite, in float16 that
+    # of 256 is, and that of 1e-4 is 0.
+    unit, unit_of_weights = _largest_of_rows(v), _largest_of_rows(weight)
+    share = F.linear((v / unit).square(), (weight / unit_of_weights).square())
     # The derivative of a root at 0 is infinite: a variance of 0 is no noise.
     noisy = share > 0
     root = torch.where(noisy, torch.where(noisy, share, 1.0).sqrt(), 0.0)
-    spread: Tensor = root * (p * (1 - p)).sqrt() * unit
+    spread: Tensor = root * (p * (1 - p)).sqrt() * unit_of_weights.t() * unit
     return mean, spread.to(mean.dtype)
+
+
+def _largest_of_rows(x: Tensor) -> Tensor:
+    """Return the largest absolute value of each row, ``(rows, 1)``, 1 where all are 0; a constant to autograd."""
+    largest = x.detach().abs().amax(1, keepdim=True)
+    return torch.where(largest > 0, largest, 1.0)
+
+
+# What traces networks cannot follow a question for the type.
+@torch.fx.wrap
+def mean_over_samples(units: Tensor) -> Tensor:
+    """Return the mean over the first dimension; a sum of 64 numbers of 1,024 is infinite in float16."""
+    wide = torch.float64 if units.dtype == torch.float64 else torch.float32
+    return units.mean(0, dtype=wide).to(units.dtype)
 
 
 def normal_quantiles(count: int) -> Tensor:
@@ -136,8 +150,8 @@ class DropConnectStage(nn.Module):
             units = self.activation(mean)
             return units
         samples = mean + spread * self.quantiles.to(mean.dtype).view(-1, 1, 1)
-        units = self.activation(samples.flatten(0, 1)).view(samples.shape).mean(0)
-        return units
+        units = self.activation(samples.flatten(0, 1)).view(samples.shape)
+        return mean_over_samples(units)
 
     def _drawn(self, x: Tensor) -> Tensor:
         weight, bias, p = self.affine.weight, self.affine.bias, self.dropout.drop_probability

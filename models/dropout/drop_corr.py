@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.dropout.base import RateDropout
-from models.dropout.select import as_numbers, largest, share_of, share_tensor, units_of
+from models.dropout.select import as_numbers, largest, scaled, share_of, share_tensor, units_of
 
 CENTERS = ("unit", "sample")
 MASKS = ("sample", "batch")
@@ -26,14 +26,21 @@ def correlated_normal(units: Tensor, center: Literal["unit", "sample"], draws: i
     Returns:
         ``(draws, D)``.
     """
+    dim = 0 if center == "unit" else 1
     low, high = units.aminmax()
     scale = torch.maximum(-low, high)
-    # The noise takes the factor, the smaller of the two matrices.
+    # The noise takes the factor, the smaller of the two matrices; where it would be infinite it takes the most it can.
     noise = torch.randn(draws, len(units), device=units.device, dtype=units.dtype)
-    noise = noise / torch.where(scale > 0, scale, 1.0)
-    mean = units.mean(dim=0 if center == "unit" else 1, keepdim=True, dtype=torch.float64)
+    noise = noise / (0.5 * scale).clamp(min=16 * torch.finfo(units.dtype).tiny)
+    if units.dtype == torch.float64:
+        # There is no wider type for the sums.
+        mean = (units / units.shape[dim]).sum(dim, keepdim=True)
+    else:
+        mean = units.mean(dim, keepdim=True, dtype=torch.float64)
+    # Halves: the largest number less its negative is infinite.
+    centred = torch.add(-0.5 * mean.to(units.dtype), units, alpha=0.5)
     with torch.autocast(units.device.type, enabled=False):
-        return noise @ (units - mean.to(units.dtype))
+        return noise @ centred
 
 
 @final
@@ -85,7 +92,7 @@ class DropCorr(RateDropout):
         self.kept = kept
         if not self.rescale:
             return x * as_numbers(kept, x.dtype)
-        return x * (as_numbers(kept, torch.float32) / (1 - count / units.shape[1])).to(x.dtype)
+        return scaled(x, as_numbers(kept, torch.float32) / (1 - count / units.shape[1]))
 
     def extra_repr(self) -> str:
         """Show the arguments."""

@@ -1,6 +1,5 @@
 """Drop-in: dead units are revived instead of living ones dropped."""
 
-import math
 from typing import Literal, final
 
 import torch
@@ -16,8 +15,11 @@ SCOPES = ("batch", "sample")
 
 def drop_in(x: Tensor, revived: Tensor, value: Tensor, factor: Tensor) -> Tensor:
     """Return s·x with R·s in the place of revived units; R and s are constants to autograd."""
-    back = as_numbers(revived, x.dtype)
-    return torch.addcmul(x * (1 - back), back, value.to(x.dtype)) * factor.to(x.dtype)
+    # R alone may be infinite in float16 where R·s is not.
+    wide = x.float() if x.dtype == torch.float16 else x
+    back = as_numbers(revived, wide.dtype)
+    units = torch.addcmul(wide * (1 - back), back, value.to(wide.dtype)) * factor.to(wide.dtype)
+    return units.to(x.dtype)
 
 
 def _count(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -65,7 +67,7 @@ class DropIn(RateDropout):
         super().__init__(p)
         if isinstance(value, str) and value not in ("uniform", "mean"):
             raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value!r}")
-        if not isinstance(value, str) and not (value >= 0 and math.isfinite(value)):
+        if not isinstance(value, str) and not (value >= 0 and torch.tensor(value).float().isfinite()):
             raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value}")
         if scale not in SCALES:
             raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
@@ -102,12 +104,18 @@ class DropIn(RateDropout):
         return drop_in(x, revived, value, factor)
 
     def _value_and_factor(self, x: Tensor, dead: Tensor, revived: Tensor) -> tuple[Tensor, Tensor]:
-        # Sums over the scope in float64: a batch of large activations must not overflow.
+        # Sums over the scope in float64: a batch of large activations must not overflow. For float64 itself there is no
+        # wider type; its sums are in units of the scope's largest number.
         dims = tuple(range(x.dim())) if self.scope == "batch" else tuple(range(1, x.dim()))
         one = torch.ones((), dtype=torch.float64, device=x.device)
+        unit = one
+        if x.dtype == torch.float64:
+            top = x.abs().amax(dims, keepdim=True)
+            unit = torch.where(top > 0, top, one)
+            x = x / unit
         value = self.value.double()
         if self.value_rule == "mean":
-            value = _sum(x, dims) / _count(~dead, dims).clamp(min=1)
+            value = _sum(x, dims) / _count(~dead, dims).clamp(min=1) * unit
         if self.scale == "none":
             return value, one
         if self.scale == "count":
@@ -116,9 +124,10 @@ class DropIn(RateDropout):
             after = living + self.drop_probability.double() * gone * value
             return value, torch.where(after > 0, living / torch.where(after > 0, after, 1.0), one)
         mass = _sum(x, dims)
-        after = mass + _count(revived, dims) * value
+        after = mass + _count(revived, dims) * (value / unit)
         # Living and revived units of opposite signs may cancel: a quotient too large for x's dtype is no scale.
-        usable = mass.abs() * x.abs().amax(dims, keepdim=True) < after.abs() * torch.finfo(x.dtype).max
+        most = torch.finfo(x.dtype).max / unit
+        usable = mass.abs() * x.abs().amax(dims, keepdim=True) < after.abs() * most
         return value, torch.where(usable, mass / torch.where(usable, after, 1.0), one)
 
     def extra_repr(self) -> str:

@@ -40,7 +40,9 @@ def draw_counts(q: Tensor, samples: int, draws: int, count_tensor: Tensor) -> Te
     """
     compiling = torch.compiler.is_compiling()
     uniform = torch.rand(samples, len(q) if compiling else draws, device=q.device, dtype=torch.float64)
-    cumulated = q.cumsum(0)
+    # On a GPU a running sum of fractions has no deterministic form, and PyTorch refuses it.
+    on_cpu = q.is_cuda and torch.are_deterministic_algorithms_enabled()
+    cumulated = q.cpu().cumsum(0).to(q.device) if on_cpu else q.cumsum(0)
     drawn = first_above(cumulated, uniform * cumulated[-1])
     if compiling:
         ones = (torch.arange(len(q), device=q.device) < count_tensor).float().expand_as(uniform)

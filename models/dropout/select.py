@@ -18,6 +18,15 @@ def saturated(values: Tensor, x: Tensor) -> Tensor:
     return values.clamp(limits.min, limits.max).to(x.dtype)
 
 
+def scaled(x: Tensor, factor: Tensor) -> Tensor:
+    """Return x·factor in x's dtype, for a float32 factor of x's shape.
+
+    float16 is multiplied in float32: a factor above 65,504 would be infinite there, and 0 times it NaN. All other types
+    have the range of float32.
+    """
+    return (x * factor).to(x.dtype) if x.dtype == torch.float16 else x * factor.to(x.dtype)
+
+
 def as_numbers(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Return 1 where a bool mask is True and 0 elsewhere.
 
@@ -27,14 +36,15 @@ def as_numbers(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return mask.to(dtype) if torch.compiler.is_compiling() else mask.view(torch.uint8).to(dtype)
 
 
-def largest(scores: Tensor, count: int, count_tensor: Tensor) -> Tensor:
-    """Mark the ``count`` largest entries of each row; of equal ones, any, but never more than ``count``.
+def largest(scores: Tensor, count: int, count_tensor: Tensor, never: float = math.nan) -> Tensor:
+    """Mark the ``count`` largest entries of each row; of equal ones, any.
 
     Args:
-        scores: ``(B, D)``; −∞ is never marked.
+        scores: ``(B, D)``; what has overflowed to ±∞ or NaN is an end of the order, NaN the upper one.
         count: how many, 0 to D, for eager code, which selects.
         count_tensor: the same as a 0-d tensor, for compiled code, which sorts: a Python number would be a
             constant of the graph, and another one would recompile.
+        never: a score whose entries are not marked, even if fewer than ``count`` are then; NaN for none.
 
     Returns:
         Bool, ``(B, D)``.
@@ -43,9 +53,9 @@ def largest(scores: Tensor, count: int, count_tensor: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         values, order = scores.sort(dim=1, descending=True, stable=True)
         first = torch.arange(scores.shape[1], device=scores.device) < count_tensor
-        return marked.scatter(1, order, first & (values > -torch.inf))
+        return marked.scatter(1, order, first & (values != never))
     top = scores.topk(count, dim=1, sorted=False)
-    return marked.scatter_(1, top.indices, top.values > -torch.inf)
+    return marked.scatter_(1, top.indices, top.values != never)
 
 
 # A product of p in float32 and a number of units is below the true one by up to this share.

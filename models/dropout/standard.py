@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.dropout.base import RateDropout
 from models.dropout.pointwise import Pointwise
-from models.dropout.select import as_numbers
+from models.dropout.select import as_numbers, scaled
 
 
 def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def masked(x: Tensor, kept: Tensor, p: Tensor, inverted: bool) -> Tensor:
     """Return x·m/(1−p) if ``inverted``, else x·m, for a keep mask m."""
     if not inverted:
         return x * as_numbers(kept, x.dtype)
-    return x * (as_numbers(kept, p.dtype) / (1 - p)).to(x.dtype)
+    return scaled(x, as_numbers(kept, p.dtype) / (1 - p))
 
 
 @final

@@ -1,13 +1,12 @@
 """Standout: a unit's own pre-activation says how likely it is kept."""
 
-import math
 from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
 
 from models.dropout.base import Dropout, Stage
-from models.dropout.select import as_numbers
+from models.dropout.select import as_numbers, scaled
 
 GATES = {"sigmoid": 1.0, "inverted": -1.0}
 
@@ -56,7 +55,7 @@ class Standout(Dropout):
         self.learnable = learnable
         self.activation: nn.Module = nn.ReLU()
         for name, value in (("alpha", alpha), ("beta", beta)):
-            if not math.isfinite(value):
+            if not torch.tensor(value, dtype=torch.float32).isfinite():
                 raise ValueError(f"{name} must be a finite number, got {value}")
             if learnable:
                 self.register_parameter(name, nn.Parameter(torch.tensor(float(value))))
@@ -78,7 +77,7 @@ class Standout(Dropout):
         self.kept = kept
         if self.learnable:
             change = probability - probability.detach()
-            return units * (as_numbers(kept, z.dtype) + change).to(x.dtype)
+            return scaled(units, as_numbers(kept, z.dtype) + change)
         return units * as_numbers(kept, x.dtype)
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from models.dropout.base import Dropout
-from models.dropout.gaussian import multiplicative_noise
+from models.dropout.select import scaled
 
 GRANULARITIES = ("layer", "unit")
 
@@ -78,7 +78,12 @@ class VariationalDropout(LazyModuleMixin, Dropout):
                 # α ≤ 1: an optimizer that goes beyond is brought back, as Kingma et al. do.
                 self.log_alpha.clamp_(max=0)
         noise = torch.randn(x.shape, device=x.device, dtype=torch.float32)
-        return multiplicative_noise(x, noise, self.log_alpha.exp())
+        if x.dtype == torch.float64:
+            # A single α leaves the product in the noise's type, and its gradient too.
+            noise = noise.double()
+        # √α by the exponential of half: the root's derivative is infinite where α is too small for its type.
+        deviation = (0.5 * self.log_alpha).exp()
+        return scaled(x, 1 + deviation * noise)
 
     def kl(self) -> Tensor:
         """Return the KL divergence, summed over units, up to a constant: a scalar.
@@ -88,7 +93,9 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         """
         if is_lazy(self.log_alpha) or (self.granularity == "layer" and self._units == 0):
             raise RuntimeError("kl() of VariationalDropout needs a forward first: it sums over units")
-        divergence = -negative_kl(self.log_alpha)
+        # In float16 the sum over a layer's units would be infinite.
+        half = self.log_alpha.dtype in (torch.float16, torch.bfloat16)
+        divergence = -negative_kl(self.log_alpha.float() if half else self.log_alpha)
         return divergence * self._units if self.granularity == "layer" else divergence.sum()
 
     def set_rate(self, p: float) -> None:

@@ -47,6 +47,6 @@ def test_constant_logits_do_not_vary_by_a_bit() -> None:
     assert not in_batches(logits, target, [4, 6]).constant
 
 
-def test_halves_are_summed_in_float32() -> None:
+def test_halves_are_summed_in_float64() -> None:
     logits = torch.randn(1000, 3, dtype=torch.bfloat16)
-    assert LogitSpread.of(logits, torch.zeros(1000, dtype=torch.int64)).mean.dtype == torch.float32
+    assert LogitSpread.of(logits, torch.zeros(1000, dtype=torch.int64)).mean.dtype == torch.float64

@@ -66,3 +66,13 @@ def test_statistics_of_rows_are_those_of_the_rows_alone(name: str, pixels: Tenso
     copied = NORMALIZATIONS[name](images(pixels[rows]))
     assert torch.equal(of_rows.shift, copied.shift)
     assert torch.equal(of_rows.scale, copied.scale)
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_one_image_and_a_channel_of_one_value_are_finite_and_come_back(name: str) -> None:
+    pixels = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
+    pixels[:, 1] = 255
+    normalization = NORMALIZATIONS[name](images(pixels))
+    normalized = normalization(pixels)
+    assert normalized.isfinite().all()
+    assert torch.allclose(normalization.inverse(normalized), pixels / 255, atol=1e-6)
