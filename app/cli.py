@@ -13,6 +13,7 @@ from app import evaluating, fitting
 from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
+from app.interrupts import Interrupts
 from app.pages import ALL
 from app.parse_errors import explain
 from app.resumption.atomic import AtomicCheckpointIO
@@ -208,7 +209,8 @@ def run(words: list[str]) -> None:
             words, source = resolve_run(words)
         else:
             words, request = take_resume(words)
-        LabCLI(words, source, request)
+        with Interrupts():
+            LabCLI(words, source, request)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
     except (ValueError, OSError, DataError, MisconfigurationException) as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 from pytorch_lightning import Callback
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from app.checkpoints import read_weights
 from app.console import print_header, print_interrupted, print_line, print_result, print_stop
@@ -100,6 +101,10 @@ def _fit(
         if not isinstance(error, Interrupted):
             raise
         print_interrupted(error, folder if kept else None, trainer.global_step)
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _SubprocessScriptLauncher):
+            # They have saved with us, or wait for us to begin.
+            launcher.kill(error.signal)
         # Another process's code would make its launcher end the others before they have saved.
         sys.exit(error.code if trainer.is_global_zero else 0)
     if trainer.is_global_zero:

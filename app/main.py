@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import UserError
+from app.errors import StoppedByUser, UserError
+from app.interrupts import Interrupted
 from app.pages import PAGES
 
 PROGRAM = "dropout-lab"
@@ -59,6 +60,8 @@ examples:
 def main(argv: list[str] | None = None) -> None:
     """Run a command; exit with code 2 and one line if the user can mend what is wrong.
 
+    After Ctrl-C the code is 130, after SIGTERM 143.
+
     Args:
         argv: the words after the program's name; None takes the process's.
     """
@@ -78,8 +81,15 @@ def main(argv: list[str] | None = None) -> None:
     except UserError as error:
         if debug:
             raise
-        sys.stderr.write(f"{PROGRAM}: error: {error}\n")
-        sys.exit(2)
+        said = f"error: {error}" if error.exit_code == 2 else str(error)
+        sys.stderr.write(f"{PROGRAM}: {said}\n")
+        sys.exit(error.exit_code)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        if debug:
+            raise
+        code = stop.code if isinstance(stop, Interrupted) else StoppedByUser.exit_code
+        sys.stderr.write(f"{PROGRAM}: {str(stop) or 'interrupted'}\n")
+        sys.exit(code)
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:

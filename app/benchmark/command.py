@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.arguments import CommandParser
-from app.errors import UserError
+from app.errors import StoppedByUser, UserError
 from app.runtime_errors import remedy
 
 DESCRIPTION = """\
@@ -179,7 +179,7 @@ def run(words: list[str]) -> None:
         measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
         measure(options)
     except KeyboardInterrupt:
-        raise UserError(f"interrupted; what was written until then is in {options.out}") from None
+        raise StoppedByUser(f"interrupted; what was written until then is in {options.out}") from None
     except RuntimeError as error:
         line = remedy(error, "--compile", "a smaller --batch_size or --image_shape, or another variant,")
         if line is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from app.console import silence_lightning
-from app.errors import UserError
+from app.errors import StoppedByUser, UserError
 from app.study.building import build
 from app.study.command import ENGINES, Options
 from app.study.engine import Engine
@@ -103,7 +103,9 @@ def _do(engine: Engine, tasks: list[RunTask], console: Console) -> None:
         try:
             engine.run(tasks, on_event)
         except KeyboardInterrupt:
-            raise UserError("interrupted; what is done is kept: give the command again to go on") from None
+            raise StoppedByUser(
+                "interrupted; what is done is kept: give the command again to go on"
+            ) from None
 
 
 def _report(console: Console, folder: StudyFolder, wanted: list[Run]) -> bool:

@@ -135,23 +135,28 @@ def raising(error: BaseException) -> Callable[[Options], None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "code", "reason"),
     [
-        (KeyboardInterrupt(), "interrupted; what was written until then is in benchmark"),
+        (KeyboardInterrupt(), 130, "interrupted; what was written until then is in benchmark"),
         (
             RuntimeError("InvalidCxxCompiler: No working C++ compiler found\n\nmore"),
+            2,
             "--compile needs a C\\+\\+ compiler",
         ),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "a smaller --batch_size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2, "a smaller --batch_size"),
     ],
 )
 def test_what_stops_it_is_said_in_a_line(
-    error: BaseException, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    code: int,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(steps, "benchmark", raising(error))
     with pytest.raises(SystemExit) as end:
         main(["benchmark"])
-    assert end.value.code == 2
+    assert end.value.code == code
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(reason, line), line
 

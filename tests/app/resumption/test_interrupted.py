@@ -176,3 +176,21 @@ def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     main([*longer, "--resume"])
     assert outcome(RUN.with_name("version_1")) == undisturbed
+
+
+@pytest.mark.parametrize("command", ["test", "predict"])
+def test_what_is_measured_is_left_at_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = write_fit(Path("one"))
+    main(words)
+    before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
+    Path("early.py").write_text(
+        "import os, signal\nfrom pytorch_lightning import Callback\n"
+        "class Early(Callback):\n"
+        "    def setup(self, trainer, pl_module, stage):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="130"):
+        main([command, "--run", str(RUN), "--trainer.callbacks+", "early.Early"])
+    assert capsys.readouterr().err == "dropout-lab: interrupted by SIGINT\n"
+    assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
