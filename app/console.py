@@ -72,8 +72,18 @@ def progress_callback() -> Callback:
 
 
 @rank_zero_only
-def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModule, trainer: Trainer) -> None:
-    """Say what is about to be trained, and where it goes."""
+def print_header(
+    folder: RunFolder, model: ImageClassifier, data: ImageDataModule, trainer: Trainer, begun: int
+) -> None:
+    """Say what is about to be trained, and where it goes.
+
+    Args:
+        folder: the run's.
+        model: to be trained.
+        data: to train on.
+        trainer: knows for how long.
+        begun: steps that are behind it.
+    """
     train, val, test = (len(split.labels) for split in data.splits)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     layers = Counter(
@@ -90,6 +100,7 @@ def print_header(folder: RunFolder, model: ImageClassifier, data: ImageDataModul
         "epochs": "until max_steps or max_time"
         if trainer.max_epochs in (None, -1)
         else str(trainer.max_epochs),
+        "goes on": f"from step {begun:,}" if begun else None,
     }
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():

@@ -54,18 +54,22 @@ def fit(session: Session, ckpt_path: str | None, request: ResumeRequest | None) 
             return
         elif going_on.checkpoint is not None:
             ckpt_path = str(going_on.checkpoint)
-    if ckpt_path is not None:
-        read_weights(ckpt_path, session.model, to_continue=True)
+    begun = 0 if ckpt_path is None else read_weights(ckpt_path, session.model, to_continue=True).step
     with Interrupts() as interrupts:
         if writes.nothing:
             if stop := _train(session, ckpt_path):
                 print_line(str(stop))
             return
-        _fit(session, best, ckpt_path, going_on, interrupts)
+        _fit(session, best, ckpt_path, begun, going_on, interrupts)
 
 
 def _fit(
-    session: Session, best: BestStep, ckpt_path: str | None, going_on: GoingOn | None, interrupts: Interrupts
+    session: Session,
+    best: BestStep,
+    ckpt_path: str | None,
+    begun: int,
+    going_on: GoingOn | None,
+    interrupts: Interrupts,
 ) -> None:
     trainer, writes = session.trainer, session.writes
     folder = _new_folder(session) if going_on is None else going_on.folder
@@ -88,7 +92,7 @@ def _fit(
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         callbacks.insert(0, autosave)
         callbacks.append(BestCheckpoint(folder, best))
-    print_header(folder, session.model, session.data, trainer)
+    print_header(folder, session.model, session.data, trainer, begun)
     try:
         stop = _train(session, ckpt_path)
         if trainer.global_step == 0 and stop is None:
