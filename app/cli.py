@@ -15,6 +15,7 @@ from app.commands import Session, Writes
 from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
+from app.named import ROLES, restrict
 from app.pages import ALL
 from app.parse_errors import explain
 from app.run_options import resolve_run
@@ -23,6 +24,7 @@ from app.specification import specification
 from app.unprofiled import Unprofiled
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
+from models.named import check_named
 
 # One line for a wrong command instead of a hundred of usage; no option by its first letters.
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
@@ -54,6 +56,7 @@ class LabCLI(LightningCLI):
     def __init__(self, words: list[str], source: RunFolder | None) -> None:
         """Parse, build, run."""
         self.source = source
+        restrict()
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -118,6 +121,10 @@ class LabCLI(LightningCLI):
         # Lightning's own lets a checkpoint's settings win over flags, in silence. Here settings come from
         # the run's config.yaml, and flags win.
         return
+
+    def before_instantiate_classes(self) -> None:
+        """Check what the settings name, before anything is built."""
+        check_named(self.config[self.subcommand], ROLES)
 
     def instantiate_trainer(self) -> Trainer:  # type: ignore[override]
         """Build the trainer and read the data, before anything is written."""

@@ -113,7 +113,7 @@ def lightning_loop(network: Network, batches: InMemory) -> Callable[[], float]:
         with warnings.catch_warnings():
             # Of what is switched off, and of a loader that is none of torch's.
             warnings.simplefilter("ignore")
-            trainer.fit(module, _as_loader(batches))
+            trainer.fit(module, _as_loader(batches), weights_only=True)
         return module.took
 
     return epoch

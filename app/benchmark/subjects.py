@@ -16,6 +16,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from app.benchmark.names import Spec, spec_of
 from app.errors import UserError
+from app.named import built
 from app.parse_errors import explain
 from models.dropout import DropoutFactory, as_dropout, dropout_layers
 from models.fused import use_fused
@@ -217,7 +218,7 @@ def _with(spec: Spec, **arguments: object) -> Spec:
 def _built(name: Literal["network", "dropout"], spec: Spec) -> Any:
     """Return an instance of a network, or what makes a dropout layer."""
     parser = _parser(name)
-    return _made(lambda: parser.instantiate_classes(parser.parse_object({name: spec}))[name])
+    return _made(lambda: built(parser, {name: spec})[name])
 
 
 def _made(make: Callable[[], Made]) -> Made:
