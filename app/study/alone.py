@@ -32,7 +32,8 @@ def run_alone(task: RunTask, threads: int) -> RunResult:
     """
     words = [str(task.files.path), str(threads), "panels" if task.panels else "none"]
     # What is imported here by its path, as a user's own variant, is found there too.
-    environment = {**os.environ, "PYTHONPATH": import_paths()}
+    # Not from the current folder first, as -m has it.
+    environment = {**os.environ, "PYTHONPATH": import_paths(), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-m", __name__, *words]
     # Whoever reads the other end of this pipe learns that this process has died.
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
