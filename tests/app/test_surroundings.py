@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.study.studies import BASE, write_study
 from tests.data.sockets import LOOPBACK, PROC, listening
 from tests.data.traps import MARK, unharmed
 
 REPOSITORY = Path(__file__).parents[2]
 
 linux = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
+
+
+def hide_libraries() -> None:
+    """Put files of the libraries' names into the current folder."""
+    hostile = f"from pathlib import Path\nPath({str(MARK.resolve())!r}).touch()\n"
+    for name in ("yaml", "torch", "rich", "models", "app", "jsonargparse", "json", "re", "multiprocessing"):
+        Path(f"{name}.py").write_text(hostile)
 
 
 @pytest.fixture
@@ -28,9 +36,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
 def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
-    hostile = f"from pathlib import Path\nPath({str(MARK.resolve())!r}).touch()\n"
-    for name in ("yaml", "torch", "rich", "models", "app", "jsonargparse", "json", "re"):
-        Path(f"{name}.py").write_text(hostile)
+    hide_libraries()
     Path("mine.py").write_text("import torch\n\nclass Mine(torch.nn.Dropout):\n    pass\n")
     words = (
         "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout mine.Mine "
@@ -39,6 +45,22 @@ def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
     done = subprocess.run(
         [*program, *words.split()], env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
         check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert unharmed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["cli.py"], indirect=True)
+@pytest.mark.parametrize("devices", [1, 2])
+def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
+    trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
+    settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
+    file = write_study(base={"settings": settings}, seeds=[0])
+    hide_libraries()
+    done = subprocess.run(
+        [*program, "study", str(file), "--jobs", "1"], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert unharmed()
