@@ -14,6 +14,7 @@ from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
 from app.interrupts import Interrupts
+from app.named import ROLES, restrict
 from app.pages import ALL
 from app.parse_errors import explain
 from app.resumption.atomic import AtomicCheckpointIO
@@ -26,6 +27,7 @@ from app.specification import specification
 from app.unprofiled import Unprofiled
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
+from models.named import check_named
 
 # One line for a wrong command instead of a hundred of usage; no option by its first letters.
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
@@ -54,6 +56,7 @@ class LabCLI(LightningCLI):
         """Parse, build, run."""
         self.source = source
         self.request = request
+        restrict()
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -123,6 +126,10 @@ class LabCLI(LightningCLI):
         # Lightning's own lets a checkpoint's settings win over flags, in silence. Here settings come from
         # the run's config.yaml, and flags win.
         return
+
+    def before_instantiate_classes(self) -> None:
+        """Check what the settings name, before anything is built."""
+        check_named(self.config[self.subcommand], ROLES)
 
     def instantiate_trainer(self) -> Trainer:  # type: ignore[override]
         """Build the trainer and read the data, before anything is written."""

@@ -16,14 +16,16 @@ from callbacks import PredictionCSV, write_test_metrics
 def validate(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the validation split."""
     _load(session, ckpt_path)
-    metrics = session.trainer.validate(session.model, datamodule=session.data, verbose=False)
+    metrics = session.trainer.validate(
+        session.model, datamodule=session.data, weights_only=True, verbose=False
+    )
     _add_result(session, folder, "validate", ckpt_path, metrics)
 
 
 def test(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the test split."""
     step = _load(session, ckpt_path)
-    metrics = session.trainer.test(session.model, datamodule=session.data, verbose=False)
+    metrics = session.trainer.test(session.model, datamodule=session.data, weights_only=True, verbose=False)
     if _add_result(session, folder, "test", ckpt_path, metrics) and session.writes.tensorboard:
         write_test_metrics(folder.path, dict(metrics[0]), step)
 
@@ -34,7 +36,9 @@ def predict(session: Session, folder: RunFolder, ckpt_path: str) -> None:
     kept = not session.writes.nothing and _belongs(session, folder, ckpt_path)
     if kept:
         session.add_callbacks(PredictionCSV(folder.predictions))
-    session.trainer.predict(session.model, datamodule=session.data, return_predictions=False)
+    session.trainer.predict(
+        session.model, datamodule=session.data, weights_only=True, return_predictions=False
+    )
     if kept:
         print_line(f"predictions  {folder.predictions}")
 

@@ -69,7 +69,8 @@ def main(argv: list[str] | None = None) -> None:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     # A variant, a network or data of one's own are named by import path, from where one stands.
-    sys.path.insert(0, str(Path.cwd()))
+    # At the end, so that a file beside one's data that is called yaml.py or models.py is not taken for the library.
+    sys.path.append(str(Path.cwd()))
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
         return

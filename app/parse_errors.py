@@ -1,9 +1,9 @@
 """jsonargparse's reports, many lines long, as one line that names the place, the value and the remedy."""
 
 import difflib
-import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,6 +76,10 @@ def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
         group = GROUPS.get(found[1])
         known = _arguments(owner) if group is None else inspect.signature(group).parameters
         return f"no option {found[1]}.{found[2]}{_meant(found[2], known)}"
+    if found := re.match(r"Importing '(.+?)' is not allowed", text):
+        return (
+            f"{found[1]} may not be named in settings: it is Python's own, and nothing that they are made of"
+        )
     if found := re.match(r"Key must be a string, got: (True|False)", text):
         words = "off or no" if found[1] == "False" else "on or yes"
         return f"YAML reads the key {words} as {found[1].lower()}: put it in quotes"
@@ -152,7 +156,8 @@ def _arguments(owner: str | None) -> Iterable[str]:
     if owner is None:
         return ()
     module, _, name = owner.rpartition(".")
-    known: Any = getattr(importlib.import_module(module), name, None)
+    # Nothing is imported for the sake of a message.
+    known: Any = getattr(sys.modules.get(module), name, None)
     return () if known is None else inspect.signature(known).parameters
 
 

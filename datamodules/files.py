@@ -25,8 +25,8 @@ def read_verified(file: Path, md5: str) -> bytes:
     return content
 
 
-def download_with(dataset: Callable[..., object], name: str, root: Path) -> None:
-    """Let a torchvision data set download its official files into ``root``.
+def download_with(fetch: Callable[[], object], name: str, root: Path) -> None:
+    """Let torchvision download a data set's official files into ``root``.
 
     Raises:
         DownloadError: it could not.
@@ -34,6 +34,6 @@ def download_with(dataset: Callable[..., object], name: str, root: Path) -> None
     try:
         # torchvision prints a line for each file that is there already.
         with contextlib.redirect_stdout(io.StringIO()):
-            dataset(str(root), download=True)
+            fetch()
     except (URLError, RuntimeError, OSError) as error:
         raise DownloadError(name, root, str(error)) from error

@@ -121,7 +121,7 @@ class MNISTDataModule(ImageDataModule):
 
     def fetch(self) -> None:
         """Download and unpack with torchvision, which checks the sums."""
-        download_with(datasets.MNIST, "MNIST", self.root)
+        download_with(lambda: datasets.MNIST(str(self.root), download=True), "MNIST", self.root)
 
     def read(self) -> Splits:
         """Read the four files."""

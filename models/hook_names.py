@@ -3,13 +3,13 @@
 from abc import ABC
 from typing import Any
 
-from pytorch_lightning import LightningModule
+from models.from_checkpoint import FromCheckpoint
 
 # Where Lightning writes the name of each hook before and after it calls it: some fifty times a step.
 NOTED = "_current_fx_name"
 
 
-class HookNames(LightningModule, ABC):
+class HookNames(FromCheckpoint, ABC):
     """Writes the hook's name down as a plain attribute.
 
     A module's own way looks for parameters, buffers and modules of that name first, which over a step takes some 50 µs,

@@ -111,7 +111,7 @@ def lightning_loop(network: Network, batches: InMemory) -> Callable[[], float]:
 
     def epoch() -> float:
         trainer = Trainer(barebones=True, accelerator=batches.labels.device.type, devices=1, max_epochs=2)
-        trainer.fit(module, _as_loader(batches))
+        trainer.fit(module, _as_loader(batches), weights_only=True)
         return module.took
 
     return epoch

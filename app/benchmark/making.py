@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser
 
+from app import named
 from app.benchmark.names import Spec, spec_of
 from app.errors import UserError
 from app.parse_errors import explain
@@ -54,7 +55,7 @@ def checked(name: Place, spec: Spec) -> Namespace:
         UserError: there is no such class, or it takes no such arguments.
     """
     parser = _parser(name)
-    settings: Namespace = made(lambda: parser.parse_object({name: spec}))
+    settings: Namespace = made(lambda: named.parsed(parser, {name: spec}))
     return settings
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,7 +117,10 @@ def _markdown(block: Block) -> str:
         case Paragraph(text):
             return _plain(text)
         case Command(lines):
-            return "\n".join(["```console", *(f"$ {line}" for line in lines), "```"])
+            # A fence longer than any in the lines, so that none of them ends it.
+            longest = max((len(found) for line in lines for found in re.findall("`+", line)), default=0)
+            fence = "`" * max(3, longest + 1)
+            return "\n".join([f"{fence}console", *(f"$ {' '.join(line.split())}" for line in lines), fence])
         case Bullets(items):
             return "\n".join(f"- {_plain(item)}" for item in items)
         case Picture(file, caption):
@@ -153,7 +157,8 @@ def _th(text: str, name: bool) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep Markdown from reading marks into a text."""
+    """Keep Markdown from reading marks into a text, and the text on its line."""
+    text = " ".join(text.splitlines())
     for mark in ("\\", "*", "_", "`", "<", "[", "|"):
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from app.errors import UserError
 from app.study.grid import Run
-from app.study.imports import import_paths
+from app.study.imports import SAFE_PATH, import_paths
 from app.study.one_run import RunTask, prepare, run_one
 from app.study.run_files import RunFiles, RunResult
 
@@ -32,7 +32,8 @@ def run_alone(task: RunTask, threads: int) -> RunResult:
     """
     words = [str(task.files.path), str(threads), "panels" if task.panels else "none"]
     # What is imported here by its path, as a user's own variant, is found there too.
-    environment = {**os.environ, "PYTHONPATH": import_paths()}
+    # Not from the current folder first, as -m has it.
+    environment = {**os.environ, "PYTHONPATH": import_paths(), SAFE_PATH: "1"}
     command = [sys.executable, "-m", __name__, *words]
     # Whoever reads the other end of this pipe learns that this process has died.
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:

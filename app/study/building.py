@@ -14,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from app.cli import DEFAULT_EPOCHS, LINKS
 from app.defaults import best_step, check_monitors, check_told_apart
 from app.errors import UserError
+from app.named import built
 from app.parse_errors import explain
 from app.study.devices import check_trainer
 from app.study.settings import Settings, merged
@@ -75,7 +76,7 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
         # The data may have come from a run before, so what they draw must not move the others' numbers.
         seed_everything(settings["seed_everything"], workers=True, verbose=False)
         parser = _parser()
-        init = parser.instantiate_classes(parser.parse_object(_with_links(settings, data)))
+        init = built(parser, _with_links(settings, data))
         callbacks = init.trainer.callbacks or []
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
         check_told_apart(theirs)
@@ -101,9 +102,7 @@ def _data(spec: str) -> ImageDataModule:
     """Return a data module by its settings, read before if they were asked for before."""
     parser = _data_parser()
     content = json.loads(spec)
-    data: ImageDataModule = parser.instantiate_classes(
-        parser.parse_object({} if content is None else {"data": content})
-    ).data
+    data: ImageDataModule = built(parser, {} if content is None else {"data": content}).data
     return data
 
 

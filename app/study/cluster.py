@@ -16,14 +16,24 @@ os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # Its head has 15 s to come up otherwise, too few on a busy machine.
 os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "60")
+ADDRESS = "RAY_ADDRESS"
+
+
+def joined() -> str | None:
+    """Return the address of the cluster that the environment names; None: an own Ray on this machine."""
+    address = os.environ.get(ADDRESS, "local")
+    return None if address in ("", "local") else address
+
+
+if joined() is None:
+    # Nobody else's business: it then listens on the loopback address alone, as it does on macOS and Windows.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 try:
     import ray as ray  # by this name for the engine too: what is set above comes first
 except ModuleNotFoundError as error:
     raise UserError(
         '--engine ray needs Ray, which is not installed: pip install "dropout-lab[cluster]"'
     ) from error
-
-ADDRESS = "RAY_ADDRESS"
 
 # Ray itself would try for minutes.
 CONNECT_SECONDS = 5
@@ -33,12 +43,6 @@ OBJECT_STORE_BYTES = 80 * 2**20
 
 # The least of it that Ray counts in.
 SLACK = 1e-4
-
-
-def joined() -> str | None:
-    """Return the address of the cluster that the environment names; None: an own Ray on this machine."""
-    address = os.environ.get(ADDRESS, "local")
-    return None if address in ("", "local") else address
 
 
 @contextmanager

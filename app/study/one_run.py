@@ -59,7 +59,8 @@ def run_one(task: RunTask) -> RunResult:
     trainer = parts.trainer
     stopped = None
     try:
-        trainer.fit(parts.model, datamodule=parts.data)
+        # Lightning takes up what it finds of a job of Slurm's that was preempted.
+        trainer.fit(parts.model, datamodule=parts.data, weights_only=True)
     except TrainingCollapsed as stop:
         stopped = str(stop)
     steps, epochs = trainer.global_step, trainer.current_epoch
@@ -94,5 +95,5 @@ def _tested(parts: Parts, stopped: str | None) -> dict[str, float]:
         load_weights(Weights(best.state, best.step, best.callbacks), trainer, parts.model)
     elif stopped is not None:
         return {}
-    metrics = trainer.test(parts.model, datamodule=parts.data, verbose=False)
+    metrics = trainer.test(parts.model, datamodule=parts.data, verbose=False, weights_only=True)
     return {name: float(value) for name, value in metrics[0].items()} if metrics else {}

@@ -13,6 +13,7 @@ from app.errors import UserError
 from app.study.command import Options
 from app.study.devices import on_several, visible_gpus
 from app.study.engine import Engine, OnEvent
+from app.study.imports import safe_path
 from app.study.one_run import RunTask
 from app.study.worker import Event, serve
 from app.study.workers import Crew, Worker, work_off
@@ -85,7 +86,8 @@ class _Process(Worker):
         context = multiprocessing.get_context("spawn")
         self.events, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads, gpu))
-        self.process.start()
+        with safe_path():
+            self.process.start()
         theirs.close()
 
     @property

@@ -6,7 +6,7 @@ Nothing here imports torch.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -14,6 +14,7 @@ import yaml
 
 from app.errors import UserError
 from app.specification import TECHNICAL
+from app.yaml_bounds import check_bounds
 
 Settings = dict[str, Any]
 Label = str | int | float
@@ -37,10 +38,14 @@ class _Loader(yaml.SafeLoader):
         Raises:
             yaml.MarkedYAMLError: a key stands twice.
         """
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for place, (key, _) in enumerate(node.value):
-            if keys[place] in keys[:place]:
-                raise yaml.MarkedYAMLError(problem=f"{keys[place]} stands twice", problem_mark=key.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            # Lists and mappings are no keys, as the base class says.
+            if isinstance(name, Hashable) and name in seen:
+                raise yaml.MarkedYAMLError(problem=f"{name} stands twice", problem_mark=key.start_mark)
+            if isinstance(name, Hashable):
+                seen.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -56,7 +61,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         UserError: it is missing, no text, no YAML, or something else; a key stands twice.
     """
     try:
-        content = yaml.load(file.read_text(), _Loader)
+        content = _loaded(file.read_text())
     except OSError as error:
         raise UserError(f"no file {file} ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -75,9 +80,18 @@ def parse_value(text: str) -> Any:
         UserError: it is no YAML.
     """
     try:
-        return yaml.load(text, _Loader)
+        return _loaded(text)
     except yaml.YAMLError as error:
         raise UserError(f"{text!r}: {one_line(error)}") from error
+
+
+def _loaded(text: str) -> Any:
+    check_bounds(text)
+    try:
+        return yaml.load(text, _Loader)
+    except ValueError as error:
+        # Of a number or a date that is none, such as 2020-13-01.
+        raise yaml.YAMLError(str(error)) from error
 
 
 def one_line(error: yaml.YAMLError) -> str:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision import datasets
 
-from datamodules import CIFAR10DataModule, DatasetCorruptError, DatasetNotFoundError, DownloadError
+from datamodules import CIFAR10DataModule, DatasetCorruptError, DatasetNotFoundError, DownloadError, cifar10
 
 BATCH = "cifar-10-batches-py/data_batch_3"
 
@@ -58,10 +58,10 @@ def test_a_missing_batch(cifar10_root: Path) -> None:
 
 
 def test_a_failed_download_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake(root: str, download: bool) -> None:
+    def fake(*_: object, **__: object) -> None:
         raise RuntimeError("checksum")
 
-    monkeypatch.setattr(datasets, "CIFAR10", fake)
+    monkeypatch.setattr(cifar10, "download_and_extract_archive", fake)
     with pytest.raises(DownloadError, match=r"CIFAR-10 could not be downloaded .*checksum"):
         data(tmp_path, download=True)
 

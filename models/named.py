@@ -1,0 +1,122 @@
+"""What settings may name: classes that have a role here, and functions of one's own.
+
+jsonargparse sees to it that a class is one of what its place expects. It asks nothing of places that take a function
+or anything at all, such as the hooks of Lightning's ``LambdaCallback``: there a config could call whatever is
+installed. So what was parsed is looked through before anything of it is built.
+"""
+
+import inspect
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace, set_parsing_settings
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+Roles = tuple[type, ...]
+
+MODEL_ROLES: Roles = (nn.Module, Optimizer, LRScheduler)
+"""What the arguments of a model are made of."""
+
+_INSTALLED = {
+    Path(path).resolve()
+    for path in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    )
+}
+
+
+def restrict_parser() -> None:
+    """Let jsonargparse import nothing of Python's own library by name, build nothing where anything goes.
+
+    These are settings of the process; all of its parsers are then so.
+    """
+    set_parsing_settings(
+        import_path_denylist=sorted(sys.stdlib_module_names),
+        instantiate_subclass_spec_in_any=False,
+        config_read_mode_fsspec_enabled=False,
+        config_read_mode_urls_enabled=False,
+    )
+
+
+def check_named(parsed: Any, roles: Roles) -> None:
+    """Check all that parsed settings name; nothing is imported or built.
+
+    Args:
+        parsed: what a parser has made of settings.
+        roles: what classes must be subclasses of; their places ask for more.
+
+    Raises:
+        ValueError: a class has none of the roles, or a function is that of an installed package.
+    """
+    if isinstance(parsed, Namespace):
+        parsed = vars(parsed)
+    if isinstance(parsed, Mapping):
+        owner = None
+        if "class_path" in parsed:
+            owner = _resolved(str(parsed["class_path"]))
+            _check_one(owner, str(parsed["class_path"]), roles)
+        arguments = parsed.get("init_args")
+        given = vars(arguments) if isinstance(arguments, Namespace) else arguments
+        for key, value in parsed.items():
+            if key == "init_args" and isinstance(owner, type) and isinstance(given, Mapping):
+                defaults = _defaults(owner)
+                for name, argument in given.items():
+                    if not (callable(argument) and argument is defaults.get(name)):
+                        check_named(argument, roles)
+            else:
+                check_named(value, roles)
+    elif isinstance(parsed, list | tuple | set):
+        for each in parsed:
+            check_named(each, roles)
+    elif inspect.ismodule(parsed) or (callable(parsed) and not isinstance(parsed, (*roles, os.PathLike))):
+        _check_one(
+            parsed, f"{getattr(parsed, '__module__', '')}.{getattr(parsed, '__qualname__', parsed)}", roles
+        )
+
+
+def _check_one(found: object, path: str, roles: Roles) -> None:
+    if isinstance(found, roles) or (isinstance(found, type) and issubclass(found, roles)):
+        return
+    if inspect.isfunction(found) and _is_own(found):
+        return
+    names = ", ".join(role.__name__ for role in roles)
+    raise ValueError(
+        f"{path} may not be named in settings: they take classes that are one of {names}, and functions of a module of "
+        "your own"
+    )
+
+
+def _is_own(function: Callable[..., object]) -> bool:
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    return file is not None and not _INSTALLED & set(Path(file).resolve().parents)
+
+
+def _resolved(path: str) -> object:
+    """Return what a path names of the modules that are imported; None if it names nothing there."""
+    parts = path.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        found: object = sys.modules.get(".".join(parts[:end]))
+        if found is not None:
+            for name in parts[end:]:
+                found = getattr(found, name, None)
+            return found
+    return None
+
+
+def _defaults(owner: type) -> dict[str, object]:
+    """Return the defaults of a class's arguments, of those that it hands on to its bases too."""
+    found: dict[str, object] = {}
+    for base in owner.__mro__:
+        if "__init__" in vars(base):
+            for name, parameter in inspect.signature(base).parameters.items():
+                found.setdefault(name, parameter.default)
+    return found

@@ -1,0 +1,103 @@
+"""The folder one stands in, and the network: what lies there is not taken for a library, nobody else is let in."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.app.study.studies import BASE, write_study
+from tests.data.sockets import LOOPBACK, PROC, listening
+from tests.data.traps import MARK, unharmed
+
+REPOSITORY = Path(__file__).parents[2]
+
+linux = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
+
+
+def hide_libraries() -> None:
+    """Put files of the libraries' names into the current folder."""
+    hostile = f"from pathlib import Path\nPath({str(MARK.resolve())!r}).touch()\n"
+    for name in ("yaml", "torch", "rich", "models", "app", "jsonargparse", "json", "re", "multiprocessing"):
+        Path(f"{name}.py").write_text(hostile)
+
+
+@pytest.fixture
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The program as it is called uninstalled, and as the installed script calls it."""
+    if request.param == "cli.py":
+        return [sys.executable, str(REPOSITORY / "cli.py")]
+    script = tmp_path_factory.mktemp("bin") / "dropout-lab"
+    script.write_text("import sys\nfrom cli import main\nsys.exit(main())\n")
+    return [sys.executable, str(script)]
+
+
+@pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
+def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
+    hide_libraries()
+    Path("mine.py").write_text("import torch\n\nclass Mine(torch.nn.Dropout):\n    pass\n")
+    words = (
+        "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout mine.Mine "
+        "--trainer.fast_dev_run 1 --trainer.accelerator cpu"
+    )
+    done = subprocess.run(
+        [*program, *words.split()], env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert unharmed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["cli.py"], indirect=True)
+@pytest.mark.parametrize("devices", [1, 2])
+def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
+    trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
+    settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
+    file = write_study(base={"settings": settings}, seeds=[0])
+    hide_libraries()
+    done = subprocess.run(
+        [*program, "study", str(file), "--jobs", "1"], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert unharmed()
+
+
+@linux
+@pytest.mark.slow
+def test_tensorboard_listens_on_the_loopback_address() -> None:
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", ".", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + 60
+            while not (found := listening(process.pid)) and time.monotonic() < end:
+                time.sleep(0.2)
+        finally:
+            process.terminate()
+    assert found
+    assert set(found.values()) <= LOOPBACK
+
+
+@linux
+@pytest.mark.slow
+def test_an_own_ray_listens_on_the_loopback_address() -> None:
+    pytest.importorskip("ray")
+    script = (
+        "import os\n"
+        "from app.study import cluster\n"
+        "from tests.data.sockets import LOOPBACK, listening\n"
+        "with cluster.connected(1):\n"
+        "    found = listening(os.getpid())\n"
+        "assert found and set(found.values()) <= LOOPBACK, found\n"
+        "print(len(found))\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**environment, "PYTHONPATH": str(REPOSITORY)}, capture_output=True,
+        text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) >= 3

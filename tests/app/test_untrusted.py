@@ -1,0 +1,353 @@
+"""Configs, flags, checkpoints and studies of strangers: what may not be is refused in one line, and nothing runs."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from _pytest.mark import ParameterSet
+
+from app.errors import UserError
+from app.main import main
+from app.study.building import build
+from models import ImageClassifier
+from tests.data.traps import MARK, Trap, unharmed
+
+FIT = (
+    "fit --data DigitsDataModule --model.network GavierMNIST --trainer.max_epochs 1 --trainer.accelerator cpu "
+    "--trainer.limit_train_batches 2 --trainer.limit_val_batches 1"
+).split()
+
+HARMFUL = {
+    "subprocess.Popen": {"args": f"touch {MARK}", "shell": True},
+    "os.system": {"command": f"touch {MARK}"},
+    "builtins.eval": {"source": f"open('{MARK}', 'w')"},
+    "builtins.exec": {"source": f"open('{MARK}', 'w')"},
+    "shutil.rmtree": {"path": "kept"},
+    "pickle.loads": {"data": "x"},
+    "urllib.request.urlopen": {"url": "file:///etc/hostname"},
+    "torch.utils.collect_env.run": {"command": f"touch {MARK}"},
+    "torch.os.system": {"command": f"touch {MARK}"},
+    "torch.load": {"f": "trap.ckpt"},
+}
+"""What may be named nowhere, with arguments that would do harm."""
+
+
+TEXT = {"argument of a logger", "anything of a strategy", "argument of an optimizer", "argument of a dropout"}
+"""Places where a text alone is a text."""
+
+FEW = {"dropout", "hook of a callback"}
+"""Places that are tried with everything each time."""
+
+
+def in_chain(spec: Any) -> dict[str, Any]:
+    return {"class_path": "Chain", "init_args": {"layers": [spec]}}
+
+
+def in_network(spec: Any) -> dict[str, Any]:
+    return {"model": {"network": {"class_path": "GavierMNIST", "init_args": {"dropout": spec}}}}
+
+
+def callback(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"trainer": {"callbacks": [{"class_path": name, "init_args": arguments}]}}
+
+
+def scheduler(spec: Any) -> dict[str, Any]:
+    return {
+        "model": {
+            "scheduler": {
+                "class_path": "torch.optim.lr_scheduler.LambdaLR", "init_args": {"lr_lambda": spec}
+            }
+        }
+    }  # fmt: skip
+
+
+def logger(spec: Any) -> dict[str, Any]:
+    arguments = {"save_dir": "logs", "comment": spec}
+    return {"trainer": {"logger": {"class_path": "TensorBoardLogger", "init_args": arguments}}}
+
+
+PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "data": lambda spec: {"data": spec},
+    "network": lambda spec: {"model": {"network": spec}},
+    "dropout": in_network,
+    "layer of a chain": lambda spec: in_network(in_chain(spec)),
+    "layer of a chain in a chain": lambda spec: in_network(in_chain(in_chain(spec))),
+    "argument of a dropout": lambda spec: in_network(
+        {"class_path": "torch.nn.TransformerEncoderLayer",
+         "init_args": {"d_model": 8, "nhead": 2, "activation": spec}}
+    ),
+    "optimizer": lambda spec: {"model": {"optimizer": spec}},
+    "argument of an optimizer": lambda spec: {
+        "model": {"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"foreach": spec}}}
+    },
+    "scheduler": lambda spec: {"model": {"scheduler": spec}},
+    "argument of a scheduler": scheduler,
+    "callbacks": lambda spec: {"trainer": {"callbacks": [spec]}},
+    "hook of a callback": lambda spec: callback("LambdaCallback", on_fit_start=spec),
+    "schedule": lambda spec: callback("RhoScheduler", schedule=spec),
+    "function of a callback": lambda spec: callback("ModelPruning", pruning_fn=spec, amount=0.5),
+    "logger": lambda spec: {"trainer": {"logger": spec}},
+    "argument of a logger": logger,
+    "plugins": lambda spec: {"trainer": {"plugins": [spec]}},
+    "strategy": lambda spec: {"trainer": {"strategy": spec}},
+    "argument of a strategy": lambda spec: {
+        "trainer": {"strategy": {"class_path": "DDPStrategy", "init_args": {"ddp_comm_hook": spec}}}
+    },
+    "anything of a strategy": lambda spec: {
+        "trainer": {"strategy": {"class_path": "DDPStrategy", "init_args": {"ddp_comm_state": spec}}}
+    },
+    "accelerator": lambda spec: {"trainer": {"accelerator": spec}},
+    "profiler": lambda spec: {"trainer": {"profiler": spec}},
+}  # fmt: skip
+"""Every place that takes a class or a function, and some that take anything."""
+
+
+@pytest.fixture(autouse=True)
+def _something_to_lose() -> None:
+    Path("kept").mkdir()
+    torch.save({"state_dict": Trap(), "global_step": 3}, "trap.ckpt")
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Give a command; return the one line that refuses it, once it is sure that nothing was run or written."""
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    error = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert error.startswith("dropout-lab: error: ")
+    assert "\n" not in error
+    assert sorted(Path().rglob("*")) == before
+    return error
+
+
+def cases() -> list[ParameterSet]:
+    """Return each place with each path, alone and with arguments; some hundred are slow together, and a few do."""
+    return [
+        pytest.param(
+            place,
+            path,
+            called,
+            marks=() if place in FEW or (path == "subprocess.Popen" and called) else pytest.mark.slow,
+        )
+        for place in PLACES
+        for path in HARMFUL
+        for called in (True, False)
+        if called or place not in TEXT
+    ]
+
+
+@pytest.mark.parametrize(("place", "path", "called"), cases())
+def test_no_place_of_a_config_takes_it(
+    place: str, path: str, called: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"class_path": path, "init_args": HARMFUL[path]} if called else path
+    Path("config.yaml").write_text(yaml.safe_dump(PLACES[place](spec)))
+    error = refused([*FIT, "--config", "config.yaml"], capsys)
+    assert path.rsplit(".", 1)[-1] in error or place.partition(" ")[0] in error, error
+
+
+@pytest.mark.parametrize("path", HARMFUL)
+@pytest.mark.parametrize(
+    "place", ["network", "layer of a chain", "hook of a callback", "anything of a strategy"]
+)
+def test_no_run_of_a_study_takes_it(place: str, path: str) -> None:
+    base: dict[str, Any] = {
+        "seed_everything": 0, "data": "DigitsDataModule", "model": {"network": "GavierMNIST"},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+    }  # fmt: skip
+    hostile = PLACES[place]({"class_path": path, "init_args": HARMFUL[path]})
+    settings = {key: {**base[key], **hostile.get(key, {})} if key in hostile else base[key] for key in base}
+    with pytest.raises(UserError) as raised:
+        build(settings, Path("epochs.csv"))
+    assert "\n" not in str(raised.value)
+    assert unharmed()
+    assert Path("kept").is_dir()
+
+
+@pytest.mark.parametrize(
+    "variants",
+    [
+        *HARMFUL,
+        f"subprocess.Popen(args='touch {MARK}', shell=True)",
+        f"Chain(layers=[subprocess.Popen(args='touch {MARK}', shell=True)])",
+        f"__import__('os').system('touch {MARK}')",
+        f"StandardDropout(p=open('{MARK}', 'w'))",
+        f"StandardDropout(p=os.system(command='touch {MARK}'))",
+        f"(lambda: open('{MARK}', 'w'))()",
+        "(" * 3000,
+    ],
+)
+def test_no_name_of_a_benchmark_takes_it(variants: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # It is made before anything is measured.
+    Path("benchmark").mkdir()
+    words = ["benchmark", "--networks", "GavierMNIST", "--variants", variants, "--device", "cpu"]
+    assert "error" in refused(words, capsys)
+
+
+OWN = """
+from pathlib import Path
+import torch
+from pytorch_lightning import Callback
+from datamodules import DigitsDataModule
+from models.dropout import Dropout
+from models.networks import FullyConnected
+
+class Halves(Dropout):
+    def forward(self, x, target=None, weight=None):
+        return x / 2
+
+class Data(DigitsDataModule):
+    pass
+
+class Noted(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        Path("noted").touch()
+
+def rate(epoch):
+    return 0.5
+
+def halves() -> torch.nn.Module:
+    return Halves()
+"""
+
+
+@pytest.mark.parametrize("dropout", ["mine.Halves", "mine.halves", "torch.nn.Dropout"])
+def test_what_is_ones_own_just_works(dropout: str) -> None:
+    Path("mine.py").write_text(OWN)
+    Path("config.yaml").write_text(yaml.safe_dump(scheduler("mine.rate")))
+    main([*FIT, "--config", "config.yaml", "--data", "mine.Data", "--model.network.dropout", dropout,
+          "--trainer.callbacks", "mine.Noted", "--name", "own"])  # fmt: skip
+    assert Path("noted").exists()
+    main(["test", "--run", "runs/own", "--trainer.limit_test_batches", "1"])
+
+
+def test_functions_that_are_a_librarys_default_are_no_harm() -> None:
+    Path("config.yaml").write_text(yaml.safe_dump(callback("BackboneFinetuning")))
+    # Lightning wants a module of that name: the callback was built, then.
+    with pytest.raises(AttributeError, match="backbone"):
+        main([*FIT, "--config", "config.yaml", "--trainer.logger", "false"])
+
+
+LAUGHS = {
+    new: f"&{new} [{','.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+}
+TEXTS = {
+    "python tag": "seed_everything: !!python/object/apply:os.system ['touch mark']\n",
+    "billion laughs": "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+    + "".join(f"{new}: {laugh}\n" for new, laugh in LAUGHS.items()),
+    "bomb in a text": f"seed_everything: '[&a [x,x,x,x,x,x,x,x,x,x], {', '.join(LAUGHS.values())}]'\n",
+    "in itself": "trainer: &a {callbacks: *a}\n",
+    "deep": "seed_everything: " + "[" * 5000 + "]" * 5000 + "\n",
+    "long": "# " + "x" * 2_000_000 + "\n",
+    "no date": "seed_everything: !!timestamp 2020-13-45\n",
+    "no number": "seed_everything: !!int many\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_yaml_text_that_goes_too_far(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.yaml").write_text(TEXTS[text])
+    assert len(refused([*FIT, "--config", "bad.yaml"], capsys)) < 1000
+    assert len(refused(["study", "bad.yaml"], capsys)) < 1000
+
+
+@pytest.mark.parametrize("where", ["http://127.0.0.1:9/config.yaml", "memory://config.yaml"])
+def test_configs_come_from_files_alone(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "does not exist" in refused([*FIT, "--config", where], capsys)
+
+
+@pytest.mark.parametrize("key", ["__default_config__", "__path__", "__orig__", "config"])
+def test_keys_of_the_parsers_own_open_nothing(key: str) -> None:
+    Path("bad.yaml").write_text(f"{key}: trap.ckpt\n")
+    with suppress(SystemExit):
+        main([*FIT, "--config", "bad.yaml"])
+    assert unharmed()
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run."""
+    folder = tmp_path_factory.mktemp("honest")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main([*FIT, "--name", "run"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*FIT, "--ckpt_path", "trap.ckpt"],
+        [*FIT, "--model.network", "VGG16", "--model.network.weights", "trap.ckpt", "--data.image_size", "32"],
+        ["test", "--ckpt_path", "trap.ckpt", "--run"],
+        ["validate", "--ckpt_path", "trap.ckpt", "--run"],
+        ["predict", "--ckpt_path", "trap.ckpt", "--run"],
+    ],
+)
+def test_a_checkpoint_with_code(words: list[str], honest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*words, str(honest / "runs" / "run")] if words[-1] == "--run" else words
+    assert "trap.ckpt" in refused(words, capsys)
+
+
+def test_a_checkpoint_of_a_preempted_job_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("trap.ckpt").rename("hpc_ckpt_1.ckpt")
+    for name in (
+        "SLURM_NTASKS",
+        "SLURM_NTASKS_PER_NODE",
+        "SLURM_JOB_ID",
+        "SLURM_NODEID",
+        "SLURM_PROCID",
+        "SLURM_LOCALID",
+    ):
+        monkeypatch.setenv(name, "1" if "NTASKS" in name or "JOB" in name else "0")
+    monkeypatch.setenv("SLURM_JOB_NAME", "job")
+    with pytest.raises(Exception, match="(?i)weights.only"):
+        main(FIT)
+    assert unharmed()
+
+
+def as_stranger(file: Path, change: dict[str, Any]) -> Path:
+    content = torch.load(file, weights_only=True)
+    content["hyper_parameters"].update(change)
+    torch.save(content, "stranger.ckpt")
+    return Path("stranger.ckpt")
+
+
+@pytest.mark.parametrize("path", HARMFUL)
+@pytest.mark.parametrize(
+    "place", ["network", "dropout", "layer of a chain", "optimizer", "scheduler", "argument of a scheduler"]
+)
+def test_settings_in_a_checkpoint(place: str, path: str, honest: Path) -> None:
+    hostile = PLACES[place]({"class_path": path, "init_args": HARMFUL[path]})["model"]
+    if "network" in hostile and isinstance(hostile["network"].get("init_args"), dict):
+        hostile["network"]["init_args"].update(num_classes=10, image_shape=[1, 8, 8])
+    file = as_stranger(honest / "runs/run/version_0/checkpoints/best.ckpt", hostile)
+    with pytest.raises(ValueError, match=r"stranger.ckpt: its settings cannot be used") as raised:
+        ImageClassifier.load_from_checkpoint(file)
+    assert "\n" not in str(raised.value)
+    assert unharmed()
+    assert Path("kept").is_dir()
+
+
+@pytest.mark.parametrize("change", [{"_instantiator": "os.system"}, {"_class_path": "subprocess.Popen"}])
+def test_what_builds_a_checkpoints_classes(change: dict[str, str], honest: Path) -> None:
+    file = as_stranger(honest / "runs/run/version_0/checkpoints/best.ckpt", change)
+    with pytest.raises(ValueError, match="another class|not in the allowlist"):
+        ImageClassifier.load_from_checkpoint(file)
+
+
+def test_code_in_a_checkpoint_from_python(honest: Path) -> None:
+    with pytest.raises(ValueError, match="trap.ckpt is no checkpoint of this program"):
+        ImageClassifier.load_from_checkpoint("trap.ckpt")
+    with pytest.raises(ValueError, match="weights_only must be True"):
+        ImageClassifier.load_from_checkpoint("trap.ckpt", weights_only=False)
+    assert unharmed()
+    best = honest / "runs/run/version_0/checkpoints/best.ckpt"
+    assert ImageClassifier.load_from_checkpoint(best, mc_samples=3).mc_samples == 3
+    assert json.loads((best.parents[1] / "result.json").read_text())["fit"]["steps"] == 2
