@@ -12,6 +12,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from app import commands
 from app.commands import Session, Writes
+from app.config_files import check_configs
 from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
@@ -20,6 +21,7 @@ from app.parse_errors import explain
 from app.run_options import resolve_run
 from app.runs import RunFolder
 from app.specification import specification
+from app.trainer_options import check_trainer_options
 from app.unprofiled import Unprofiled
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
@@ -123,6 +125,7 @@ class LabCLI(LightningCLI):
         """Build the trainer and read the data, before anything is written."""
         options: Namespace = self.config[self.subcommand]
         given = options.trainer
+        check_trainer_options(given)
         parser = self._parser(self.subcommand)
         full = parser.dump(options, skip_none=False, skip_link_targets=False)
         spec = specification(full, {name: getattr(self.datamodule, name) for name in LINKS})
@@ -197,10 +200,13 @@ def run(words: list[str]) -> None:
             words = [words[0], "--help"]
         elif words[0] != "fit":
             words, source = resolve_run(words)
+        check_configs(words)
         LabCLI(words, source)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
-    except (ValueError, OSError, DataError, MisconfigurationException) as error:
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}; mend the module") from error
+    except (ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
         if NO_COMPILER.search(str(error)):

@@ -22,6 +22,7 @@ from app.specification import changed_settings, run_name
 from callbacks import PredictionCSV, Timing, TrainingCollapsed, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
+from whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,12 @@ def _new_folder(session: Session) -> RunFolder:
     # What was continued from is no setting: whoever takes up this config starts afresh.
     for answered in ("ckpt_path", "run"):
         config.pop(answered)
-    folder.config.write_text(yaml.safe_dump(config, sort_keys=False))
+    try:
+        with whole_file(folder.config) as stream:
+            yaml.safe_dump(config, stream, sort_keys=False)
+    except OSError:
+        folder.remove()
+        raise
     return folder
 
 

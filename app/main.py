@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import UserError
+from app.errors import UserError, told
 from app.pages import PAGES
 
 PROGRAM = "dropout-lab"
@@ -75,10 +75,10 @@ def main(argv: list[str] | None = None) -> None:
         return
     try:
         command_named(words[0])(words)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if debug:
             raise
-        sys.stderr.write(f"{PROGRAM}: error: {error}\n")
+        sys.stderr.write(f"{PROGRAM}: error: {error if isinstance(error, UserError) else told(error)}\n")
         sys.exit(2)
 
 

@@ -16,10 +16,10 @@ from datamodules import DataError
 from datamodules.isic import split_shares
 from datamodules.isic_files import LabelledImages, find_images
 from datamodules.isic_labels import CLASSES
+from whole_file import PARTIAL, naming, whole_file
 
 SPLITS = ("train", "val", "test")
 MISSING = "missing.csv"
-PARTIAL = ".partial"
 
 
 class Step(NamedTuple):
@@ -134,18 +134,21 @@ def _put(step: Step, by: str) -> None:
         step.target.symlink_to(os.path.relpath(step.source.resolve(), folder))
         return
     partial = step.target.with_name(step.target.name + PARTIAL)
-    shutil.copy2(step.source, partial)
-    partial.replace(step.target)
+    try:
+        with naming(step.target):
+            shutil.copy2(step.source, partial)
+        partial.replace(step.target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _write_missing(found: LabelledImages, file: Path) -> None:
-    partial = file.with_suffix(PARTIAL)
-    with partial.open("w", newline="") as stream:
+    with whole_file(file) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("image_name", "problem"))
         writer.writerows((case.image, "no image") for case in found.missing)
         writer.writerows((image.stem, "no label") for image in found.unlabelled)
-    partial.replace(file)
 
 
 def _report(

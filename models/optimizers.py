@@ -9,6 +9,9 @@ from torch import nn
 
 from models.fused import use_fused
 
+# What torch's schedulers divide by, unchecked, not before the end of the first epoch.
+PERIODS = ("step_size", "T_max", "T_0", "total_iters")
+
 
 def optimizer_and_scheduler(
     parameters: Iterator[nn.Parameter],
@@ -23,12 +26,18 @@ def optimizer_and_scheduler(
         make_optimizer: given the parameters, makes the optimizer.
         make_scheduler: given the optimizer, makes the scheduler; None keeps the rate constant.
         interval: when the scheduler steps.
+
+    Raises:
+        ValueError: an argument of either is out of range.
     """
     optimizer = make_optimizer(parameters)
     use_fused(optimizer)
     if make_scheduler is None:
         return optimizer
     scheduler = make_scheduler(optimizer)
+    for name in PERIODS:
+        if vars(scheduler).get(name) == 0:
+            raise ValueError(f"model.scheduler.{name} must be 1 or more, got 0")
     if isinstance(scheduler, ReduceLROnPlateau):
         return {
             "optimizer": optimizer,

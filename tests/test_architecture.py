@@ -7,20 +7,25 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-ROOMS = ("app", "callbacks", "cli", "datamodules", "models")
+ROOMS = ("app", "callbacks", "cli", "datamodules", "models", "whole_file")
 ALLOWED = {
     "cli": {"app"},
-    "app": {"app", "callbacks", "datamodules", "models"},
-    "callbacks": {"callbacks", "models.dropout"},
+    "app": {"app", "callbacks", "datamodules", "models", "whole_file"},
+    "callbacks": {"callbacks", "models.dropout", "whole_file"},
     "datamodules": {"datamodules"},
     "models.dropout": {"models.dropout"},
     "models": {"models"},
+    "whole_file": set(),
 }
 LONGEST_FILE = 250
 
 
 def source_files() -> list[Path]:
-    return [REPOSITORY / "cli.py", *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py"))]
+    return [
+        REPOSITORY / "cli.py",
+        REPOSITORY / "whole_file.py",
+        *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py")),
+    ]
 
 
 def imported_modules(file: Path) -> set[str]:

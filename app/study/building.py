@@ -17,6 +17,7 @@ from app.errors import UserError
 from app.parse_errors import explain
 from app.study.devices import check_trainer
 from app.study.settings import Settings, merged
+from app.trainer_options import check_trainer_options
 from app.unprofiled import Unprofiled
 from callbacks import BestStep, BestWeights, EpochTable, PanelFile
 from datamodules import DataError, ImageDataModule
@@ -75,7 +76,9 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
         # The data may have come from a run before, so what they draw must not move the others' numbers.
         seed_everything(settings["seed_everything"], workers=True, verbose=False)
         parser = _parser()
-        init = parser.instantiate_classes(parser.parse_object(_with_links(settings, data)))
+        parsed = parser.parse_object(_with_links(settings, data))
+        check_trainer_options(parsed.trainer)
+        init = parser.instantiate_classes(parsed)
         callbacks = init.trainer.callbacks or []
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
         check_told_apart(theirs)

@@ -13,6 +13,7 @@ from app.errors import UserError
 from app.study.grid import Run
 from app.study.settings import Settings, read_yaml
 from app.study.spec import Labels
+from whole_file import whole_file
 
 LOG_LINES = 15
 
@@ -172,9 +173,8 @@ class RunFiles:
 
 def write_whole(file: Path, text: str) -> None:
     """Write a file, all or nothing."""
-    partial = file.with_suffix(".partial")
-    partial.write_text(text + "\n")
-    partial.replace(file)
+    with whole_file(file) as stream:
+        stream.write(text + "\n")
 
 
 def damaged(file: Path, error: Exception) -> UserError:
