@@ -22,7 +22,7 @@ from app.specification import changed_settings, run_name
 from callbacks import PredictionCSV, Timing, TrainingCollapsed, write_test_metrics
 from datamodules import ImageDataModule
 from models import ImageClassifier
-from whole_file import whole_file
+from whole_file import naming, whole_file
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def fit(session: Session, ckpt_path: str | None) -> None:
         session.add_callbacks(*checkpoint_callbacks(folder, best.monitor))
     print_header(folder, session.model, session.data, trainer)
     try:
-        stop = _train(session, ckpt_path)
+        with naming(folder.path):
+            stop = _train(session, ckpt_path)
         if trainer.global_step == 0 and stop is None:
             raise UserError("nothing was trained: the limits of the trainer leave no batch")
     except BaseException:

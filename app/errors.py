@@ -1,6 +1,9 @@
 """Errors that the user can mend, each told in one line."""
 
 import errno
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -24,3 +27,23 @@ def told(error: OSError) -> str:
         remedy = "see what is there, or give another path"
     reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
     return f"{error.filename or 'a file'}: {reason}; {remedy}"
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Keep an OSError of a thread from being printed there.
+
+    TensorBoard's writer raises what has stopped its thread again where the next event is written; Python would print
+    the thread's traceback before that.
+    """
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not (isinstance(args.exc_value, OSError) and type(args.thread).__name__ == "_AsyncWriterThread"):
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

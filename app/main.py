@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import UserError, told
+from app.errors import UserError, told, told_once
 from app.pages import PAGES
 
 PROGRAM = "dropout-lab"
@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.write(PAGES[words[0]])
         return
     try:
-        command_named(words[0])(words)
+        with told_once():
+            command_named(words[0])(words)
     except (UserError, OSError) as error:
         if debug:
             raise

@@ -4,6 +4,7 @@ import csv
 import filecmp
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,6 +97,8 @@ def organize(options: Options) -> None:
         for folder, indices in plan.items()
         for index in indices
     ]
+    folders = sorted({to, *to.parents, *(step.target.parent for step in steps)}, reverse=True)
+    made = [folder for folder in folders if not folder.exists()]
     try:
         seen = look(steps, to, options.by)
         if seen.wrong:
@@ -112,6 +115,10 @@ def organize(options: Options) -> None:
             to.mkdir(parents=True, exist_ok=True)
             _write_missing(found, to / MISSING)
     except OSError as error:
+        for folder in made:
+            # Those that hold something stay.
+            with suppress(OSError):
+                folder.rmdir()
         raise UserError(
             f"cannot sort into {to}: {error.strerror} ({error.filename}). What is done is kept: give the command "
             "again once this is mended; where links are not allowed, with --by copy"

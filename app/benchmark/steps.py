@@ -32,12 +32,12 @@ def benchmark(options: Options) -> None:
     subjects += [Whole(name, options.image_shape, options.batch_size) for name in options.networks]
     machine = describe(setting)
     console.print(f"measured on  {machine}", highlight=False, soft_wrap=True)
-    options.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for subject in subjects:
         found = measure(subject, with_baselines(options.variants), setting, options.seconds, console)
         console.print(steps_table(found))
         rows += found
+        options.out.mkdir(parents=True, exist_ok=True)
         # What has been measured stays, whatever happens to the next.
         write_rows(rows, options.out / "benchmark.csv")
     draw_steps(rows, machine, options.out / "benchmark.png")

@@ -104,7 +104,7 @@ class Layer(Subject):
         # Of the size that torch gives the weights of a linear layer: logits are neither all alike nor far apart.
         weight = torch.randn(CLASSES, self.units, device=setting.device) / self.units**0.5
         make: DropoutFactory = _built("dropout", spec_of(variant))
-        layer = as_dropout(make()).to(setting.device)
+        layer = _made(lambda: as_dropout(make())).to(setting.device)
         # A layer that cannot be alone says so now; a lazy one takes its shape.
         _made(lambda: layer(units, target, weight))
         if setting.compile:

@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import suppress
+from errno import EISDIR
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,6 +45,9 @@ def make_report(folder: Path, target: Path) -> None:
             write_results(StudyFolder(folder), expand(results.study), to=made / "results.csv")
             (made / "report.md").write_text(to_markdown(page))
             (made / "report.html").write_text(to_html(title, page))
+            for new in made.iterdir():
+                if (target / new.name).is_dir():
+                    raise IsADirectoryError(EISDIR, f"{new.name} is a folder there", str(target / new.name))
             for old in target.glob("figure-*.png"):
                 if not (made / old.name).exists():
                     old.unlink()

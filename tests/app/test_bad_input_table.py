@@ -28,7 +28,7 @@ ROWS = {
 
 # Of each kind one, in a process of its own.
 AS_PROCESSES = (
-    "flags: command",
+    "flags: test",
     "configs: two of a key",
     "runs: truncated checkpoint",
     "data: label out of range",
@@ -55,15 +55,15 @@ def test_there_are_enough_rows() -> None:
     assert len(ROWS) >= 100
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_one_clear_line(name: str, finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ROWS, ids=[str(number) for number in range(len(ROWS))])
+def test_one_clear_line(name: str, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = ROWS[name]
     _prepare(row, finished)
     before = _snapshot()
-    capfd.readouterr()
+    capsys.readouterr()
     with _full_at(row.most_bytes), pytest.raises(SystemExit) as ended:
         main(shlex.split(row.command))
-    _check(row, ended.value.code, capfd.readouterr().err)
+    _check(row, ended.value.code, capsys.readouterr().err)
     assert _snapshot() == before
 
 

@@ -32,12 +32,12 @@ class Row:
 
     command: str
     says: tuple[str, ...]
-    prepare: Callable[[], None] = nothing
+    prepare: Callable[[], object] = nothing
     run: bool = False
     most_bytes: int | None = None
 
 
-def file(name: str, content: str | bytes) -> Callable[[], None]:
+def file(name: str, content: str | bytes) -> Callable[[], object]:
     """Return what writes a file."""
 
     def write() -> None:
@@ -48,12 +48,12 @@ def file(name: str, content: str | bytes) -> Callable[[], None]:
     return write
 
 
-def folder(name: str) -> Callable[[], None]:
+def folder(name: str) -> Callable[[], object]:
     """Return what makes a folder."""
     return lambda: Path(name).mkdir(parents=True)
 
 
-def each(*steps: Callable[[], None]) -> Callable[[], None]:
+def each(*steps: Callable[[], object]) -> Callable[[], object]:
     """Return what does all of these."""
 
     def do() -> None:

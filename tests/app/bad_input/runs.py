@@ -14,7 +14,7 @@ DAMAGED = f"{BEST} is no checkpoint of this program, or it is damaged"
 OTHER = f"{FIT} --model.network.hidden [9] --ckpt_path {BEST}"
 
 
-def _changed(path: Path, change: Callable[[bytes], bytes]) -> Callable[[], None]:
+def _changed(path: Path, change: Callable[[bytes], bytes]) -> Callable[[], object]:
     def write() -> None:
         path.write_bytes(change(path.read_bytes()))
 
@@ -26,7 +26,7 @@ def _weights_alone() -> None:
     torch.save({key: content[key] for key in ("state_dict", "global_step")}, "weights.ckpt")
 
 
-def _run(says: str, prepare: Callable[[], None], command: str = TEST) -> Row:
+def _run(says: str, prepare: Callable[[], object], command: str = TEST) -> Row:
     return Row(command, (says,), prepare, run=True)
 
 

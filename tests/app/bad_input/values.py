@@ -4,7 +4,8 @@ from tests.app.bad_input.row import FIT, Row
 
 VARIANT = f"{FIT} --model.network.dropout"
 SCHEDULE = (
-    f"{VARIANT} MalDrop --model.network.dropout.rho 4 --trainer.callbacks RhoScheduler --trainer.callbacks.schedule"
+    f"{VARIANT} MalDrop --model.network.dropout.rho 4 --trainer.callbacks RhoScheduler "
+    "--trainer.callbacks.schedule"
 )
 HUGE = "1" + 30 * "0"
 
@@ -98,7 +99,7 @@ SCHEDULES = {
     "Constant --trainer.callbacks.schedule.rho .inf": r"rho must be .* got inf",
     "Periodic --trainer.callbacks.schedule.rho 2 --trainer.callbacks.schedule.period 0": r"period must be .* got 0",
     "Linear --trainer.callbacks.schedule.start -1 --trainer.callbacks.schedule.end 2": r"start must be .* got -1",
-    "Randomized --trainer.callbacks.schedule.low 3 --trainer.callbacks.schedule.high 2": r"high must be .* low=3, .*got 2.0",
+    "Randomized --trainer.callbacks.schedule.low 3 --trainer.callbacks.schedule.high 2": r"high must be .* got 2.0",
     "Constant --trainer.callbacks.schedule.rho 99": r"Constant\(rho=99.0\) does not suit network.head.stage.dropout",
 }
 
