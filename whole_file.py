@@ -4,7 +4,7 @@ Of all rooms, because every room writes; it needs nothing but the standard libra
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +34,24 @@ def whole_file(file: Path, mode: str = "w") -> Iterator[IO[Any]]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def folder_for(folder: Path) -> Iterator[None]:
+    """Make a folder for what is written inside; if that fails, remove those folders that were made for it and are empty.
+
+    Raises:
+        OSError: it cannot be made, or as inside.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 @contextmanager

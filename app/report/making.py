@@ -1,7 +1,6 @@
 """Writes a report's files."""
 
 import shlex
-from contextlib import suppress
 from errno import EISDIR
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,7 @@ from app.report.terminal import show
 from app.study.folders import StudyFolder
 from app.study.grid import expand
 from app.study.results import write_results
-from whole_file import naming
+from whole_file import folder_for, naming
 
 
 def make_report(folder: Path, target: Path) -> None:
@@ -34,11 +33,13 @@ def make_report(folder: Path, target: Path) -> None:
     """
     results = read_results(folder)
     title = results.study.title or results.study.name
-    made_above = [parent for parent in (target, *target.parents) if not parent.exists()]
     try:
-        target.mkdir(parents=True, exist_ok=True)
         # All of it or nothing: an earlier report stays as it is until this one is whole.
-        with TemporaryDirectory(dir=target, prefix=".making-") as name, naming(target):
+        with (
+            folder_for(target),
+            TemporaryDirectory(dir=target, prefix=".making-") as name,
+            naming(target),
+        ):
             made = Path(name)
             command = f"dropout-lab report {shlex.quote(str(folder))}"
             page = blocks(results, command, _draw_all(results, made))
@@ -54,9 +55,6 @@ def make_report(folder: Path, target: Path) -> None:
             for new in sorted(made.iterdir()):
                 new.replace(target / new.name)
     except OSError as error:
-        for parent in made_above:
-            with suppress(OSError):
-                parent.rmdir()
         raise UserError(
             f"cannot write the report into {target}: {error.strerror}; choose another --out"
         ) from error

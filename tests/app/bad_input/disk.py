@@ -8,6 +8,7 @@ is refused by a folder in a file's place and the reverse.
 from pathlib import Path
 
 from tests.app.bad_input.row import FIT, RUN, Row, each, file, folder
+from tests.app.study import studies as tiny
 from tests.data import studies as made_up
 from tests.data.folders import write_classes
 from tests.data.isic import write_isic
@@ -75,7 +76,12 @@ ROWS = {
         ),
         most_bytes=5000,
     ),
-    "full under a study's file": Row("study made/study.yaml", ("XX",), _report, most_bytes=100),
+    "full under a study's file": Row(
+        "study tiny.yaml",
+        ("cannot write studies/tiny/study.yaml: File too large; choose another --studies folder",),
+        tiny.write_study,
+        most_bytes=100,
+    ),
     "full under sorted images": Row(
         "organize isic --to sorted --by copy",
         ("cannot sort into sorted: File too large",),
