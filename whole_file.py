@@ -38,7 +38,7 @@ def whole_file(file: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def folder_for(folder: Path) -> Iterator[None]:
-    """Make a folder for what is written inside; if that fails, remove those folders that were made for it and are empty.
+    """Make a folder for what is written inside; if that fails, remove the folders that were made for it and are empty.
 
     Raises:
         OSError: it cannot be made, or as inside.
