@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from app import evaluating, fitting
+from app.config_files import check_configs
 from app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from app.defaults import check_told_apart
 from app.errors import UserError
@@ -24,6 +25,7 @@ from app.runs import RunFolder
 from app.runtime_errors import remedy
 from app.session import Session, Writes
 from app.specification import specification
+from app.trainer_options import check_trainer_options
 from app.unprofiled import Unprofiled
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
@@ -135,6 +137,7 @@ class LabCLI(LightningCLI):
         """Build the trainer and read the data, before anything is written."""
         options: Namespace = self.config[self.subcommand]
         given = options.trainer
+        check_trainer_options(given)
         parser = self._parser(self.subcommand)
         full = parser.dump(options, skip_none=False, skip_link_targets=False)
         spec = specification(full, {name: getattr(self.datamodule, name) for name in LINKS})
@@ -216,11 +219,14 @@ def run(words: list[str]) -> None:
             words, source = resolve_run(words)
         else:
             words, request = take_resume(words)
+        check_configs(words)
         with Interrupts():
             LabCLI(words, source, request)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
-    except (ValueError, OSError, DataError, MisconfigurationException) as error:
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}; mend the module") from error
+    except (ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
         smaller = "a smaller data.batch_size, a smaller data.image_size or a smaller network"

@@ -6,11 +6,12 @@ from typing import Any
 from app.checkpoints import load_weights, read_weights
 from app.console import print_line, print_metrics, print_result
 from app.errors import UserError
+from app.predictions import PredictionCSV
 from app.resumption.going_on import read_config
 from app.runs import RunFolder
 from app.session import Session
 from app.specification import changed_settings
-from callbacks import PredictionCSV, write_test_metrics
+from callbacks import write_test_metrics
 
 
 def validate(session: Session, folder: RunFolder, ckpt_path: str) -> None:

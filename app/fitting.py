@@ -13,7 +13,6 @@ from app.defaults import best_step, check_monitors, tensorboard_callbacks, tenso
 from app.errors import UserError
 from app.evaluating import without_split
 from app.interrupts import Interrupted, Interrupts
-from app.resumption.atomic import replacing
 from app.resumption.autosave import Autosave
 from app.resumption.best import BestCheckpoint
 from app.resumption.going_on import GoingOn, find_unfinished, take_back
@@ -21,6 +20,7 @@ from app.resumption.request import ResumeRequest
 from app.runs import RunFolder, make_run_folder, next_run_folder
 from app.session import Session
 from app.specification import run_name
+from app.whole_file import naming, whole_file
 from callbacks import BestStep, Timing, TrainingCollapsed
 
 
@@ -94,7 +94,8 @@ def _fit(
         callbacks.append(BestCheckpoint(folder, best))
     print_header(folder, session.model, session.data, trainer, begun)
     try:
-        stop = _train(session, ckpt_path)
+        with naming(folder.path):
+            stop = _train(session, ckpt_path)
         if trainer.global_step == 0 and stop is None:
             raise UserError("nothing was trained: the limits of the trainer leave no batch")
     except BaseException as error:
@@ -158,7 +159,11 @@ def _new_folder(session: Session) -> RunFolder:
         # Only rank 0 writes.
         return next_run_folder(root, name)
     folder = make_run_folder(root, name)
-    _write_config(session, folder)
+    try:
+        _write_config(session, folder)
+    except OSError:
+        folder.remove()
+        raise
     return folder
 
 
@@ -167,5 +172,5 @@ def _write_config(session: Session, folder: RunFolder) -> None:
     # What was continued from is no setting: whoever takes up this config starts afresh.
     for answered in ("ckpt_path", "run", "resume", "force"):
         config.pop(answered)
-    with replacing(folder.config) as partial:
-        partial.write_text(yaml.safe_dump(config, sort_keys=False))
+    with whole_file(folder.config) as stream:
+        yaml.safe_dump(config, stream, sort_keys=False)

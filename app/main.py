@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import StoppedByUser, UserError
+from app.errors import StoppedByUser, UserError, told, told_once
 from app.interrupts import Interrupted
 from app.pages import PAGES
 
@@ -78,13 +78,15 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.write(PAGES[words[0]])
         return
     try:
-        command_named(words[0])(words)
-    except UserError as error:
+        with told_once():
+            command_named(words[0])(words)
+    except (UserError, OSError) as error:
         if debug:
             raise
-        said = f"error: {error}" if error.exit_code == 2 else str(error)
-        sys.stderr.write(f"{PROGRAM}: {said}\n")
-        sys.exit(error.exit_code)
+        said = told(error) if isinstance(error, OSError) else str(error)
+        code = error.exit_code if isinstance(error, UserError) else UserError.exit_code
+        sys.stderr.write(f"{PROGRAM}: {'error: ' if code == UserError.exit_code else ''}{said}\n")
+        sys.exit(code)
     except (Interrupted, KeyboardInterrupt) as stop:
         if debug:
             raise

@@ -22,6 +22,7 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "data": ("data module", (ImageDataModule,)),
     "network": ("network", (Network,)),
     "dropout": ("dropout variant", (Dropout, *TORCH_DROPOUTS)),
+    "layers": ("dropout variant", (Dropout, *TORCH_DROPOUTS)),
     "optimizer": ("optimizer", (Optimizer,)),
     "scheduler": ("learning-rate scheduler", (LRScheduler,)),
     "callbacks": ("callback", (Callback,)),
@@ -47,12 +48,15 @@ def explain(message: str) -> str:
 
     jsonargparse indents nested reports; each level names its key, and the leaves name what was wrong.
     """
+    if message == "embedded null byte":
+        return "a path holds a zero byte; take it out of the options or their config files"
     message = BASE_CLASS_TRIED.sub("", message)
     place = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
     classes = re.findall(r"class_path '([\w.]+)'|class_path='([\w.]+)'", message)
     owner = next((first or second for first, second in reversed(classes)), None)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)
-    value = re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", given[1]) if given else None
+    given_value = "" if given is None else re.sub(r"\. Got value: Namespace\(.*$", "", given[1])
+    value = re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", given_value) if given else None
     leaves = []
     for line in message.splitlines():
         text = re.sub(r"^\s*(- )?", "", line)
@@ -68,14 +72,15 @@ def explain(message: str) -> str:
 
 
 def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
+    text = re.sub(r"\. Got value: Namespace\(.*$", "", text)
     if found := re.match(r"Expected a dot import path string: (.*)", text):
         return unknown_class(place, found[1])
     if found := re.match(r"(?:Option|Key) '(.+?)' is not accepted", text):
-        return f"no option {place + '.' if place else ''}{found[1]}{_meant(found[1], _arguments(owner))}"
+        return f"no option {place + '.' if place else ''}{found[1]}{meant(found[1], _arguments(owner))}"
     if found := re.match(r"Group '(.+?)' does not accept option '(.+?)'", text):
         group = GROUPS.get(found[1])
         known = _arguments(owner) if group is None else inspect.signature(group).parameters
-        return f"no option {found[1]}.{found[2]}{_meant(found[2], known)}"
+        return f"no option {found[1]}.{found[2]}{meant(found[2], known)}"
     if found := re.match(r"Importing '(.+?)' is not allowed", text):
         return (
             f"{found[1]} may not be named in settings: it is Python's own, and nothing that they are made of"
@@ -105,7 +110,9 @@ def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
         return f"must be of type {found[1]}, got {found[2]!r}"
     if found := re.match(r"Expected an? <class '(.+?)'>", text):
         return f"must be of type {found[1]}" + ("" if value is None else f", got {value!r}")
-    return re.sub(r"\. Got value: Namespace\(.*$", "", text)
+    if value is not None and re.fullmatch(r"\w+(\.\w+)+", value) and value not in text:
+        return f"cannot take {value}: {text}"
+    return text
 
 
 def _join(leaves: Iterable[str]) -> str:
@@ -125,7 +132,7 @@ def _unknown_option(option: str) -> str:
     head, _, tail = option.removeprefix("--").partition(".")
     if head in GROUPS and tail:
         known = inspect.signature(GROUPS[head]).parameters
-        return f"no option {option}{_meant(tail.partition('.')[0], known)}"
+        return f"no option {option}{meant(tail.partition('.')[0], known)}"
     close = difflib.get_close_matches(head, [*GROUPS, *OPTIONS], n=1)
     return f"no option {option}" + (
         f"; did you mean --{close[0]}?" if close else "; --help_all lists all options"
@@ -134,7 +141,10 @@ def _unknown_option(option: str) -> str:
 
 def unknown_class(place: str, name: str) -> str:
     """Say that there is no such class in a place, and which one may be meant."""
-    role, bases = PLACES.get(place.rsplit(".", 1)[-1], ("class", ()))
+    last = place.rsplit(".", 1)[-1]
+    if last not in PLACES:
+        return f"no value or class {name!r} for {place}; a class is named by its import path"
+    role, bases = PLACES[last]
     known = sorted({known.__name__ for base in bases for known in _concrete(base)})
     close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1, cutoff=0.5)
     if close:
@@ -156,14 +166,22 @@ def _arguments(owner: str | None) -> Iterable[str]:
     if owner is None:
         return ()
     module, _, name = owner.rpartition(".")
-    # Nothing is imported for the sake of a message.
-    known: Any = getattr(sys.modules.get(module), name, None)
-    return () if known is None else inspect.signature(known).parameters
+    if module:
+        # Nothing is imported for the sake of a message.
+        known: Any = getattr(sys.modules.get(module), name, None)
+    else:
+        every = (each for _, bases in PLACES.values() for base in bases for each in _concrete(base))
+        known = next((each for each in every if each.__name__ == name), None)
+    if known is None:
+        return ()
+    parameters = inspect.signature(known).parameters.values()
+    return [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def meant(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names may be meant, as the end of an error."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; there are {', '.join(known)}" if known else ""
+    return f"; there are {', '.join(known)}" if known else "; it takes none: is its class_path the one meant?"

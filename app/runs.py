@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import UserError
+from app.whole_file import whole_file
 
 VERSION = re.compile(r"version_(\d+)")
+
+REMEDY = "mend it, or move it away: the commands that are given again write it anew"
 
 
 @dataclass(frozen=True)
@@ -56,24 +59,37 @@ class RunFolder:
         return self.path / "result.json"
 
     def result(self) -> dict[str, Any]:
-        """Return the figures so far; empty before the first command has ended."""
+        """Return the figures so far; empty before the first command has ended.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         if not self.result_file.is_file():
             return {}
-        result: dict[str, Any] = json.loads(self.result_file.read_text())
+        try:
+            result = json.loads(self.result_file.read_text())
+        except ValueError as error:
+            raise UserError(f"{self.result_file} is damaged ({error}); {REMEDY}") from error
+        if not (isinstance(result, dict) and all(isinstance(figures, dict) for figures in result.values())):
+            raise UserError(f"{self.result_file} is damaged (it does not hold figures by command); {REMEDY}")
         return result
 
     def remove(self) -> None:
         """Remove the folder, and with it the folders above that were made for it."""
         shutil.rmtree(self.path)
+        self.remove_above()
+
+    def remove_above(self) -> None:
+        """Remove the folders above that were made for it, if nothing else is in them."""
         for parent in self.path.parents[: self.made_above]:
             with contextlib.suppress(OSError):
                 parent.rmdir()
 
     def add_result(self, command: str, figures: dict[str, Any]) -> None:
         """Put a command's figures beside those of the others, all or nothing."""
-        partial = self.result_file.with_suffix(".partial")
-        partial.write_text(json.dumps({**self.result(), command: figures}, indent=2) + "\n")
-        partial.replace(self.result_file)
+        result = {**self.result(), command: figures}
+        with whole_file(self.result_file) as stream:
+            stream.write(json.dumps(result, indent=2) + "\n")
 
     def default_checkpoint(self) -> str:
         """Return ``"best"``, or ``"last"`` where no validation has chosen a best."""
@@ -115,11 +131,13 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
             folder.path.mkdir(parents=True)
         except FileExistsError:
             if not folder.path.parent.is_dir():
+                folder.remove_above()
                 raise UserError(
                     f"cannot make the run folder {folder.path}: a file is in the way; choose another --runs or --name"
                 ) from None
             continue
         except OSError as error:
+            folder.remove_above()
             raise UserError(
                 f"cannot make the run folder {folder.path}: {error.strerror}; choose another --runs folder"
             ) from error

@@ -4,6 +4,7 @@ import csv
 import filecmp
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from rich.progress import track
 
 from app.errors import UserError
 from app.organize import Options
+from app.whole_file import PARTIAL, naming, whole_file
 from datamodules import DataError
 from datamodules.isic import split_shares
 from datamodules.isic_files import LabelledImages, find_images
@@ -19,7 +21,6 @@ from datamodules.isic_labels import CLASSES
 
 SPLITS = ("train", "val", "test")
 MISSING = "missing.csv"
-PARTIAL = ".partial"
 
 
 class Step(NamedTuple):
@@ -96,6 +97,8 @@ def organize(options: Options) -> None:
         for folder, indices in plan.items()
         for index in indices
     ]
+    folders = sorted({to, *to.parents, *(step.target.parent for step in steps)}, reverse=True)
+    made = [folder for folder in folders if not folder.exists()]
     try:
         seen = look(steps, to, options.by)
         if seen.wrong:
@@ -112,6 +115,10 @@ def organize(options: Options) -> None:
             to.mkdir(parents=True, exist_ok=True)
             _write_missing(found, to / MISSING)
     except OSError as error:
+        for folder in made:
+            # Those that hold something stay.
+            with suppress(OSError):
+                folder.rmdir()
         raise UserError(
             f"cannot sort into {to}: {error.strerror} ({error.filename}). What is done is kept: give the command "
             "again once this is mended; where links are not allowed, with --by copy"
@@ -134,18 +141,21 @@ def _put(step: Step, by: str) -> None:
         step.target.symlink_to(os.path.relpath(step.source.resolve(), folder))
         return
     partial = step.target.with_name(step.target.name + PARTIAL)
-    shutil.copy2(step.source, partial)
-    partial.replace(step.target)
+    try:
+        with naming(step.target):
+            shutil.copy2(step.source, partial)
+        partial.replace(step.target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _write_missing(found: LabelledImages, file: Path) -> None:
-    partial = file.with_suffix(PARTIAL)
-    with partial.open("w", newline="") as stream:
+    with whole_file(file) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("image_name", "problem"))
         writer.writerows((case.image, "no image") for case in found.missing)
         writer.writerows((image.stem, "no label") for image in found.unlabelled)
-    partial.replace(file)
 
 
 def _report(

@@ -57,7 +57,7 @@ def short_name(spec: dict[str, Any] | str | None) -> str | None:
 def run_name(settings: dict[str, Any]) -> str:
     """Return ``--name``, or ``data-network-dropout`` in small letters."""
     if settings["name"]:
-        if Path(settings["name"]).name != settings["name"]:
+        if Path(settings["name"]).name != settings["name"] or settings["name"] == "..":
             raise UserError(f"name must be a single word for a folder, got {settings['name']!r}; see --runs")
         return str(settings["name"])
     network = settings["model"]["network"]

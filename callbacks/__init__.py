@@ -6,14 +6,11 @@ from callbacks.collapse_detector import CollapseDetector, TrainingCollapsed
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.dead_units import DeadUnits
 from callbacks.epoch_lines import EpochLines
-from callbacks.epoch_table import EpochTable
 from callbacks.first_batch import FirstBatch
 from callbacks.hyperparameters import MEASURED_LATER, Hyperparameters, write_test_metrics
 from callbacks.inference_gap import InferenceGap
 from callbacks.network_graph import NetworkGraph
-from callbacks.panel_file import PanelFile
 from callbacks.pass_rate_tracker import PassRateTracker
-from callbacks.prediction_csv import PredictionCSV
 from callbacks.prediction_panels import PredictionPanels
 from callbacks.rho_scheduler import RhoScheduler
 from callbacks.tensorboard import Charted, Charts, ScalarLayout
@@ -30,14 +27,11 @@ __all__ = [
     "ConfusionMatrix",
     "DeadUnits",
     "EpochLines",
-    "EpochTable",
     "FirstBatch",
     "Hyperparameters",
     "InferenceGap",
     "NetworkGraph",
-    "PanelFile",
     "PassRateTracker",
-    "PredictionCSV",
     "PredictionPanels",
     "RhoScheduler",
     "ScalarLayout",

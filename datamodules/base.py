@@ -16,10 +16,15 @@ from datamodules.epoch_order import EpochOrder, ResumableLoader, Shuffled, batch
 from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
 from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
 from datamodules.placement import Placement
-from datamodules.sizes import check_at_least, check_size
+from datamodules.sizes import check_at_least, check_at_most, check_size
 
 # Each way; a slip of the finger asks for terabytes.
 MOST_PIXELS = 4096
+MOST_IMAGES = 2**31 - 1
+MOST_WORKERS = 256
+
+# What NumPy takes.
+MOST_SEED = 2**32 - 1
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
 
@@ -77,14 +82,17 @@ class ImageDataModule(LightningDataModule, ABC):
         """Check the arguments; nothing is read yet."""
         super().__init__()
         check_at_least("batch_size", batch_size, 1)
+        check_at_most("batch_size", batch_size, MOST_IMAGES)
         check_at_least("num_workers", num_workers, 0)
+        check_at_most("num_workers", num_workers, MOST_WORKERS)
+        check_at_least("seed", seed, 0)
+        check_at_most("seed", seed, MOST_SEED)
         check_size("val_size", val_size)
         if train_limit is not None:
             check_at_least("train_limit", train_limit, 1)
         if image_size is not None:
             check_at_least("image_size", image_size, 1)
-            if image_size > MOST_PIXELS:
-                raise ValueError(f"image_size must be {MOST_PIXELS} or less, got {image_size}")
+            check_at_most("image_size", image_size, MOST_PIXELS)
         if normalize not in NORMALIZATIONS:
             raise ValueError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
         self.root = Path(root).expanduser()

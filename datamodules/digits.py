@@ -91,6 +91,12 @@ class DigitsDataModule(ImageDataModule):
             raise ValueError(
                 f"{name} must be at least {self.num_classes}, one image of each digit, got {size}"
             )
+        left = len(images.labels) - count
+        if left < self.num_classes:
+            raise ValueError(
+                f"{name} must leave {self.num_classes} images or more, one of each digit: {size} of "
+                f"{len(images.labels)} leaves {left}"
+            )
         kept, held_out = train_test_split(
             torch.arange(len(images.labels)).numpy(),
             test_size=count,

@@ -104,7 +104,6 @@ class ISICDataModule(DecodedDataModule):
             unreadable,
         )
         check_size("test_size", test_size)
-        check_at_least("seed", seed, 0)
         if limit is not None:
             check_at_least("limit", limit, 3)
         if balance not in ("none", "sampler"):

@@ -135,9 +135,11 @@ class MNISTDataModule(ImageDataModule):
             raise DatasetCorruptError(
                 pixels_file, f"images of {tuple(pixels.shape[1:])} pixels, not (28, 28)"
             )
+        if not len(pixels):
+            raise DatasetCorruptError(pixels_file, "holds no images")
         if len(pixels) != len(labels):
             raise DatasetCorruptError(labels_file, f"{len(labels)} labels for {len(pixels)} images")
-        if len(labels) and labels.max() >= self.num_classes:
+        if labels.max() >= self.num_classes:
             raise DatasetCorruptError(labels_file, f"a label of {labels.max()}, where 0 to 9 are allowed")
         return Images(pixels.unsqueeze(1), labels.long())
 

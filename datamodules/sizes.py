@@ -9,9 +9,15 @@ def check_at_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name} must be {least} or more, got {value}")
 
 
+def check_at_most(name: str, value: int, most: int) -> None:
+    """Raise ValueError if an argument is too large."""
+    if value > most:
+        raise ValueError(f"{name} must be {most} or less, got {value}")
+
+
 def check_size(name: str, size: int | float) -> None:
     """Raise ValueError unless a size is a number of images or a share of them."""
-    if size <= 0 or (isinstance(size, float) and size >= 1):
+    if not size > 0 or (isinstance(size, float) and size >= 1):
         raise ValueError(f"{name} must be a number of images (1 or more) or a share in (0, 1), got {size}")
 
 

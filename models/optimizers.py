@@ -9,6 +9,9 @@ from torch import nn
 
 from models.fused import use_fused
 
+# What torch's schedulers divide by, unchecked, not before the end of the first epoch.
+PERIODS = ("step_size", "T_max", "T_0", "total_iters")
+
 
 def optimizer_and_scheduler(
     parameters: Iterator[nn.Parameter],
@@ -25,7 +28,7 @@ def optimizer_and_scheduler(
         interval: when the scheduler steps.
 
     Raises:
-        ValueError: the optimizer refuses its arguments, some of which torch does with RuntimeError.
+        ValueError: an argument of either is out of range; of the optimizer torch says some by RuntimeError.
     """
     try:
         optimizer = make_optimizer(parameters)
@@ -35,6 +38,9 @@ def optimizer_and_scheduler(
     if make_scheduler is None:
         return optimizer
     scheduler = make_scheduler(optimizer)
+    for name in PERIODS:
+        if vars(scheduler).get(name) == 0:
+            raise ValueError(f"model.scheduler.{name} must be 1 or more, got 0")
     if isinstance(scheduler, ReduceLROnPlateau):
         return {
             "optimizer": optimizer,

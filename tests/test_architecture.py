@@ -20,7 +20,10 @@ LONGEST_FILE = 250
 
 
 def source_files() -> list[Path]:
-    return [REPOSITORY / "cli.py", *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py"))]
+    return [
+        REPOSITORY / "cli.py",
+        *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py")),
+    ]
 
 
 def imported_modules(file: Path) -> set[str]:

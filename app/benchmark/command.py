@@ -1,6 +1,7 @@
 """The command line of ``benchmark``: its help answers at once, so nothing here imports torch."""
 
 import importlib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -136,10 +137,16 @@ def parse(words: list[str]) -> Options:
     for units in given.layers:
         if units < 2:
             raise UserError(f"--layers must be numbers of units, 2 or more, got {units}")
-    if not given.seconds > 0:
-        raise UserError(f"--seconds must be above 0, got {given.seconds:g}")
+    if not 0 < given.seconds < math.inf:
+        raise UserError(f"--seconds must be above 0 and finite, got {given.seconds:g}")
+    if given.image_shape is not None and min(given.image_shape) < 1:
+        shape = " ".join(map(str, given.image_shape))
+        raise UserError(f"--image_shape must be three numbers, each 1 or more, got {shape}")
     if not (given.networks or given.layers):
         raise UserError("--networks and --layers are both empty: nothing is left to measure")
+    there = next(each for each in (given.out, *given.out.parents) if each.exists())
+    if not there.is_dir():
+        raise UserError(f"--out: cannot make the folder {given.out}: {there} is a file; choose another --out")
     return Options(
         networks=tuple(given.networks),
         layers=tuple(given.layers),

@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter
 from app.benchmark.pipeline_table import way_words
 from app.benchmark.speeds import LIMIT, ON_DEVICE, PROJECT, Speed
 from app.report.style import BASELINE, FAINT, PALETTE, WIDTH, figure_of_pairs, save, styled
+from app.whole_file import whole_file
 
 COLUMNS = (
     "part",
@@ -33,7 +34,7 @@ ROW, HEAD = 0.24, 1.2
 def write_csv(speeds: list[Speed], machine: str, folder: Path) -> Path:
     """Write ``pipeline.csv``, a row for each way; what does not apply is left empty."""
     file = folder / "pipeline.csv"
-    with file.open("w", newline="") as stream:
+    with whole_file(file) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         for speed in speeds:

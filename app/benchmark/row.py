@@ -4,6 +4,8 @@ import csv
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from app.whole_file import whole_file
+
 
 @dataclass(frozen=True)
 class Row:
@@ -36,7 +38,7 @@ class Row:
 
 def write_rows(rows: list[Row], file: Path) -> None:
     """Write them as CSV; the folder is there."""
-    with file.open("w", newline="") as stream:
+    with whole_file(file) as stream:
         writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
         for row in rows:

@@ -21,6 +21,7 @@ from app.benchmark.names import NONE
 from app.benchmark.steps import prepared, with_baselines
 from app.benchmark.subjects import Layer, Setting
 from app.console import console
+from app.whole_file import whole_file
 
 # Units at one batch size, and batch sizes at one number of units.
 UNITS, AT_BATCH = (1024, 4096, 16384, 65536), 64
@@ -122,13 +123,13 @@ def _write(
     setting: Setting,
     folder: Path,
 ) -> None:
-    with (folder / "scaling.csv").open("w", newline="") as stream:
+    with whole_file(folder / "scaling.csv") as stream:
         lines = csv.writer(stream, lineterminator="\n")
         lines.writerow(["variant", "device", "units", "batch_size", "step_ms"])
         for name, found in medians.items():
             for (units, batch), time in found.items():
                 lines.writerow([name, setting.name, units, batch, f"{1e3 * time:.5g}"])
-    with (folder / "exponents.csv").open("w", newline="") as stream:
+    with whole_file(folder / "exponents.csv") as stream:
         lines = csv.writer(stream, lineterminator="\n")
         lines.writerow(["variant", "device", "in_units", "in_batch"])
         for each in growths:

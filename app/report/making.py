@@ -1,7 +1,9 @@
 """Writes a report's files."""
 
 import shlex
+from errno import EISDIR
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -16,6 +18,7 @@ from app.report.terminal import show
 from app.study.folders import StudyFolder
 from app.study.grid import expand
 from app.study.results import write_results
+from app.whole_file import folder_for, naming
 
 
 def make_report(folder: Path, target: Path) -> None:
@@ -31,15 +34,26 @@ def make_report(folder: Path, target: Path) -> None:
     results = read_results(folder)
     title = results.study.title or results.study.name
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for old in target.glob("figure-*.png"):
-            old.unlink()
-        command = f"dropout-lab report {shlex.quote(str(folder))}"
-        pictures = _draw_all(results, target)
-        page = blocks(results, command, pictures)
-        write_results(StudyFolder(folder), expand(results.study), to=target / "results.csv")
-        (target / "report.md").write_text(to_markdown(page))
-        (target / "report.html").write_text(to_html(title, page))
+        # All of it or nothing: an earlier report stays as it is until this one is whole.
+        with (
+            folder_for(target),
+            TemporaryDirectory(dir=target, prefix=".making-") as name,
+            naming(target),
+        ):
+            made = Path(name)
+            command = f"dropout-lab report {shlex.quote(str(folder))}"
+            page = blocks(results, command, _draw_all(results, made))
+            write_results(StudyFolder(folder), expand(results.study), to=made / "results.csv")
+            (made / "report.md").write_text(to_markdown(page))
+            (made / "report.html").write_text(to_html(title, page))
+            for new in made.iterdir():
+                if (target / new.name).is_dir():
+                    raise IsADirectoryError(EISDIR, f"{new.name} is a folder there", str(target / new.name))
+            for old in target.glob("figure-*.png"):
+                if not (made / old.name).exists():
+                    old.unlink()
+            for new in sorted(made.iterdir()):
+                new.replace(target / new.name)
     except OSError as error:
         raise UserError(
             f"cannot write the report into {target}: {error.strerror}; choose another --out"

@@ -95,7 +95,7 @@ def _numbers(cells: Cells) -> tuple[str, ...]:
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
-    """Read the images that a run has kept (:class:`callbacks.PanelFile`), by kind.
+    """Read the images that a run has kept (:class:`app.study.panel_file.PanelFile`), by kind.
 
     Raises:
         UserError: the file is damaged.

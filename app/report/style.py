@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from app.whole_file import whole_file
+
 Array = npt.NDArray[np.float64]
 
 # Okabe & Ito 2008, without black and yellow: the one is the baseline's, the other too faint on white.
@@ -170,8 +172,8 @@ def _plain(axes: Axes) -> None:
 
 def save(figure: Figure, file: Path) -> Path:
     """Write a figure as PNG; the same figure gives the same bytes."""
-    with styled():
-        figure.savefig(file, dpi=DPI, facecolor="white", metadata={"Software": None})
+    with styled(), whole_file(file, "wb") as stream:
+        figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     return file
 
 

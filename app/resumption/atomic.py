@@ -2,13 +2,13 @@
 
 import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
+
+from app.whole_file import PARTIAL, whole_file
 
 
 @final
@@ -29,27 +29,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as partial, partial.open("wb") as stream:
+        with whole_file(file, "wb") as stream:
             torch.save(checkpoint, stream)
             stream.flush()
             os.fsync(stream.fileno())
 
 
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Give a path to write to, which takes the file's place at the end, or is gone if that is an error's."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def remove_partial(folder: Path) -> None:
     """Remove what processes that were killed have left half-written."""
-    for partial in folder.glob(".*.partial"):
+    for partial in folder.glob(f"*{PARTIAL}"):
         partial.unlink(missing_ok=True)
 
 
@@ -61,11 +49,11 @@ def keep_previous(file: Path, previous: Path) -> None:
     # Renaming one name of a file to another of its names would do nothing.
     if not file.is_file() or (previous.is_file() and previous.samefile(file)):
         return
-    with replacing(previous) as link:
-        # What a killed process with our number has left.
-        with suppress(FileNotFoundError):
-            link.unlink()
-        os.link(file, link)
+    link = previous.with_suffix(PARTIAL)
+    # What a killed process has left.
+    link.unlink(missing_ok=True)
+    os.link(file, link)
+    link.replace(previous)
 
 
 def check_sums(file: Path) -> str | None:

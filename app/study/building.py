@@ -14,12 +14,15 @@ from pytorch_lightning.cli import LightningArgumentParser
 from app.cli import DEFAULT_EPOCHS, LINKS
 from app.defaults import best_step, check_monitors, check_told_apart
 from app.errors import UserError
-from app.named import built
+from app.named import built, parsed
 from app.parse_errors import explain
 from app.study.devices import check_trainer
+from app.study.epoch_table import EpochTable
+from app.study.panel_file import PanelFile
 from app.study.settings import Settings, merged
+from app.trainer_options import check_trainer_options
 from app.unprofiled import Unprofiled
-from callbacks import BestStep, BestWeights, EpochTable, PanelFile
+from callbacks import BestStep, BestWeights
 from datamodules import DataError, ImageDataModule
 from models import ImageClassifier
 
@@ -76,7 +79,9 @@ def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts
         # The data may have come from a run before, so what they draw must not move the others' numbers.
         seed_everything(settings["seed_everything"], workers=True, verbose=False)
         parser = _parser()
-        init = built(parser, _with_links(settings, data))
+        read = parsed(parser, _with_links(settings, data))
+        check_trainer_options(read.trainer)
+        init = parser.instantiate_classes(read)
         callbacks = init.trainer.callbacks or []
         theirs = callbacks if isinstance(callbacks, list) else [callbacks]
         check_told_apart(theirs)

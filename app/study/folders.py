@@ -15,6 +15,7 @@ from app.errors import UserError
 from app.study.grid import Run
 from app.study.run_files import RunFiles, write_whole
 from app.study.spec import Study
+from app.whole_file import folder_for
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class StudyFolder:
 
     def _write(self, file: Path, text: str) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_whole(file, text)
+            with folder_for(self.path):
+                write_whole(file, text)
         except OSError as error:
             raise UserError(
                 f"cannot write {file}: {error.strerror}; choose another --studies folder"

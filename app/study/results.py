@@ -7,6 +7,7 @@ from pathlib import Path
 from app.study.folders import StudyFolder
 from app.study.grid import Run
 from app.study.run_files import RunResult
+from app.whole_file import whole_file
 
 FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "stopped")
 
@@ -32,8 +33,7 @@ def write_results(folder: StudyFolder, runs: Sequence[Run], to: Path | None = No
     metrics = sorted({name for _, result in done for name in result.metrics})
     thresholds = sorted({name for _, result in done for name in result.first_steps}, key=float)
     file = folder.results_file if to is None else to
-    partial = file.with_suffix(".partial")
-    with partial.open("w", newline="") as stream:
+    with whole_file(file) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(
             [*axes, "seed", "hash", *metrics, *(f"first_steps/{name}" for name in thresholds), *FIGURES]
@@ -50,4 +50,3 @@ def write_results(folder: StudyFolder, runs: Sequence[Run], to: Path | None = No
                     *(figures[name] for name in FIGURES),
                 ]
             )
-    partial.replace(file)

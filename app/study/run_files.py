@@ -13,6 +13,7 @@ from app.errors import UserError
 from app.study.grid import Run
 from app.study.settings import Settings, read_yaml
 from app.study.spec import Labels
+from app.whole_file import whole_file
 
 LOG_LINES = 15
 
@@ -78,12 +79,12 @@ class RunFiles:
 
     @property
     def epochs(self) -> Path:
-        """Its curves (:class:`callbacks.EpochTable`)."""
+        """Its curves (:class:`app.study.epoch_table.EpochTable`)."""
         return self.path / "epochs.csv"
 
     @property
     def panels(self) -> Path:
-        """Right and wrong test images (:class:`callbacks.PanelFile`), where the study's report shows such."""
+        """Right and wrong test images (:class:`app.study.panel_file.PanelFile`), if the study's report shows such."""
         return self.path / "panels.npz"
 
     @property
@@ -172,9 +173,8 @@ class RunFiles:
 
 def write_whole(file: Path, text: str) -> None:
     """Write a file, all or nothing."""
-    partial = file.with_suffix(".partial")
-    partial.write_text(text + "\n")
-    partial.replace(file)
+    with whole_file(file) as stream:
+        stream.write(text + "\n")
 
 
 def damaged(file: Path, error: Exception) -> UserError:

@@ -40,6 +40,9 @@ class _Loader(yaml.SafeLoader):
         """
         seen = set()
         for key, _ in node.value:
+            # A merge of an anchor, <<, is no key, and may stand beside others.
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
             name = self.construct_object(key, deep=True)
             # Lists and mappings are no keys, as the base class says.
             if isinstance(name, Hashable) and name in seen:
@@ -63,13 +66,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         content = _loaded(file.read_text())
     except OSError as error:
-        raise UserError(f"no file {file} ({error.strerror})") from error
+        raise UserError(f"no file {file} ({error.strerror}); give the path of a YAML file") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: is no text in UTF-8") from error
+        raise UserError(f"{file}: is no text in UTF-8; save it as such, or name another file") from error
     except yaml.YAMLError as error:
         raise UserError(f"{file}: {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{file}: must be keys and values, got {type(content).__name__}")
+        found = "nothing" if content is None else type(content).__name__
+        raise UserError(
+            f"{file}: must be keys and values, got {found}; see the files in configs/ for examples"
+        )
     return content
 
 
@@ -97,7 +103,7 @@ def _loaded(text: str) -> Any:
 def one_line(error: yaml.YAMLError) -> str:
     """Tell what is wrong with a YAML text, and in which line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
+        return f"line {error.problem_mark.line + 1}: {error.problem}; mend the YAML there"
     return " ".join(str(error).split())
 
 

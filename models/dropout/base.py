@@ -209,7 +209,7 @@ class CountDropout(Dropout, ABC):
 
     @rho.setter
     def rho(self, value: float) -> None:
-        if not (value >= 0 and value % 1 == 0):
+        if not (0 <= value < 2**63 and value % 1 == 0):
             raise ValueError(f"rho must be a whole number, 0 or more, got {value}")
         self.check_rho(int(value))
         self._rho = int(value)

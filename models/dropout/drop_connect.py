@@ -13,6 +13,9 @@ from models.dropout.standard import bernoulli_mask
 MASKS = ("sample", "batch", "gaussian")
 INFERENCES = ("gaussian", "mean")
 
+# Each takes a pass through the activation; more than some hundreds change nothing.
+MOST_SAMPLES = 10**6
+
 
 def preactivation_moments(v: Tensor, weight: Tensor, bias: Tensor | None, p: Tensor) -> tuple[Tensor, Tensor]:
     """Return the moments of (W∘M)v + b, each ``(B, outputs)``.
@@ -89,8 +92,8 @@ class DropConnect(RateDropout):
             raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
         if inference not in INFERENCES:
             raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
-        if not (samples >= 1 and samples % 1 == 0):
-            raise ValueError(f"samples must be a whole number, 1 or more, got {samples}")
+        if not (1 <= samples <= MOST_SAMPLES and samples % 1 == 0):
+            raise ValueError(f"samples must be a whole number from 1 to {MOST_SAMPLES}, got {samples}")
         self.mask = mask
         self.inference = inference
         self.samples = samples

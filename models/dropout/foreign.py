@@ -71,10 +71,23 @@ def made_layers(make: DropoutFactory, places: int) -> list[Dropout]:
 
     Raises:
         TypeError: what is made is no module.
+        ValueError: the class is abstract.
     """
     made: list[Dropout] = []
     for _ in range(places):
-        layer = as_dropout(make())
+        layer = as_dropout(_made(make))
         shared = {module for other in made for module in other.modules()}
         made.append(copy.deepcopy(layer) if shared & set(layer.modules()) else layer)
     return made
+
+
+def _made(make: DropoutFactory) -> nn.Module:
+    try:
+        return make()
+    except TypeError as error:
+        # Python has no class of its own for it.
+        if "abstract class" not in str(error):
+            raise
+        raise ValueError(
+            f"a dropout place needs a class that can be made: {error}; name a subclass"
+        ) from error

@@ -51,8 +51,8 @@ class FullyConnected(Network):
             raise ValueError(
                 f"normalization must be one of {sorted(NORMALIZATIONS)} or null, got {normalization!r}"
             )
-        if weight_scale is not None and not weight_scale > 0:
-            raise ValueError(f"weight_scale must be above 0 or null, got {weight_scale}")
+        if weight_scale is not None and not 0 < weight_scale < math.inf:
+            raise ValueError(f"weight_scale must be a number above 0, or null, got {weight_scale}")
         sizes = [math.prod(image_shape), *hidden]
         stages = []
         layers = dropout_places(dropout, len(hidden), rates)

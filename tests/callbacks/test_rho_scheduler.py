@@ -11,7 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from callbacks import EpochTable, RhoScheduler
+from app.study.epoch_table import EpochTable
+from callbacks import RhoScheduler
 from callbacks.schedules import Alternating, Constant, Linear, Moment, Periodic, Randomized, Schedule
 from datamodules import DigitsDataModule
 from models import ImageClassifier

@@ -83,7 +83,7 @@ def test_an_exponent_is_the_slope_of_logarithms(power: float) -> None:
     [
         (["--device", "cuda"], "torch sees no GPU here; leave --device out"),
         (["--device", "tpu"], "invalid choice: 'tpu'.*see benchmark --help"),
-        (["--seconds", "0"], "--seconds must be above 0, got 0"),
+        (["--seconds", "0"], "--seconds must be above 0 and finite, got 0"),
         (["--batch_size", "0"], "--batch_size must be 1 or more, got 0"),
         (["--threads", "-1"], "--threads must be 1 or more, got -1"),
         (["--layers", "1"], "--layers must be numbers of units, 2 or more, got 1"),

@@ -177,5 +177,7 @@ def test_a_short_form_keeps_the_baseline() -> None:
 
 def test_a_file_that_is_no_text() -> None:
     Path("image.yaml").write_bytes(b"name: \xff\xd8")
-    with pytest.raises(UserError, match="^image.yaml: is no text in UTF-8$"):
+    with pytest.raises(
+        UserError, match="^image.yaml: is no text in UTF-8; save it as such, or name another file$"
+    ):
         read_study(Path("image.yaml"))

@@ -6,6 +6,7 @@ from typing import final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from app.whole_file import whole_file
 from callbacks.ranks import is_first_rank
 from callbacks.stages import validates_fit
 from callbacks.timing import seconds
@@ -104,12 +105,10 @@ class EpochTable(Callback):
         columns = [name for name in FIRST if name in names] + sorted(names - set(FIRST))
         if not is_first_rank():
             return
-        partial = self.file.with_suffix(".partial")
-        with partial.open("w", newline="") as stream:
+        with whole_file(self.file) as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
-        partial.replace(self.file)
 
     def _stop_clock(self, pl_module: LightningModule) -> None:
         if self._training_since is not None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer, seed_everything
 
-from callbacks import PanelFile
+from app.study.panel_file import PanelFile
 from datamodules import DigitsDataModule
 from models import ImageClassifier
 from tests.callbacks.fits import BATCH_SIZE, small_network

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from app.whole_file import whole_file
 from callbacks.examples import RightAndWrong
 from callbacks.figures import channels_last
 from callbacks.image_data import image_data
@@ -68,10 +69,8 @@ class PanelFile(Callback):
                     f"{kind}/predicted": taken.predicted.numpy(),
                     f"{kind}/probability": taken.probability.float().numpy(),
                 }
-        partial = self.file.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        with whole_file(self.file, "wb") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # its last argument is a flag
-        partial.replace(self.file)
 
 
 def _bytes(images: Tensor) -> NDArray[np.uint8]:

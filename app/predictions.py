@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 
+from app.whole_file import whole_file
 from callbacks.ranks import gathered
 
 Row = tuple[int, int, float, int]
@@ -50,10 +51,8 @@ class PredictionCSV(BasePredictionWriter):
             self._write(sorted(of_all_ranks))
 
     def _write(self, rows: list[Row]) -> None:
-        partial = self.file.with_suffix(".partial")
-        with partial.open("w", newline="") as stream:
+        with whole_file(self.file) as stream:
             writer = csv.writer(stream)
             writer.writerow(("index", "prediction", "probability", "label"))
             for index, prediction, probability, label in rows:
                 writer.writerow((index, prediction, f"{probability:.6f}", "" if label < 0 else label))
-        partial.replace(self.file)

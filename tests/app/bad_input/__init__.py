@@ -1,0 +1,1 @@
+"""The table of what a user can get wrong: rows by what they are about."""

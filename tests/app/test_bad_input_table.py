@@ -1,0 +1,147 @@
+"""Everything a user can get wrong: one line that names what, where and the remedy; exit code 2; nothing touched."""
+
+import hashlib
+import re
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.errors import UserError
+from app.main import main
+from tests.app.bad_input import classes, configs, data, disk, flags, runs, studies, tools, values
+from tests.app.bad_input.row import FIT, RUN, Row
+from tests.conftest import REPOSITORY
+
+TABLES = (flags, values, configs, classes, runs, data, studies, tools, disk)
+ROWS = {
+    f"{table.__name__.rpartition('.')[2]}: {name}": row
+    for table in TABLES
+    for name, row in table.ROWS.items()
+}
+
+# Of each kind one, in a process of its own.
+AS_PROCESSES = (
+    "flags: test",
+    "configs: two of a key",
+    "runs: truncated checkpoint",
+    "data: label out of range",
+    "studies: report of nothing",
+    "disk: full under predictions",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, with its test and its predictions."""
+    root = tmp_path_factory.mktemp("finished")
+    with chdir(root), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DROPOUT_LAB_CACHE", str(root / "cache"))
+        main(shlex.split(f"{FIT} --name earlier"))
+        main(f"test --run {RUN}".split())
+        main(f"predict --run {RUN}".split())
+        patch.delenv("PL_GLOBAL_SEED")
+    return root / RUN
+
+
+def test_there_are_enough_rows() -> None:
+    assert len(ROWS) == sum(len(table.ROWS) for table in TABLES)
+    assert len(ROWS) >= 100
+
+
+@pytest.mark.parametrize("name", ROWS, ids=[str(number) for number in range(len(ROWS))])
+def test_one_clear_line(
+    name: str, finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ROWS[name]
+    # The program looks for modules where one stands; those of other rows are none of this one's.
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    _prepare(row, finished)
+    before = _snapshot()
+    capsys.readouterr()
+    with _full_at(row.most_bytes), pytest.raises(SystemExit) as ended:
+        main(shlex.split(row.command))
+    _check(row, ended.value.code, capsys.readouterr().err)
+    assert _snapshot() == before
+
+
+@pytest.mark.parametrize("name", AS_PROCESSES)
+def test_the_same_in_a_process_of_its_own(name: str, finished: Path) -> None:
+    row = ROWS[name]
+    _prepare(row, finished)
+    before = _snapshot()
+    with _full_at(row.most_bytes):
+        done = subprocess.run(
+            [sys.executable, str(REPOSITORY / "cli.py"), *shlex.split(row.command)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    _check(row, done.returncode, done.stderr)
+    assert _snapshot() == before
+
+
+@pytest.mark.parametrize("name", ["configs: two of a key", "runs: no such run"])
+def test_debug_shows_the_traceback(name: str, finished: Path) -> None:
+    _prepare(ROWS[name], finished)
+    with pytest.raises(UserError):
+        main([*shlex.split(ROWS[name].command), "--debug"])
+
+
+def test_debug_shows_the_traceback_of_a_full_disk(finished: Path) -> None:
+    row = ROWS["disk: full under predictions"]
+    _prepare(row, finished)
+    with _full_at(row.most_bytes), pytest.raises(OSError, match="predictions.csv"):
+        main([*shlex.split(row.command), "--debug"])
+
+
+def _prepare(row: Row, finished: Path) -> None:
+    if row.run:
+        shutil.copytree(finished, RUN)
+    row.prepare()
+
+
+def _check(row: Row, code: object, error: str) -> None:
+    lines = error.splitlines()
+    assert code == 2
+    assert "Traceback" not in error
+    assert len(lines) == 1, error
+    assert lines[0].startswith("dropout-lab: error: ")
+    for pattern in row.says:
+        assert re.search(pattern, lines[0]), lines[0]
+
+
+def _snapshot() -> dict[str, str]:
+    """Return what is in the folder: what each thing is, its size and what it holds; imported modules leave a cache."""
+    found = {}
+    for path in sorted(Path().rglob("*")):
+        if "__pycache__" in path.parts:
+            continue
+        if path.is_file():
+            content = path.read_bytes()
+            found[str(path)] = f"{len(content)} {hashlib.blake2b(content).hexdigest()}"
+        else:
+            found[str(path)] = "folder" if path.is_dir() else "neither file nor folder"
+    return found
+
+
+@contextmanager
+def _full_at(most_bytes: int | None) -> Iterator[None]:
+    """Let no file grow beyond so many bytes: the kernel refuses to write more, as on a disk that is full.
+
+    It is so for this process and those that it starts, whoever runs them; Python itself ignores the signal that comes
+    with it.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
