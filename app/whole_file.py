@@ -41,13 +41,13 @@ def folder_for(folder: Path) -> Iterator[None]:
     """Make a folder for what is written inside; if that fails, remove the folders that were made for it and are empty.
 
     Raises:
-        OSError: it cannot be made, or as inside.
+        OSError: it cannot be made.
     """
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except OSError:
+    except BaseException:
         for each in made:
             with suppress(OSError):
                 each.rmdir()

@@ -142,8 +142,7 @@ class ImageClassifier(HookNames):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Give the batch a random stream of its own."""
-        if self._seed is not None:
-            seed_batch(self._seed, self.global_rank, self.current_epoch, batch_idx, self.device)
+        seed_batch(self._seed, self.global_rank, self.current_epoch, batch_idx, self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         """Return the loss of a batch: cross-entropy, and the divergence of learned noise; and the logits."""
@@ -192,8 +191,7 @@ class ImageClassifier(HookNames):
     def on_validation_start(self) -> None:
         """Let all ranks evaluate the same network, and what is drawn follow from the step."""
         self._synchronize()
-        if self._seed is not None:
-            seed_validation(self._seed, self.global_rank, self.global_step, self.device)
+        seed_validation(self._seed, self.global_rank, self.global_step, self.device)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics."""

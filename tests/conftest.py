@@ -36,6 +36,8 @@ def _seeded() -> Iterator[None]:
 def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run every test in a folder of its own, so that a stray file is seen, and forget what it imported from there."""
     monkeypatch.chdir(tmp_path)
+    # The program looks for modules of one's own where it is started.
+    monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     own = [
         name

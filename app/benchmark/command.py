@@ -10,6 +10,7 @@ from pathlib import Path
 from app.arguments import CommandParser
 from app.errors import StoppedByUser, UserError
 from app.runtime_errors import remedy
+from app.whole_file import folder_for
 
 DESCRIPTION = """\
 Measure what each dropout variant costs: the layer alone, a whole training step, evaluation, memory. All variants take
@@ -178,15 +179,13 @@ def run(words: list[str]) -> None:
     name = "scaling" if options.scaling else "pipeline" if options.pipeline else "steps"
     try:
         # Before anything is measured, which takes minutes.
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out: cannot make the folder {options.out}: {error.strerror}") from error
-    try:
-        # torch takes seconds to import; help does not wait for it.
-        measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
-        measure(options)
+        with folder_for(options.out):
+            # torch takes seconds to import; help does not wait for it.
+            measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
+            measure(options)
     except KeyboardInterrupt:
-        raise StoppedByUser(f"interrupted; what was written until then is in {options.out}") from None
+        left = f"; what was written until then is in {options.out}" if options.out.is_dir() else ""
+        raise StoppedByUser(f"interrupted{left}") from None
     except RuntimeError as error:
         line = remedy(error, "--compile", "a smaller --batch_size or --image_shape, or another variant,")
         if line is None:

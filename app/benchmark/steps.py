@@ -43,7 +43,6 @@ def benchmark(options: Options) -> None:
         found = measure(subject, variants, setting, options.seconds, console)
         console.print(steps_table(found))
         rows += found
-        options.out.mkdir(parents=True, exist_ok=True)
         # What has been measured stays, whatever happens to the next.
         write_rows(rows, options.out / "benchmark.csv")
     draw_steps(rows, machine, options.out / "benchmark.png")

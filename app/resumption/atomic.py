@@ -1,5 +1,6 @@
 """Checkpoint files that are whole or not there."""
 
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -29,8 +30,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
+        # Not at once into the file, of which torch says when the disk is full that it is at another place than it was.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
         with whole_file(file, "wb") as stream:
-            torch.save(checkpoint, stream)
+            stream.write(content.getbuffer())
             stream.flush()
             os.fsync(stream.fileno())
 

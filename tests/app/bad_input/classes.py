@@ -32,7 +32,7 @@ ROWS = {
         "import not_there\n", "model.network.dropout: .*No module named 'not_there'", "mine[.]A"
     ),
     "no such attribute": _own("B = 3\n", "model.network.dropout: .*module 'mine' has no attribute 'A'"),
-    "no class": _own("A = 3\n", "model.network.dropout: .*Unexpected import object 3", "mine[.]A"),
+    "no class": _own("A = 3\n", "model.network.dropout: builtins.int may not be named in settings"),
     "no module of torch": _own(OWN, "model.network.dropout: Expected 'mine.A' to be a subclass of .*Module"),
     "abstract": _own(
         ABSTRACT, "a dropout place needs a class that can be made: .*abstract class A .*; name a subclass"

@@ -47,7 +47,9 @@ ROWS = {
     ),
     "full under events": _fit("runs/.*/version_0: ", 5000, "--model.network.hidden [2]"),
     "full under checkpoints": _fit(
-        "runs/.*/version_0: ", 20000, "--model.network.hidden [100] --trainer.logger false"
+        "runs/.*/version_0/checkpoints/best.ckpt: ",
+        20000,
+        "--model.network.hidden [100] --trainer.logger false",
     ),
     "full under test's result.json": _evaluated("test", f"{RUN}/result.json: {FULL}", 100),
     "full under validate's result.json": _evaluated("validate", f"{RUN}/result.json: {FULL}", 100),

@@ -105,7 +105,7 @@ def test_an_exponent_is_the_slope_of_logarithms(power: float) -> None:
             "--scaling measures layers .*: leave out --networks, --batch_size",
         ),
         (["--root", "elsewhere"], "for --pipeline: leave out --root"),
-        (["--out", "taken"], "--out: cannot make the folder taken: File exists"),
+        (["--out", "taken"], "--out: cannot make the folder taken: taken is a file"),
         (["--scaling", "--out", "taken/costs"], "--out: cannot make the folder taken/costs: "),
         (["--variants", "DropAct(", "--layers", "16", "--networks"], "is no class as benchmark reads it"),
         (
@@ -137,7 +137,7 @@ def raising(error: BaseException) -> Callable[[Options], None]:
 @pytest.mark.parametrize(
     ("error", "code", "reason"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; what was written until then is in benchmark"),
+        (KeyboardInterrupt(), 130, "^dropout-lab: interrupted$"),
         (
             RuntimeError("InvalidCxxCompiler: No working C++ compiler found\n\nmore"),
             2,
