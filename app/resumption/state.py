@@ -1,6 +1,6 @@
 """What a checkpoint holds, beside what Lightning puts there, for a run to go on from it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from torch import Tensor
@@ -39,5 +39,8 @@ class RunState:
 
 
 def state_in(checkpoint: dict[str, Any]) -> RunState | None:
-    """Return what a checkpoint holds; None if it was not written to go on from."""
-    return RunState(**checkpoint[ENTRY]) if ENTRY in checkpoint else None
+    """Return what a checkpoint holds; None if it was not written to go on from, or not by this version."""
+    entry = checkpoint.get(ENTRY)
+    if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(RunState)}:
+        return None
+    return RunState(**entry)
