@@ -121,8 +121,8 @@ def _newest(folder: RunFolder) -> GoingOn:
         state = state_in(content)
         if state is None:
             raise UserError(
-                f"{file} was not written by a fit that can be resumed, or by another version: --ckpt_path {file} begins a "
-                "new run from it"
+                f"{file} was not written by a fit that can be resumed, or by another version: "
+                f"--ckpt_path {file} begins a new run from it"
             )
         if reasons:
             print_line(f"warning: {reasons[0]}; going on from {file.name}, which was written before it")
