@@ -92,8 +92,10 @@ class DropConnect(RateDropout):
             raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
         if inference not in INFERENCES:
             raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
-        if not (1 <= samples <= MOST_SAMPLES and samples % 1 == 0):
-            raise ValueError(f"samples must be a whole number from 1 to {MOST_SAMPLES}, got {samples}")
+        if not (samples >= 1 and samples % 1 == 0):
+            raise ValueError(f"samples must be a whole number, 1 or more, got {samples}")
+        if samples > MOST_SAMPLES:
+            raise ValueError(f"samples must be {MOST_SAMPLES} or less, got {samples}")
         self.mask = mask
         self.inference = inference
         self.samples = samples

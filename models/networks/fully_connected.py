@@ -52,7 +52,7 @@ class FullyConnected(Network):
                 f"normalization must be one of {sorted(NORMALIZATIONS)} or null, got {normalization!r}"
             )
         if weight_scale is not None and not 0 < weight_scale < math.inf:
-            raise ValueError(f"weight_scale must be a number above 0, or null, got {weight_scale}")
+            raise ValueError(f"weight_scale must be above 0 and finite, or null, got {weight_scale}")
         sizes = [math.prod(image_shape), *hidden]
         stages = []
         layers = dropout_places(dropout, len(hidden), rates)

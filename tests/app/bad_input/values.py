@@ -83,7 +83,7 @@ VARIANTS = {
     f"MalDrop --model.network.dropout.rho {HUGE}": rf"rho must be .* got {HUGE}",
     "DropCorr --model.network.dropout.center no": r"dropout.center: must be one of 'unit', 'sample', got 'no'",
     "VariationalDropout --model.network.dropout.p 0": r"p must be in \(0, 0.5\].* got 0.0",
-    "DropConnect --model.network.dropout.samples 0": r"samples must be a whole number from 1 to 1000000, got 0",
+    "DropConnect --model.network.dropout.samples 0": r"samples must be a whole number, 1 or more, got 0",
     f"DropConnect --model.network.dropout.samples {HUGE}": rf"samples must be .* got {HUGE}",
     "NestedDropout --model.network.dropout.p 0": r"p must be in \(0, 1\], got 0.0",
     "torch.nn.Dropout --model.network.dropout.p 1.5": r"dropout probability has to be between 0 and 1, but got 1.5",
