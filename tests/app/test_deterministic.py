@@ -95,7 +95,7 @@ def test_variants_are_the_same_twice(variant: str) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("how", ["true", "warn"])
 def test_networks_are_the_same_twice(network: str, how: str) -> None:
-    check_same_twice("--model.network", network, "--data.image_size", "18", "--trainer.deterministic", how)
+    check_same_twice("--model.network", network, "--data.image_size", "24", "--trainer.deterministic", how)
 
 
 PRECISIONS = ["16-true", "bf16-true", "bf16-mixed", "64-true"]
