@@ -97,7 +97,8 @@ def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule
         raise UserError(
             f"{file} holds weights alone, no optimizer's state: a fit cannot be continued from it"
         )
-    if states[0]["param_groups"][0].keys() != optimizer.param_groups[0].keys():
+    # Callbacks such as StochasticWeightAveraging put more there.
+    if not states[0]["param_groups"][0].keys() >= optimizer.param_groups[0].keys():
         raise UserError(
             f"{file} was trained with another optimizer than {type(optimizer).__name__}: "
             "continue with the optimizer of its run's config.yaml"
