@@ -87,7 +87,7 @@ def _fit(
     interrupts: Interrupts,
     lock: RunLock,
 ) -> None:
-    trainer, writes = session.trainer, session.writes
+    trainer = session.trainer
     folder = _new_folder(session, lock) if going_on is None else going_on.folder
     state = None if going_on is None else going_on.state
     damaged = going_on is not None and going_on.damaged
@@ -101,24 +101,12 @@ def _fit(
         0 if state is None else begun,
         damaged,
     )
-    if going_on is not None and trainer.is_global_zero:
-        _write_config(session, folder)
-        take_back(going_on)
-    if state is not None:
-        best.go_on(state.best)
-    if writes.tensorboard:
-        trainer.loggers = [tensorboard_logger(folder)]
-        session.add_callbacks(
-            *tensorboard_callbacks(
-                session.specification, best, session.model, session.data, state is not None
-            )
-        )
-    if writes.checkpoints:
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.insert(0, autosave)
-        callbacks.append(BestCheckpoint(folder, best))
-    print_header(folder, session.model, session.data, trainer, begun)
     try:
+        if going_on is not None and trainer.is_global_zero:
+            _write_config(session, folder)
+            take_back(going_on)
+        _add_callbacks(session, folder, best, autosave)
+        print_header(folder, session.model, session.data, trainer, begun)
         with naming(folder.path):
             stop = _train(session, ckpt_path)
         if trainer.global_step == 0 and stop is None:
@@ -139,6 +127,20 @@ def _fit(
         sys.exit(error.code if trainer.is_global_zero else 0)
     if trainer.is_global_zero:
         _write_result(session, folder, best, stop)
+
+
+def _add_callbacks(session: Session, folder: RunFolder, best: BestStep, autosave: Autosave) -> None:
+    if autosave.resumed is not None:
+        best.go_on(autosave.resumed.best)
+    if session.writes.tensorboard:
+        session.trainer.loggers = [tensorboard_logger(folder)]
+        written = autosave.resumed is not None
+        pages = tensorboard_callbacks(session.specification, best, session.model, session.data, written)
+        session.add_callbacks(*pages)
+    if session.writes.checkpoints:
+        callbacks: list[Callback] = session.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.insert(0, autosave)
+        callbacks.append(BestCheckpoint(folder, best))
 
 
 def _train(session: Session, ckpt_path: str | None) -> TrainingCollapsed | None:
@@ -187,7 +189,7 @@ def _new_folder(session: Session, lock: RunLock) -> RunFolder:
     try:
         lock.take(folder)
         _write_config(session, folder)
-    except OSError:
+    except BaseException:
         folder.remove()
         raise
     return folder

@@ -1,5 +1,6 @@
 """A fit that a signal stops goes on with --resume as if nothing had been."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from app import interrupts
+from app import fitting, interrupts
 from app.main import main
 from app.resumption import autosave
 from tests.app.resumption.runs import EPOCHS, STEPS, outcome, write_fit
@@ -222,6 +223,14 @@ def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     main([*longer, "--resume"])
     assert outcome(RUN.with_name("version_1")) == undisturbed
+
+
+@pytest.mark.parametrize("moment", ["_write_config", "print_header"])
+def test_while_its_folder_is_made(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit, match="143"):
+        main(write_fit(Path("one")))
+    assert not Path("one/runs").exists()
 
 
 @pytest.mark.parametrize("command", ["test", "predict"])
