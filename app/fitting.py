@@ -69,7 +69,7 @@ def _fit_or_rehearse(
             return
         elif going_on.checkpoint is not None:
             ckpt_path = str(going_on.checkpoint)
-    begun = 0 if ckpt_path is None else read_weights(ckpt_path, session.model, to_continue=True).step
+    begun = 0 if ckpt_path is None else read_weights(ckpt_path, session.model, to_continue=trainer).step
     with Interrupts() as interrupts:
         if writes.nothing:
             if stop := _train(session, ckpt_path):

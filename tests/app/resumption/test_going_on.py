@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
@@ -118,13 +119,17 @@ def test_more_epochs_are_not_forgotten(words: list[str]) -> None:
     assert outcome(RUN)["result"]["fit"]["epochs"] == 4
 
 
+def test_fewer_epochs_than_are_behind_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(words)
+    said = refused([*words, "--trainer.max_epochs", "2", "--force"], capsys)
+    assert "last.ckpt has 3 epochs behind it, and trainer.max_epochs is 2" in said
+
+
 def test_two_processes_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     holding = (
         f"import fcntl; file = open('{RUN}/.lock', 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print(); input()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
+    with subprocess.Popen([sys.executable, "-c", holding], stdin=PIPE, stdout=PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         assert f"another process trains in {RUN}" in refused(words, capsys)

@@ -126,8 +126,7 @@ def test_a_sampler_of_ones_own(workers: int) -> None:
 
 
 def test_weights_that_are_averaged() -> None:
-    words = write_fit(Path("one"))
-    with_interrupter(words, [8], signal.SIGTERM)
+    with_interrupter(words := write_fit(Path("one")), [8], signal.SIGTERM)
     averaging = "pytorch_lightning.callbacks.StochasticWeightAveraging"
     words += [
         "--trainer.callbacks+",
