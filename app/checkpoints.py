@@ -47,16 +47,17 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(path: str, model: LightningModule, to_continue: bool = False) -> Weights:
+def read_weights(path: str, model: LightningModule, to_continue: Trainer | None = None) -> Weights:
     """Return the weights in a checkpoint of this model.
 
     Args:
         path: the checkpoint file.
         model: the model that they must fit.
-        to_continue: also demand the optimizer's state, of the optimizer that the model asks for.
+        to_continue: also demand what this trainer needs to go on: the state of the optimizer that the model asks for,
+            and no more epochs behind it than the trainer will have.
 
     Raises:
-        UserError: the file is missing, no checkpoint, or one of another network or optimizer.
+        UserError: the file is missing, no checkpoint, or one of another network or optimizer, or of a later epoch.
     """
     file = Path(path)
     content = read_checkpoint(file)
@@ -70,8 +71,9 @@ def read_weights(path: str, model: LightningModule, to_continue: bool = False) -
             f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
             "--run FOLDER takes them from the run's config.yaml"
         )
-    if to_continue:
+    if to_continue is not None:
         _check_optimizer(file, content, model)
+        _check_epochs(file, content, to_continue.max_epochs)
     return weights
 
 
@@ -97,8 +99,18 @@ def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule
         raise UserError(
             f"{file} holds weights alone, no optimizer's state: a fit cannot be continued from it"
         )
-    if states[0]["param_groups"][0].keys() != optimizer.param_groups[0].keys():
+    # Callbacks such as StochasticWeightAveraging put more there.
+    if not states[0]["param_groups"][0].keys() >= optimizer.param_groups[0].keys():
         raise UserError(
             f"{file} was trained with another optimizer than {type(optimizer).__name__}: "
             "continue with the optimizer of its run's config.yaml"
         )
+
+
+def _check_epochs(file: Path, content: dict[str, Any], most: int | None) -> None:
+    """Lightning would see this only when the run's folder has been changed."""
+    behind = content.get("epoch")
+    if not isinstance(behind, int):
+        raise UserError(f"{file} does not say of which epoch it is: a fit cannot be continued from it")
+    if most is not None and 0 <= most < behind:
+        raise UserError(f"{file} has {behind} epochs behind it, and trainer.max_epochs is {most}: give more")

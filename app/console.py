@@ -138,12 +138,23 @@ def print_stop(reason: str, folder: RunFolder) -> None:
 
 
 @rank_zero_only
-def print_interrupted(stop: Interrupted, folder: RunFolder | None, step: int) -> None:
-    """Say what is left of a run that a signal has interrupted; None: nothing is."""
+def print_interrupted(stop: Interrupted, folder: RunFolder | None, step: int, saved: int) -> None:
+    """Say what is left of a run that a signal has interrupted.
+
+    Args:
+        stop: the signal.
+        folder: the run's; None: nothing is left.
+        step: at which it was interrupted.
+        saved: step of the newest checkpoint; 0 if there is none.
+    """
     if folder is None:
         print_line(f"{stop} before there was anything to save: nothing is left behind")
         return
-    print_line(f"{stop} at step {step:,}; saved in {folder.checkpoints}")
+    if step <= saved:
+        print_line(f"{stop} at step {saved:,}; saved in {folder.checkpoints}")
+    else:
+        # A second Ctrl-C.
+        print_line(f"{stop} at step {step:,}; what is saved is of step {saved:,}, in {folder.checkpoints}")
     print_line(f"go on with   dropout-lab fit --resume {shlex.quote(str(folder.path))}")
 
 

@@ -16,6 +16,7 @@ from app.interrupts import Interrupted, Interrupts
 from app.resumption.autosave import Autosave
 from app.resumption.best import BestCheckpoint
 from app.resumption.going_on import GoingOn, find_unfinished, take_back
+from app.resumption.lock import RunLock
 from app.resumption.request import ResumeRequest
 from app.runs import RunFolder, make_run_folder, next_run_folder
 from app.session import Session
@@ -36,6 +37,13 @@ def fit(session: Session, ckpt_path: str | None, request: ResumeRequest | None) 
         ckpt_path: checkpoint of another run that a new one continues.
         request: the run that goes on; None begins a new one.
     """
+    with RunLock() as lock:
+        _fit_or_rehearse(session, ckpt_path, request, lock)
+
+
+def _fit_or_rehearse(
+    session: Session, ckpt_path: str | None, request: ResumeRequest | None, lock: RunLock
+) -> None:
     trainer, writes = session.trainer, session.writes
     best = best_step(trainer, session.specification["monitor"])
     check_monitors(trainer, session.model)
@@ -45,7 +53,14 @@ def fit(session: Session, ckpt_path: str | None, request: ResumeRequest | None) 
     going_on = None
     if request is not None:
         root, name = _place(session)
-        going_on = find_unfinished(request, root, name, session.config, session.data.fingerprint)
+        going_on = find_unfinished(
+            request,
+            root,
+            name,
+            session.config,
+            session.data.fingerprint,
+            lock if trainer.is_global_zero else None,
+        )
         if going_on is None:
             print_line(f"no run {root / name} to go on with: a new one begins")
         elif going_on.finished:
@@ -54,13 +69,13 @@ def fit(session: Session, ckpt_path: str | None, request: ResumeRequest | None) 
             return
         elif going_on.checkpoint is not None:
             ckpt_path = str(going_on.checkpoint)
-    begun = 0 if ckpt_path is None else read_weights(ckpt_path, session.model, to_continue=True).step
+    begun = 0 if ckpt_path is None else read_weights(ckpt_path, session.model, to_continue=trainer).step
     with Interrupts() as interrupts:
         if writes.nothing:
             if stop := _train(session, ckpt_path):
                 print_line(str(stop))
             return
-        _fit(session, best, ckpt_path, begun, going_on, interrupts)
+        _fit(session, best, ckpt_path, begun, going_on, interrupts, lock)
 
 
 def _fit(
@@ -70,42 +85,40 @@ def _fit(
     begun: int,
     going_on: GoingOn | None,
     interrupts: Interrupts,
+    lock: RunLock,
 ) -> None:
-    trainer, writes = session.trainer, session.writes
-    folder = _new_folder(session) if going_on is None else going_on.folder
+    trainer = session.trainer
+    folder = _new_folder(session, lock) if going_on is None else going_on.folder
     state = None if going_on is None else going_on.state
-    if going_on is not None and trainer.is_global_zero:
-        _write_config(session, folder)
-        take_back(going_on)
-    if state is not None:
-        best.go_on(state.best)
-    if writes.tensorboard:
-        trainer.loggers = [tensorboard_logger(folder)]
-        session.add_callbacks(
-            *tensorboard_callbacks(
-                session.specification, best, session.model, session.data, state is not None
-            )
-        )
-    if writes.checkpoints:
-        damaged = going_on is not None and going_on.damaged
-        autosave = Autosave(folder, best, interrupts, session.data.fingerprint, state, damaged)
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.insert(0, autosave)
-        callbacks.append(BestCheckpoint(folder, best))
-    print_header(folder, session.model, session.data, trainer, begun)
+    damaged = going_on is not None and going_on.damaged
+    autosave = Autosave(
+        folder,
+        best,
+        interrupts,
+        yaml.safe_load(session.config),
+        session.data.fingerprint,
+        state,
+        0 if state is None else begun,
+        damaged,
+    )
     try:
+        if going_on is not None and trainer.is_global_zero:
+            _write_config(session, folder)
+            take_back(going_on)
+        _add_callbacks(session, folder, best, autosave)
+        print_header(folder, session.model, session.data, trainer, begun)
         with naming(folder.path):
             stop = _train(session, ckpt_path)
         if trainer.global_step == 0 and stop is None:
             raise UserError("nothing was trained: the limits of the trainer leave no batch")
     except BaseException as error:
-        kept = any(folder.checkpoints.glob("*.ckpt"))
-        # Without a checkpoint the folder would only be in the way.
+        kept = going_on is not None or any(folder.checkpoints.glob("*.ckpt"))
+        # Without a checkpoint a new folder would only be in the way.
         if trainer.is_global_zero and not kept:
             folder.remove()
         if not isinstance(error, Interrupted):
             raise
-        print_interrupted(error, folder if kept else None, trainer.global_step)
+        print_interrupted(error, folder if kept else None, trainer.global_step, autosave.saved_step)
         launcher = trainer.strategy.launcher
         if isinstance(launcher, _SubprocessScriptLauncher):
             # They have saved with us, or wait for us to begin.
@@ -114,6 +127,20 @@ def _fit(
         sys.exit(error.code if trainer.is_global_zero else 0)
     if trainer.is_global_zero:
         _write_result(session, folder, best, stop)
+
+
+def _add_callbacks(session: Session, folder: RunFolder, best: BestStep, autosave: Autosave) -> None:
+    if autosave.resumed is not None:
+        best.go_on(autosave.resumed.best)
+    if session.writes.tensorboard:
+        session.trainer.loggers = [tensorboard_logger(folder)]
+        written = autosave.resumed is not None
+        pages = tensorboard_callbacks(session.specification, best, session.model, session.data, written)
+        session.add_callbacks(*pages)
+    if session.writes.checkpoints:
+        callbacks: list[Callback] = session.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.insert(0, autosave)
+        callbacks.append(BestCheckpoint(folder, best))
 
 
 def _train(session: Session, ckpt_path: str | None) -> TrainingCollapsed | None:
@@ -153,15 +180,16 @@ def _place(session: Session) -> tuple[Path, str]:
     return Path(session.specification["runs"]).expanduser(), run_name(session.specification)
 
 
-def _new_folder(session: Session) -> RunFolder:
+def _new_folder(session: Session, lock: RunLock) -> RunFolder:
     root, name = _place(session)
     if not session.trainer.is_global_zero:
         # Only rank 0 writes.
         return next_run_folder(root, name)
     folder = make_run_folder(root, name)
     try:
+        lock.take(folder)
         _write_config(session, folder)
-    except OSError:
+    except BaseException:
         folder.remove()
         raise
     return folder

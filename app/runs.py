@@ -1,7 +1,8 @@
 """Run folders: where a run keeps everything, and how it is found again.
 
 ``runs/<name>/version_<n>/`` holds ``config.yaml``, TensorBoard's events and ``hparams.yaml``, ``checkpoints/``
-with ``best.ckpt`` and ``last.ckpt``, ``result.json`` and, after ``predict``, ``predictions.csv``.
+with ``best.ckpt`` and ``last.ckpt``, ``result.json``, ``.lock``, which a fit holds, and, after ``predict``,
+``predictions.csv``.
 """
 
 import contextlib

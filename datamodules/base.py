@@ -1,6 +1,7 @@
 """What every data module is: a reader of three splits; all the rest is here."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sized
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from datamodules.augment import Augmentation, InOrder
 from datamodules.batch_streams import BatchStreams
-from datamodules.epoch_order import EpochOrder, ResumableLoader, Shuffled, batches_done
+from datamodules.epoch_order import EpochOrder, InEpochs, ResumableLoader, Shuffled, batches_done
 from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
 from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
 from datamodules.placement import Placement
@@ -196,11 +197,14 @@ class ImageDataModule(LightningDataModule, ABC):
         """
         augment = InOrder(self.augmentations) if self.augment else None
         sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
-        if not isinstance(sampler, EpochOrder):
+        if not isinstance(sampler, Sized):
             return self._loader(self.splits.train, sampler, augment)
+        if not isinstance(sampler, EpochOrder):
+            sampler = InEpochs(sampler, self.seed)
         if self.num_workers > 0:
             sampler.shared_epoch.share_memory_()  # type: ignore[no-untyped-call]
-        if self.trainer is not None:
+        # With overfit_batches Lightning takes a sampler of its own, and images stay the same each epoch.
+        if self.trainer is not None and not self.trainer.overfit_batches:  # type: ignore[attr-defined]
             epoch, batches = batches_done(self.trainer)
             sampler.begin(epoch, batches * self.batch_size)
         streams = BatchStreams(self.seed, sampler.shared_epoch)

@@ -1,7 +1,7 @@
 """In which order training images are drawn: it follows from seed and epoch, and can be entered anywhere."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any, final
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from torch import Tensor, distributed
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
 
 Indices = NDArray[np.int64]
 
@@ -74,6 +74,39 @@ class Shuffled(EpochOrder):
     def draw(self, generator: np.random.Generator) -> Indices:
         """Return a permutation, filled up from its beginning."""
         return np.resize(generator.permutation(self.length), self.total_size)
+
+
+@final
+class InEpochs(EpochOrder):
+    """Draws what another sampler draws, which knows no epochs.
+
+    It gives its numbers epoch after epoch from the first on, each from a random stream of the epoch's, so that it may
+    draw from torch's generator or from one of its own.
+
+    Args:
+        sampler: gives as many indices each time.
+        seed: 0 or more.
+    """
+
+    def __init__(self, sampler: Sampler[int], seed: int) -> None:
+        """Start before the first epoch."""
+        assert isinstance(sampler, Sized), "others cannot be entered anywhere"
+        super().__init__(len(sampler), seed)
+        self.sampler = sampler
+        self._orders = 0
+        self._order: list[int] = []
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Return what the sampler gives, filled up from its beginning."""
+        if self._orders > self.epoch + 1:
+            raise RuntimeError(f"epoch {self.epoch} was drawn before: a sampler of one's own has no way back")
+        while self._orders <= self.epoch:
+            stream = np.random.default_rng((self.seed, self._orders))
+            with torch.random.fork_rng([]):
+                torch.default_generator.manual_seed(int(stream.integers(2**63)))
+                self._order = list(self.sampler)
+            self._orders += 1
+        return np.resize(np.asarray(self._order, dtype=np.int64), self.total_size)
 
 
 @final

@@ -32,9 +32,14 @@ class Autosave(Callback):
         folder: the run's.
         best: knows the best validation so far.
         interrupts: knows whether to stop.
+        settings: of the run.
         fingerprint: of the data.
         resumed: what the run goes on from; None: it begins.
+        saved_step: of the checkpoint that it goes on from.
         damaged: ``last.ckpt`` is, and is not worth keeping.
+
+    Attributes:
+        saved_step: of the newest checkpoint; 0 before the first.
     """
 
     def __init__(
@@ -42,20 +47,23 @@ class Autosave(Callback):
         folder: RunFolder,
         best: BestStep,
         interrupts: Interrupts,
+        settings: dict[str, Any],
         fingerprint: str | None,
         resumed: RunState | None,
+        saved_step: int,
         damaged: bool,
     ) -> None:
         """Start with nothing saved."""
         self.folder = folder
         self.best = best
         self.interrupts = interrupts
+        self.settings = settings
         self.fingerprint = fingerprint
         self.resumed = resumed
         self._keeps_last = not damaged
         # What for a checkpoint is being written; None if it is somebody else's.
         self._moment: Moment | None = None
-        self._saved_step = 0
+        self.saved_step = saved_step
         self._saved_at = monotonic()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,7 +77,6 @@ class Autosave(Callback):
         self._saved_at = monotonic()
         if self.resumed is None:
             return
-        self._saved_step = trainer.global_step
         trainer._logger_connector._callback_metrics.update(self.resumed.logged)
         if self.resumed.moment != "within an epoch":
             restart_no_more(trainer, epoch_too=True)
@@ -80,7 +87,7 @@ class Autosave(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, and stop if asked to."""
         asked, _ = self._agreed(trainer)
-        if trainer.global_step > self._saved_step:
+        if trainer.global_step > self.saved_step:
             self._save(trainer, "between epochs")
         if asked:
             raise Interrupted(asked)
@@ -121,6 +128,7 @@ class Autosave(Callback):
             events=events.written(trainer, self.folder.path) if trainer.is_global_zero else {},
             train_metrics=gathered(pl_module.train_metrics.progress()),
             logged={name: value.cpu() for name, value in trainer.callback_metrics.items()},
+            settings=self.settings,
             fingerprint=self.fingerprint,
             torch=str(torch.__version__),
         )
@@ -143,5 +151,5 @@ class Autosave(Callback):
         trainer.save_checkpoint(last, weights_only=False)
         self._moment = None
         self._keeps_last = True
-        self._saved_step = trainer.global_step
+        self.saved_step = trainer.global_step
         self._saved_at = monotonic()

@@ -12,6 +12,7 @@ from app.console import print_line
 from app.errors import UserError
 from app.resumption import events
 from app.resumption.atomic import remove_partial
+from app.resumption.lock import RunLock
 from app.resumption.request import ResumeRequest
 from app.resumption.state import RunState, state_in
 from app.runs import RunFolder, newest_version
@@ -38,9 +39,9 @@ class GoingOn:
 
 
 def find_unfinished(
-    request: ResumeRequest, root: Path, name: str, config: str, fingerprint: str | None
+    request: ResumeRequest, root: Path, name: str, config: str, fingerprint: str | None, lock: RunLock | None
 ) -> GoingOn | None:
-    """Find the run that is to go on, and check that it is the one that is asked for; nothing is written.
+    """Find the run that is to go on, and check that it is the one that is asked for; nothing in it changes.
 
     Args:
         request: what is asked for.
@@ -48,12 +49,13 @@ def find_unfinished(
         name: of the run.
         config: the settings, as YAML.
         fingerprint: of the data.
+        lock: takes the run's folder; None: another process of this fit has.
 
     Returns:
         The run; None if there is none of the name.
 
     Raises:
-        UserError: its settings or data are others; all its checkpoints are damaged.
+        UserError: its settings or data are others; all its checkpoints are damaged; another process trains there.
     """
     folder = request.folder
     if folder is None:
@@ -63,6 +65,8 @@ def find_unfinished(
     changed = differences(read_config(folder.config), yaml.safe_load(config))
     if "fit" in folder.result() and not changed:
         return GoingOn(folder, None, None, damaged=False, finished=True)
+    if lock is not None:
+        lock.take(folder)
     going_on = _newest(folder)
     state = going_on.state
     if state is not None and state.fingerprint != fingerprint:
@@ -72,14 +76,13 @@ def find_unfinished(
             f"{folder.path} was begun with other settings: {'; '.join(changed)}. Give those it was begun with, start a "
             "new run without --resume, or go on all the same with --force"
         )
-    if changed and state is not None:
-        # More epochs may be asked for.
-        going_on = replace(going_on, state=replace(state, moment=_open(state)))
-    if state is not None and state.torch != torch.__version__:
+    if state is None:
+        return going_on
+    if state.torch != torch.__version__:
         print_line(
             f"torch was {state.torch} and is {torch.__version__}: numbers may differ in their last digits"
         )
-    return going_on
+    return replace(going_on, state=state.going_on_with(yaml.safe_load(config)))
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -130,7 +133,3 @@ def _newest(folder: RunFolder) -> GoingOn:
     if reasons:
         raise UserError(f"{'; '.join(reasons)}: start a new run without --resume")
     return GoingOn(folder, None, None, damaged=False)
-
-
-def _open(state: RunState) -> Any:
-    return "between epochs" if state.moment == "at the end" else state.moment

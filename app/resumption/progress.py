@@ -8,6 +8,9 @@ import math
 from typing import Any
 
 from pytorch_lightning import Trainer
+from torch.utils.data import DataLoader
+
+from datamodules.epoch_order import EpochOrder
 
 COUNTERS = ("ready", "started", "processed", "completed")
 
@@ -36,9 +39,12 @@ def within_epoch(loops: dict[str, Any]) -> None:
 def can_leave(trainer: Trainer) -> bool:
     """Return whether a fit can go on from the batch that is about to start.
 
-    It cannot where gradients of earlier batches wait for the optimizer, nor right after a validation in the midst of an
-    epoch, which Lightning would do once more or leave out.
+    It cannot where the loader has another sampler than an EpochOrder, where gradients of earlier batches wait for the
+    optimizer, nor right after a validation in the midst of an epoch, which Lightning would do once more or leave out.
     """
+    loader = trainer.train_dataloader
+    if not (isinstance(loader, DataLoader) and isinstance(loader.sampler, EpochOrder)):
+        return False
     loop = trainer.fit_loop.epoch_loop
     done = loop.batch_progress.current.completed
     if done % trainer.accumulate_grad_batches != 0:

@@ -40,7 +40,7 @@ def test_the_run_folder_holds_everything(finished: Path) -> None:
     names = {path.name.split(".tfevents")[0] for path in (finished / RUN).rglob("*")}
     assert names == {
         "config.yaml", "checkpoints", "best.ckpt", "last.ckpt", "result.json", "predictions.csv",
-        "hparams.yaml", "events.out",
+        "hparams.yaml", "events.out", ".lock",
     }  # fmt: skip
     assert {path.name for path in finished.iterdir()} == {"runs"}
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed
+from torch.utils.data import RandomSampler
 
 from datamodules import CIFAR10DataModule, DigitsDataModule
-from datamodules.epoch_order import EpochOrder, Shuffled, batches_done
+from datamodules.epoch_order import EpochOrder, InEpochs, Shuffled, batches_done
 
 
 def orders(sampler: EpochOrder, epochs: int) -> list[list[int]]:
@@ -47,6 +48,38 @@ def test_processes_share_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(part) for part in parts] == [17, 17, 17]
     # 51 draws of 50 images: one is drawn twice.
     assert set().union(*parts) == set(range(50))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["torch's generator", "its own"])
+def test_a_sampler_that_knows_no_epochs(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make() -> InEpochs:
+        generator = torch.Generator().manual_seed(5) if own else None
+        return InEpochs(RandomSampler(range(51), generator=generator), seed=0)
+
+    whole = orders(make(), 3)
+    assert sorted(whole[2]) == list(range(51))
+    assert whole[0] != whole[1] != whole[2]
+    torch.manual_seed(7)
+    late = make()
+    late.begin(1, 20)
+    assert list(late) == whole[1][20:]
+    late.set_epoch(2)
+    assert list(late) == whole[2]
+    with pytest.raises(RuntimeError, match="epoch 0 was drawn before"):
+        orders(late, 1)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 3)
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        assert orders(make(), 1)[0] == whole[0][rank::3]
+
+
+def test_drawing_leaves_torch_its_stream() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    orders(InEpochs(RandomSampler(range(9)), seed=0), 2)
+    assert torch.equal(torch.rand(2), expected)
 
 
 def trainer(**progress: Any) -> Any:

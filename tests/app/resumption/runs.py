@@ -17,7 +17,11 @@ EPOCHS, STEPS = 3, 7
 
 
 def write_fit(
-    folder: Path, workers: int = 0, scheduler: dict[str, Any] | None = None, **trainer: Any
+    folder: Path,
+    workers: int = 0,
+    scheduler: dict[str, Any] | None = None,
+    reader: str = "ImageFolderDataModule",
+    **trainer: Any,
 ) -> list[str]:
     """Write images and a config; return the command.
 
@@ -42,7 +46,7 @@ def write_fit(
         "runs": str(folder / "runs"),
         "name": "run",
         "data": {
-            "class_path": "ImageFolderDataModule",
+            "class_path": reader,
             "init_args": {
                 "root": str(folder / "images"),
                 "image_size": 8,

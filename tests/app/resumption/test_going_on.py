@@ -1,7 +1,10 @@
 """Which run goes on, from which checkpoint, and which may not."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
@@ -97,6 +100,73 @@ def test_changed_settings(words: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "max_epochs: 4" in (RUN / "config.yaml").read_text()
 
 
+def test_more_epochs_are_not_forgotten(words: list[str]) -> None:
+    main(words)
+    Path("kill_later.py").write_text(
+        "from pathlib import Path\n"
+        "from pytorch_lightning import Callback\n"
+        "class Kill(Callback):\n"
+        "    def on_train_batch_end(self, trainer, *others):\n"
+        "        if trainer.global_step == 23 and not Path('killed').exists():\n"
+        "            Path('killed').touch()\n"
+        "            raise SystemExit(9)\n"
+    )
+    longer = [*words, "--trainer.max_epochs", "4", "--trainer.callbacks+", "kill_later.Kill"]
+    with pytest.raises(SystemExit, match="9"):
+        main([*longer, "--force"])
+    # Its settings are no others any more, but its newest checkpoint is of the end of three epochs.
+    main(longer)
+    assert outcome(RUN)["result"]["fit"]["epochs"] == 4
+
+
+def test_fewer_epochs_than_are_behind_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(words)
+    said = refused([*words, "--trainer.max_epochs", "2", "--force"], capsys)
+    assert "last.ckpt has 3 epochs behind it, and trainer.max_epochs is 2" in said
+
+
+def test_two_processes_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    holding = (
+        f"import fcntl; file = open('{RUN}/.lock', 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print(); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", holding], stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert f"another process trains in {RUN}" in refused(words, capsys)
+        other.kill()
+    main(words)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_its_folder_is_locked_meanwhile(words: list[str], resume: bool) -> None:
+    Path("locking.py").write_text(
+        "import subprocess, sys\n"
+        "from pytorch_lightning import Callback\n"
+        "CODE = 'import fcntl, sys; fcntl.lockf(open(sys.argv[1], \"a\"), fcntl.LOCK_EX | fcntl.LOCK_NB)'\n"
+        "class Other(Callback):\n"
+        "    def on_train_end(self, trainer, pl_module):\n"
+        "        file = trainer.loggers[0].log_dir + '/.lock'\n"
+        "        done = subprocess.run([sys.executable, '-c', CODE, file], capture_output=True, text=True)\n"
+        "        assert 'BlockingIOError' in done.stderr\n"
+    )
+    options = ["--force"] if resume else []
+    main([*(words if resume else words[:-1]), "--trainer.callbacks+", "locking.Other", *options])
+
+
+def test_a_folder_that_was_there_stays(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(RUN / "checkpoints")
+    Path("at_once.py").write_text(
+        "import os, signal\nfrom pytorch_lightning import Callback\n"
+        "class Early(Callback):\n"
+        "    def on_fit_start(self, trainer, pl_module):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    with pytest.raises(SystemExit, match="130"):
+        main([*words, "--trainer.callbacks+", "at_once.Early", "--force"])
+    assert (RUN / "config.yaml").is_file()
+    assert "go on with" in capsys.readouterr().out
+
+
 def test_what_may_differ(words: list[str], unfinished: Path) -> None:
     main([*words, "--data.num_workers", "1", "--trainer.enable_progress_bar", "false"])
     assert outcome(RUN) == torch.load(unfinished / "outcome.pt", weights_only=True)
@@ -153,5 +223,28 @@ def test_wrong_words(
 def test_a_checkpoint_of_something_else(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     content = torch.load(LAST, weights_only=True)
     content.pop("dropout_lab")
+    torch.save(content, LAST)
+    assert "was not written by a fit that can be resumed" in refused(words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("moment", "never"),
+        ("best", {"epoch": 1}),
+        ("events", {"events.out.tfevents.1": -1}),
+        ("events", 7),
+        ("train_metrics", ["a", "b"]),
+        ("logged", {"val/loss": "low"}),
+        ("settings", None),
+        ("fingerprint", 7),
+        ("torch", 2),
+    ],
+)
+def test_a_checkpoint_that_says_nonsense(
+    words: list[str], part: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(LAST, weights_only=True)
+    content["dropout_lab"][part] = value
     torch.save(content, LAST)
     assert "was not written by a fit that can be resumed" in refused(words, capsys)

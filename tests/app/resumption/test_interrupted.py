@@ -1,5 +1,6 @@
 """A fit that a signal stops goes on with --resume as if nothing had been."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from app import fitting, interrupts
 from app.main import main
 from app.resumption import autosave
 from tests.app.resumption.runs import EPOCHS, STEPS, outcome, write_fit
@@ -93,6 +95,10 @@ def test_goes_on_to_the_bit(workers: int, capsys: pytest.CaptureFixture[str]) ->
         {"max_epochs": None, "max_steps": 17},
         {"limit_train_batches": 4},
         {"limit_val_batches": 0},
+        pytest.param(
+            {"overfit_batches": 3}, marks=pytest.mark.filterwarnings("ignore:You requested to overfit")
+        ),
+        {"reload_dataloaders_every_n_epochs": 1},
         {"gradient_clip_val": 0.5, "precision": "bf16-mixed"},
     ],
     ids=str,
@@ -107,6 +113,33 @@ def test_a_schedule_that_watches_a_metric() -> None:
     check_same([2, 8, 17], scheduler=config)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_sampler_of_ones_own(workers: int) -> None:
+    Path("drawing.py").write_text(
+        "from torch.utils.data import RandomSampler, Sampler\n"
+        "from datamodules import ImageFolderDataModule\n"
+        "class Drawn(ImageFolderDataModule):\n"
+        "    def train_sampler(self) -> Sampler[int]:\n"
+        "        return RandomSampler(range(len(self.splits.train.labels)), replacement=True)\n"
+    )
+    assert check_same([2, 8], workers=workers, reader="drawing.Drawn") == [143, 143]
+
+
+def test_weights_that_are_averaged() -> None:
+    with_interrupter(words := write_fit(Path("one")), [8], signal.SIGTERM)
+    averaging = "pytorch_lightning.callbacks.StochasticWeightAveraging"
+    words += [
+        "--trainer.callbacks+",
+        averaging,
+        "--trainer.callbacks.swa_lrs",
+        "0.01",
+        "--trainer.callbacks.device",
+        "null",
+    ]
+    # It puts a rate of its own beside those of the optimizer, which is no other for that.
+    assert until_finished(words, [*words, "--resume"], 2) == [143]
+
+
 def test_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
     assert check_same([3], signal.SIGINT) == [130]
     assert "Ctrl-C once more stops at once" in capfd.readouterr().err
@@ -118,6 +151,19 @@ def test_the_same_press_twice_is_one() -> None:
     with pytest.raises(SystemExit, match="130"):
         main(words)
     assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_two_presses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(interrupts, "SAME_PRESS_S", 0.0)
+    words = write_fit(Path("one"))
+    with_interrupter(words, [STEPS + 2], signal.SIGINT, times=2)
+    with pytest.raises(SystemExit, match="130"):
+        main(words)
+    assert (
+        f"interrupted by SIGINT at step {STEPS + 3}; what is saved is of step {STEPS}"
+        in capsys.readouterr().out
+    )
+    assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == STEPS
 
 
 def test_before_there_is_anything_to_save(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,6 +222,14 @@ def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     main([*longer, "--resume"])
     assert outcome(RUN.with_name("version_1")) == undisturbed
+
+
+@pytest.mark.parametrize("moment", ["_write_config", "print_header"])
+def test_while_its_folder_is_made(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit, match="143"):
+        main(write_fit(Path("one")))
+    assert not Path("one/runs").exists()
 
 
 @pytest.mark.parametrize("command", ["test", "predict"])
