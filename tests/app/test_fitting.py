@@ -229,7 +229,7 @@ def test_callbacks_of_the_users_own_stand_beside_ours() -> None:
 
 def test_no_checkpoints_and_no_logger_if_the_user_wants_none() -> None:
     main([*FIT, "--trainer.enable_checkpointing", "false", "--trainer.logger", "false"])
-    assert {path.name for path in RUN.iterdir()} == {"config.yaml", "result.json"}
+    assert {path.name for path in RUN.iterdir()} == {".lock", "config.yaml", "result.json"}
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import pickle
+import sys
 import tarfile
 from pathlib import Path
 
@@ -52,6 +53,10 @@ def test_an_archive_is_unpacked_only_if_it_is_the_official_one(
     assert sorted(str(path) for path in Path().rglob("*")) == ["data", f"data/{ARCHIVE}"]
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 11, 4),
+    reason="this Python has no filter for tar archives; the checksum comes before",
+)
 def test_what_torchvision_unpacks_stays_in_its_folder() -> None:
     # Behind the checksum there is a second wall; should a release of torchvision's drop it, this says so.
     Path("data").mkdir()

@@ -90,7 +90,10 @@ def outcome(run: Path) -> dict[str, Any]:
 
 
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return all points of all curves but of times, in the order they were written."""
+    """Return all points of all curves but of times, by step, each as often as it is there.
+
+    Event files are read by name, which in the seconds of a test is not always the order in which they were written.
+    """
     events = EventAccumulator(str(run), size_guidance={"scalars": 0, "histograms": 0, "images": 0})
     events.Reload()
     tags = events.Tags()
@@ -108,7 +111,7 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
         f"histogram {tag}": [(each.step, each.histogram_value.num) for each in events.Histograms(tag)]
         for tag in tags["histograms"]
     }
-    return points
+    return {tag: sorted(each) for tag, each in points.items()}
 
 
 def _plain(value: Any) -> Any:
