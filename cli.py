@@ -1,6 +1,6 @@
 """The entry point: ``python cli.py fit --config configs/quickstart.yaml``."""
 
-from app.main import main
+from dropout_lab.app.main import main
 
 if __name__ == "__main__":
     main()

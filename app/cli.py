@@ -9,36 +9,26 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-from app import evaluating, fitting
-from app.config_files import check_configs
-from app.console import ask_once_for_gpus, progress_callback, silence_lightning
-from app.defaults import check_told_apart
-from app.errors import UserError
-from app.interrupts import Interrupts
-from app.named import ROLES, restrict
-from app.pages import ALL
-from app.parse_errors import explain
-from app.resumption.atomic import AtomicCheckpointIO
-from app.resumption.request import ResumeRequest, take_resume
-from app.run_options import resolve_run
-from app.runs import RunFolder
-from app.runtime_errors import remedy
-from app.session import Session, Writes
-from app.specification import specification
-from app.trainer_options import check_trainer_options
-from app.unprofiled import Unprofiled
-from datamodules import DataError, ImageDataModule
-from models import ImageClassifier
-from models.named import check_named
+from dropout_lab.app.config.allowlist import ROLES, restrict
+from dropout_lab.app.config.checks import check_told_apart, check_trainer_options
+from dropout_lab.app.config.explain import check_configs, explain
+from dropout_lab.app.config.settings import specification
+from dropout_lab.app.console import ask_once_for_gpus, progress_callback, silence_lightning
+from dropout_lab.app.errors import UserError, remedy
+from dropout_lab.app.main import ALL
+from dropout_lab.app.run import evaluate, train
+from dropout_lab.app.run.build import DEFAULT_EPOCHS, LINKS, Session, Unprofiled, Writes
+from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
+from dropout_lab.app.run.evaluate import resolve_run
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.run.resume import ResumeRequest, take_resume
+from dropout_lab.app.run.signals import Interrupts
+from dropout_lab.datamodules import DataError, ImageDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.allowlist import check_named
 
 # One line for a wrong command instead of a hundred of usage; no option by its first letters.
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
-
-# Where no end is given; Lightning's own default is 1,000.
-DEFAULT_EPOCHS = 10
-
-# Arguments of every network that the data fill in, and where they come from.
-LINKS = {"num_classes": "data.num_classes", "image_shape": "data.image_shape"}
 
 
 @final
@@ -184,19 +174,19 @@ class LabCLI(LightningCLI):
         self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str | None = None
     ) -> None:
         """Train."""
-        fitting.fit(self.session, ckpt_path, self.request)
+        train.fit(self.session, ckpt_path, self.request)
 
     def validate(self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str) -> None:
         """Measure on the validation split."""
-        evaluating.validate(self.session, self._evaluated(), ckpt_path)
+        evaluate.validate(self.session, self._evaluated(), ckpt_path)
 
     def test(self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str) -> None:
         """Measure on the test split."""
-        evaluating.test(self.session, self._evaluated(), ckpt_path)
+        evaluate.test(self.session, self._evaluated(), ckpt_path)
 
     def predict(self, model: LightningModule, datamodule: LightningDataModule, ckpt_path: str) -> None:
         """Predict the test split."""
-        evaluating.predict(self.session, self._evaluated(), ckpt_path)
+        evaluate.predict(self.session, self._evaluated(), ckpt_path)
 
     def _evaluated(self) -> RunFolder:
         assert self.source is not None, "resolve_run names the run of every command but fit"

@@ -2,9 +2,7 @@
 
 import logging
 import os
-import shlex
 import warnings
-from collections import Counter
 from typing import Any, final
 
 import torch
@@ -12,23 +10,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from app.interrupts import Interrupted
-from app.runs import RunFolder
-from callbacks import EpochLines
-from datamodules import ImageDataModule
-from models import ImageClassifier
-from models.two_classes import TWO_CLASS_NAMES
+from dropout_lab.callbacks import EpochLines
+from dropout_lab.models import ImageClassifier
 
 console = Console()
 
 # Redrawing the bar at every step costs as much as a small network's step.
 REFRESH_STEPS = 20
-
-# Rows of a table of results before all others: what an accuracy is worth stands right below it.
-FIRST_ROWS = ("accuracy", *TWO_CLASS_NAMES)
 
 
 def silence_lightning() -> None:
@@ -69,113 +58,6 @@ def progress_callback() -> Callback:
     if console.is_terminal:
         return StepBar(refresh_rate=REFRESH_STEPS, leave=False)
     return EpochLines(console)
-
-
-@rank_zero_only
-def print_header(
-    folder: RunFolder, model: ImageClassifier, data: ImageDataModule, trainer: Trainer, begun: int
-) -> None:
-    """Say what is about to be trained, and where it goes.
-
-    Args:
-        folder: the run's.
-        model: to be trained.
-        data: to train on.
-        trainer: knows for how long.
-        begun: steps that are behind it.
-    """
-    train, val, test = (len(split.labels) for split in data.splits)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    layers = Counter(
-        f"{type(layer).__name__}({layer.extra_repr()})" for layer in model.network.dropout_layers().values()
-    )
-    places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
-    rows = {
-        "run": str(folder.path),
-        "data": f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
-        f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
-        "network": f"{type(model.network).__name__}: {parameters:,} parameters",
-        "weights": model.network.start,
-        "dropout": ", ".join(places) or "none",
-        "epochs": "until max_steps or max_time"
-        if trainer.max_epochs in (None, -1)
-        else str(trainer.max_epochs),
-        "goes on": f"from step {begun:,}" if begun else None,
-    }
-    table = Table.grid(padding=(0, 2))
-    for name, value in rows.items():
-        if value is not None:
-            # As text: a folder in square brackets is no markup.
-            table.add_row(name, Text(value))
-    console.print(table, highlight=False)
-
-
-@rank_zero_only
-def print_result(folder: RunFolder) -> None:
-    """Show all figures of a run as a table, and how to go on."""
-    result = folder.result()
-    columns = {
-        "best validation" if command == "fit" else command: figures["metrics"]
-        for command, figures in result.items()
-        if figures["metrics"]
-    }
-    print_line(f"result of    {folder.path}")
-    if columns:
-        _print_table(columns)
-    if any(folder.checkpoints.glob("*.ckpt")) and not any(command.startswith("test") for command in result):
-        print_line(f"test it      dropout-lab test --run {folder.path}")
-    print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
-
-
-@rank_zero_only
-def print_stop(reason: str, folder: RunFolder) -> None:
-    """Say why a run was stopped, and what is left of it."""
-    good = sorted(path.name for path in folder.checkpoints.glob("*.ckpt"))
-    left = (
-        f"good until then: {', '.join(good)} in {folder.checkpoints}" if good else "no checkpoint was written"
-    )
-    print_line(f"{reason}; {left}")
-
-
-@rank_zero_only
-def print_interrupted(stop: Interrupted, folder: RunFolder | None, step: int, saved: int) -> None:
-    """Say what is left of a run that a signal has interrupted.
-
-    Args:
-        stop: the signal.
-        folder: the run's; None: nothing is left.
-        step: at which it was interrupted.
-        saved: step of the newest checkpoint; 0 if there is none.
-    """
-    if folder is None:
-        print_line(f"{stop} before there was anything to save: nothing is left behind")
-        return
-    if step <= saved:
-        print_line(f"{stop} at step {saved:,}; saved in {folder.checkpoints}")
-    else:
-        # A second Ctrl-C.
-        print_line(f"{stop} at step {step:,}; what is saved is of step {saved:,}, in {folder.checkpoints}")
-    print_line(f"go on with   dropout-lab fit --resume {shlex.quote(str(folder.path))}")
-
-
-@rank_zero_only
-def print_metrics(title: str, metrics: dict[str, float]) -> None:
-    """Show figures that are written nowhere."""
-    _print_table({title: metrics})
-
-
-def _print_table(columns: dict[str, dict[str, float]]) -> None:
-    known = {name: place for place, name in enumerate(FIRST_ROWS)}
-    names = sorted(
-        {name for metrics in columns.values() for name in metrics},
-        key=lambda name: (known.get(name, len(known)), name),
-    )
-    table = Table("metric", *columns)
-    for name in names:
-        table.add_row(
-            name, *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in columns.values())
-        )
-    console.print(table)
 
 
 @rank_zero_only

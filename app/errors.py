@@ -1,10 +1,12 @@
 """Errors that the user can mend, each told in one line; and a stop that the user has asked for."""
 
+import argparse
 import errno
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, final
+from typing import ClassVar, NoReturn, final
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -57,3 +59,54 @@ def told_once() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
+
+
+@final
+class CommandParser(argparse.ArgumentParser):
+    """Tells errors as the other commands do.
+
+    Args:
+        command: the words after the program's name whose ``--help`` says more.
+        description: what it does.
+        epilog: an example.
+    """
+
+    def __init__(self, command: str, description: str, epilog: str | None = None) -> None:
+        """Take options as they are spelt, and show the texts as they are written."""
+        super().__init__(
+            prog=f"dropout-lab {command}",
+            allow_abbrev=False,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.command = command
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message}; see {self.command} --help")
+
+
+NO_COMPILER = re.compile(
+    "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
+)
+OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
+
+
+def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
+    """Return the error in one line with what helps; None if it is no such error.
+
+    Args:
+        error: as raised.
+        compiling: what asked for a compiler.
+        smaller: what needs less memory.
+    """
+    if NO_COMPILER.search(str(error)):
+        return (
+            f"{compiling} needs a C++ compiler, on GPUs Triton too ({str(error).splitlines()[0]}): install g++ or "
+            "name a compiler in the environment variable CXX, or leave it out"
+        )
+    # torch has a class of its own for CUDA's alone.
+    if OUT_OF_MEMORY.search(str(error)):
+        return f"not enough memory ({str(error).splitlines()[0]}): {smaller} needs less"
+    return None

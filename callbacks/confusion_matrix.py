@@ -8,10 +8,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from callbacks.figures import confusion_figure
-from callbacks.image_data import image_data
-from callbacks.stages import due
-from callbacks.tensorboard import summary_writers
+from dropout_lab.callbacks.examples import image_data
+from dropout_lab.callbacks.figures import confusion_figure
+from dropout_lab.callbacks.ranks import due
+from dropout_lab.callbacks.tensorboard import summary_writers
 
 
 @final

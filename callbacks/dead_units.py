@@ -9,9 +9,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from callbacks.ranks import gathered, is_first_rank
-from callbacks.tensorboard import Charted, Charts
-from models.dropout import dropout_layers
+from dropout_lab.callbacks.ranks import gathered, is_first_rank
+from dropout_lab.callbacks.tensorboard import Charted, Charts
+from dropout_lab.models.dropout import dropout_layers
 
 
 def alive_units(outputs: Tensor) -> Tensor:

@@ -1,14 +1,39 @@
 """Images that the network gets right and wrong: chosen, kept, returned to pixels."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from matplotlib.figure import Figure
+from pytorch_lightning import Trainer
 from torch import Tensor
 
-from callbacks.figures import panel_figure
-from callbacks.image_data import ImageData
+from dropout_lab.callbacks.figures import panel_figure
+
+
+@runtime_checkable
+class ImageData(Protocol):
+    """A data module that names its classes and returns normalized images to pixels."""
+
+    class_names: tuple[str, ...]
+
+    def to_pixels(self, images: Tensor) -> Tensor:
+        """Return normalized images ``(B, C, H, W)`` to pixels in [0, 1]."""
+
+
+def image_data(trainer: Trainer, callback: str) -> ImageData:
+    """Return the trainer's data module.
+
+    Raises:
+        ValueError: there is none, or one that cannot name classes or return pixels.
+    """
+    data: object = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(data, ImageData):
+        raise ValueError(
+            f"{callback} needs a data module with class_names and to_pixels, as those of datamodules are; "
+            f"got {type(data).__name__}"
+        )
+    return data
 
 
 @final

@@ -11,9 +11,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from callbacks.stages import validates_fit
-from callbacks.tensorboard import Charted, Charts
-from models.dropout import Dropout, dropout_layers, sampling
+from dropout_lab.callbacks.ranks import validates_fit
+from dropout_lab.callbacks.tensorboard import Charted, Charts
+from dropout_lab.models.dropout import Dropout, dropout_layers, sampling
 
 Calls = dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]
 """What modules were called with: positional arguments, and arguments by name."""
@@ -73,7 +73,7 @@ class InferenceGap(Callback, Charted):
     ``passes`` outputs and what its own noise adds taken off; a negative estimate is shown as 0. ``…/noise`` is that
     noise, √(mean Σs²/T / mean ‖e‖²): a gap below it cannot be told from 0.
 
-    While sampling, BatchNorm is in evaluation and nothing is counted (:func:`models.dropout.sampling`); labels are
+    While sampling, BatchNorm is in evaluation and nothing is counted (:func:`dropout_lab.models.dropout.sampling`); labels are
     handed on, so that MalDrop drops too. Random state, modes and ``kept`` are then as they were. Under DDP each rank
     takes its own first batch, and the sums are added.
 

@@ -9,9 +9,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from callbacks.ranks import gathered, is_first_rank
-from callbacks.tensorboard import Charted, Charts, summary_writers
-from models.dropout import Dropout, NoDropout, dropout_layers
+from dropout_lab.callbacks.ranks import gathered, is_first_rank
+from dropout_lab.callbacks.tensorboard import Charted, Charts, summary_writers
+from dropout_lab.models.dropout import Dropout, NoDropout, dropout_layers
 
 # The largest number of rows whose sum a byte holds.
 ROWS = 255

@@ -6,10 +6,9 @@ from typing import Any, final
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.examples import RightAndWrong
-from callbacks.image_data import image_data
-from callbacks.stages import due
-from callbacks.tensorboard import summary_writers
+from dropout_lab.callbacks.examples import RightAndWrong, image_data
+from dropout_lab.callbacks.ranks import due
+from dropout_lab.callbacks.tensorboard import summary_writers
 
 
 @final

@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, final
 
@@ -10,10 +10,42 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 
-from callbacks.schedules import Moment, Schedule
-from callbacks.spread import Spread
-from callbacks.tensorboard import Charted, Charts, log_scalars
-from models.dropout import CountDropout, Dropout, dropout_layers, scheduled_layers
+from dropout_lab.callbacks.schedules import Moment, Schedule
+from dropout_lab.callbacks.tensorboard import Charted, Charts, log_scalars
+from dropout_lab.models.dropout import CountDropout, Dropout, dropout_layers, scheduled_layers
+
+
+@final
+@dataclass
+class Spread:
+    """Takes numbers one by one and keeps what tells them in short.
+
+    Attributes:
+        count: how many.
+        total: their sum.
+        least: the least of them; ∞ before the first.
+        most: the most of them; −∞ before the first.
+    """
+
+    count: int = 0
+    total: float = 0.0
+    least: float = math.inf
+    most: float = -math.inf
+
+    def add(self, value: float) -> None:
+        """Take a number."""
+        self.count += 1
+        self.total += value
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
+
+    def named(self, kind: str, name: str) -> dict[str, float]:
+        """Return ``<kind>_mean/<name>``, ``<kind>_min/<name>`` and ``<kind>_max/<name>``; there is a number."""
+        return {
+            f"{kind}_mean/{name}": self.total / self.count,
+            f"{kind}_min/{name}": self.least,
+            f"{kind}_max/{name}": self.most,
+        }
 
 
 @final

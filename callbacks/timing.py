@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
-from callbacks.ranks import gathered
-from callbacks.tensorboard import Charted, Charts, log_scalars
+from dropout_lab.callbacks.ranks import gathered
+from dropout_lab.callbacks.tensorboard import Charted, Charts, log_scalars
 
 
 def seconds(device: torch.device) -> float:

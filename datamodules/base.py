@@ -11,13 +11,18 @@ from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Sampler
 
-from datamodules.augment import Augmentation, InOrder
-from datamodules.batch_streams import BatchStreams
-from datamodules.epoch_order import EpochOrder, InEpochs, ResumableLoader, Shuffled, batches_done
-from datamodules.images import BatchDataset, Images, Splits, resize, whole_batch
-from datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
-from datamodules.placement import Placement
-from datamodules.sizes import check_at_least, check_at_most, check_size
+from dropout_lab.datamodules.augment import Augmentation, InOrder
+from dropout_lab.datamodules.batches import BatchDataset, Images, Placement, Splits, resize, whole_batch
+from dropout_lab.datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
+from dropout_lab.datamodules.sampling import (
+    BatchStreams,
+    EpochOrder,
+    InEpochs,
+    ResumableLoader,
+    Shuffled,
+    batches_done,
+)
+from dropout_lab.datamodules.splits import check_at_least, check_at_most, check_size
 
 # Each way; a slip of the finger asks for terabytes.
 MOST_PIXELS = 4096
@@ -45,12 +50,12 @@ class ImageDataModule(LightningDataModule, ABC):
         train_limit: use the first so many training images only; statistics still come from all of them.
         image_size: resize to so many pixels square; None keeps the stored size.
         normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``
-            (:mod:`datamodules.normalize`).
+            (:mod:`dropout_lab.datamodules.normalize`).
         augment: augment training images; how, says the data set.
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing.
         num_workers: processes that prepare batches; a gather in memory rarely needs one.
-        device: keep the images there (:class:`datamodules.placement.Placement`): None in the machine's memory,
+        device: keep the images there (:class:`dropout_lab.datamodules.batches.Placement`): None in the machine's memory,
             ``"cuda"`` on the GPU that the trainer computes on, ``"auto"`` there too if there is one and they fit.
 
     Raises:

@@ -9,13 +9,13 @@ import torch
 from torchvision import datasets
 from torchvision.datasets.utils import check_integrity, download_and_extract_archive
 
-from datamodules.augment import RandomFlip, RandomShift
-from datamodules.base import ImageDataModule
-from datamodules.errors import DatasetCorruptError, DatasetNotFoundError
-from datamodules.files import download_with, read_verified
-from datamodules.images import Images, Splits
-from datamodules.normalize import NormalizationName
-from datamodules.sizes import check_at_least, hold_out_last
+from dropout_lab.datamodules.augment import RandomFlip, RandomShift
+from dropout_lab.datamodules.base import ImageDataModule
+from dropout_lab.datamodules.batches import Images, Splits
+from dropout_lab.datamodules.download import download_with, read_verified
+from dropout_lab.datamodules.errors import DatasetCorruptError, DatasetNotFoundError
+from dropout_lab.datamodules.normalize import NormalizationName
+from dropout_lab.datamodules.splits import check_at_least, hold_out_last
 
 FOLDER = Path(datasets.CIFAR10.base_folder)
 TRAIN_MD5 = dict(datasets.CIFAR10.train_list)

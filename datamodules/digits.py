@@ -6,11 +6,11 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from datamodules.augment import RandomShift
-from datamodules.base import ImageDataModule
-from datamodules.images import Images, Splits
-from datamodules.normalize import NormalizationName
-from datamodules.sizes import check_size, count_of
+from dropout_lab.datamodules.augment import RandomShift
+from dropout_lab.datamodules.base import ImageDataModule
+from dropout_lab.datamodules.batches import Images, Splits
+from dropout_lab.datamodules.normalize import NormalizationName
+from dropout_lab.datamodules.splits import check_size, count_of
 
 
 @final

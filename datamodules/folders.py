@@ -4,11 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from torch import Generator, Tensor
-
-from datamodules.decode import EXTENSIONS
-from datamodules.errors import DataError
+from dropout_lab.datamodules.decode import EXTENSIONS
+from dropout_lab.datamodules.errors import DataError
 
 # Layouts of given splits that are in use.
 VAL_NAMES = ("val", "valid", "validation")
@@ -23,7 +20,7 @@ def image_files(folder: Path) -> list[Path]:
     """Return the images in a folder and in all folders below it, in the order of their paths.
 
     Links are followed, each folder once, so that a link to a folder above ends. Hidden files and folders, and files
-    that are not named as images (:data:`datamodules.decode.EXTENSIONS`), do not count.
+    that are not named as images (:data:`dropout_lab.datamodules.decode.EXTENSIONS`), do not count.
     """
     found: list[Path] = []
     visited: set[str] = set()
@@ -152,30 +149,3 @@ def check_filled(images: Mapping[str, Sequence[Path]], folder: Path, least: int)
                 f"{folder / name} holds {len(files)} image(s); each class needs at least {least}, one for each split "
                 "that is drawn from there: add images, or remove the folder"
             )
-
-
-def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Draw ``count`` samples, of each class in proportion to its size, but at least one, and ``keep`` are left.
-
-    Args:
-        labels: ``(N,)`` int64, of each class ``keep`` + 1 or more.
-        count: from the number of classes C up to N − keep·C.
-        keep: samples that are left of each class, 1 or more.
-        generator: where draws come from.
-
-    Returns:
-        Indices of what is left and of what is drawn, each in rising order.
-    """
-    sizes = labels.bincount()
-    share = sizes * (count / len(labels))
-    take = share.long().clamp(min=1).minimum(sizes - keep)
-    # Whole numbers that add up: the class that is furthest below its share gets one more, or above it one less.
-    while (missing := count - int(take.sum())) != 0:
-        step = 1 if missing > 0 else -1
-        free = take < sizes - keep if step > 0 else take > 1
-        take[((share - take) * step).masked_fill(~free, -torch.inf).argmax()] += step
-    drawn = torch.zeros(len(labels), dtype=torch.bool)
-    for label, number in enumerate(take.tolist()):
-        members = (labels == label).nonzero().squeeze(1)
-        drawn[members[torch.randperm(len(members), generator=generator)[:number]]] = True
-    return (~drawn).nonzero().squeeze(1), drawn.nonzero().squeeze(1)

@@ -9,20 +9,13 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Generator
 
-from datamodules.augment import RandomFlip, RandomResizedCrop
-from datamodules.cache import Unreadable
-from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
-from datamodules.errors import DataError
-from datamodules.folders import (
-    check_filled,
-    classes_of,
-    draw_stratified,
-    find_root,
-    given_splits,
-    images_by_class,
-)
-from datamodules.normalize import NormalizationName
-from datamodules.sizes import check_size, count_of
+from dropout_lab.datamodules.augment import RandomFlip, RandomResizedCrop
+from dropout_lab.datamodules.decode_cache import Unreadable
+from dropout_lab.datamodules.errors import DataError
+from dropout_lab.datamodules.folders import check_filled, classes_of, find_root, given_splits, images_by_class
+from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
+from dropout_lab.datamodules.normalize import NormalizationName
+from dropout_lab.datamodules.splits import check_size, count_of, draw_stratified
 
 
 @final
@@ -37,7 +30,7 @@ class ImageFolderDataModule(DecodedDataModule):
       for each class. Of the two last, what is not given is drawn from ``train``.
 
     Classes are the names of the folders, sorted. Images lie in them or in folders below; links are followed; hidden
-    files and files that are not named as images are left alone. How images are decoded: :mod:`datamodules.decode`.
+    files and files that are not named as images are left alone. How images are decoded: :mod:`dropout_lab.datamodules.decode`.
 
     Args:
         root: folder of class folders, or of ``train``, ``val``, ``test``.

@@ -7,16 +7,24 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import Sampler
 
-from datamodules.augment import RandomFlip
-from datamodules.balanced_sampler import BalancedSampler
-from datamodules.cache import Unreadable
-from datamodules.decoded import DecodedDataModule, LabelledFiles, SplitFiles
-from datamodules.errors import TermsNotAcceptedError
-from datamodules.group_split import stratified_sample
-from datamodules.isic_files import FOLDER, HOW_TO_FETCH, NAME, LabelledImages, find_images
-from datamodules.isic_labels import CLASSES, Case, Metadata, metadata_of
-from datamodules.normalize import NormalizationName
-from datamodules.sizes import check_at_least, check_size
+from dropout_lab.datamodules.augment import RandomFlip
+from dropout_lab.datamodules.decode_cache import Unreadable
+from dropout_lab.datamodules.errors import TermsNotAcceptedError
+from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
+from dropout_lab.datamodules.isic_files import (
+    CLASSES,
+    FOLDER,
+    HOW_TO_FETCH,
+    NAME,
+    Case,
+    LabelledImages,
+    Metadata,
+    find_images,
+    metadata_of,
+)
+from dropout_lab.datamodules.normalize import NormalizationName
+from dropout_lab.datamodules.sampling import BalancedSampler
+from dropout_lab.datamodules.splits import check_at_least, check_size, stratified_sample
 
 
 @final

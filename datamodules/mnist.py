@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
-from datamodules.augment import RandomShift
-from datamodules.base import ImageDataModule
-from datamodules.errors import DatasetCorruptError, DatasetNotFoundError
-from datamodules.files import download_with, read_verified
-from datamodules.images import Images, Splits
-from datamodules.normalize import NormalizationName
-from datamodules.sizes import hold_out_last
+from dropout_lab.datamodules.augment import RandomShift
+from dropout_lab.datamodules.base import ImageDataModule
+from dropout_lab.datamodules.batches import Images, Splits
+from dropout_lab.datamodules.download import download_with, read_verified
+from dropout_lab.datamodules.errors import DatasetCorruptError, DatasetNotFoundError
+from dropout_lab.datamodules.normalize import NormalizationName
+from dropout_lab.datamodules.splits import hold_out_last
 
 FOLDER = Path("MNIST", "raw")
 OFFICIAL_MD5 = dict(datasets.MNIST.resources)

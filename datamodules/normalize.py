@@ -7,7 +7,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from datamodules.images import Images
+from dropout_lab.datamodules.batches import Images
 
 NormalizationName = Literal["standard", "mean-255", "mean-image", "none"]
 

@@ -21,10 +21,10 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from datamodules import ImageFolderDataModule
-from datamodules.base import Loader
-from datamodules.cache import decoded_images
-from datamodules.folders import image_files
+from dropout_lab.datamodules import ImageFolderDataModule
+from dropout_lab.datamodules.base import Loader
+from dropout_lab.datamodules.decode_cache import decoded_images
+from dropout_lab.datamodules.folders import image_files
 
 SIZE = 64
 BATCH = 100

@@ -21,8 +21,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from rich.progress import track
 from torch import nn
 
-from app.console import silence_lightning
-from callbacks import (
+from dropout_lab.app.console import silence_lightning
+from dropout_lab.callbacks import (
     BestStep,
     CollapseDetector,
     ConfusionMatrix,
@@ -33,11 +33,11 @@ from callbacks import (
     RhoScheduler,
     Timing,
 )
-from callbacks.schedules import Linear
-from datamodules import MNISTDataModule
-from models import ImageClassifier
-from models.dropout import Dropout
-from models.networks import GavierMNIST
+from dropout_lab.callbacks.schedules import Linear
+from dropout_lab.datamodules import MNISTDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import Dropout
+from dropout_lab.models.networks import GavierMNIST
 
 CALLBACKS: dict[str, Callable[[], Callback]] = {
     "RhoScheduler": lambda: RhoScheduler(Linear(0.0, 0.5)),

@@ -14,10 +14,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from rich.progress import track
 from scipy import stats
 
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.dropout import DropoutFactory, NoDropout, StandardDropout
-from models.networks import FullyConnected
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import DropoutFactory, NoDropout, StandardDropout
+from dropout_lab.models.networks import FullyConnected
 
 SEEDS = 10
 EPOCHS = 60

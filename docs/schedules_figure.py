@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from callbacks.schedules import (
+from dropout_lab.callbacks.schedules import (
     Alternating,
     Constant,
     Cosine,

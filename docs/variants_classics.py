@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 from torch import nn
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropConnect,
     DropIn,
@@ -18,9 +18,9 @@ from models.dropout import (
     Standout,
     VariationalDropout,
 )
-from models.dropout.drop_connect import preactivation_moments
-from models.dropout.multinomial import sampling_probabilities
-from models.dropout.variational import negative_kl
+from dropout_lab.models.dropout.drop_connect import preactivation_moments
+from dropout_lab.models.dropout.multinomial import sampling_probabilities
+from dropout_lab.models.dropout.variational import negative_kl
 from variants_frame import (
     BLUE,
     CHANNELS,

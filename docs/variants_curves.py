@@ -7,14 +7,14 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     DropAlan,
     DropCorr,
     DropIn,
     Dropout,
 )
-from models.dropout.drop_alan import drop_probability
-from models.dropout.scores import contributions
+from dropout_lab.models.dropout.drop_alan import drop_probability
+from dropout_lab.models.dropout.scores import contributions
 from variants_frame import (
     BLUE,
     CHANNELS,

@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from rich.progress import track
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,

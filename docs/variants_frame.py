@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from models.dropout import Dropout
+from dropout_lab.models.dropout import Dropout
 
 Array = npt.NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-import models.dropout
-from models.dropout import (
+import dropout_lab.models.dropout
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,
@@ -86,10 +86,10 @@ def arguments_of(spec: dict[str, Any]) -> str:
 
 
 def concrete_variants() -> set[type[Dropout]]:
-    """Return the variants that models.dropout exports; what wraps a layer from elsewhere is none."""
+    """Return the variants that dropout_lab.models.dropout exports; what wraps a layer from elsewhere is none."""
     return {
         value
-        for value in vars(models.dropout).values()
+        for value in vars(dropout_lab.models.dropout).values()
         if inspect.isclass(value)
         and issubclass(value, Dropout)
         and not inspect.isabstract(value)
@@ -104,7 +104,7 @@ def shipped_settings() -> dict[str, Setting]:
         AssertionError: a variant has no place in the order.
         KeyError: a variant has no YAML.
     """
-    assert set(ORDER) == concrete_variants(), "ORDER must list every variant of models.dropout"
+    assert set(ORDER) == concrete_variants(), "ORDER must list every variant of dropout_lab.models.dropout"
     found = {}
     for path in CONFIGS.glob("*.yaml"):
         spec = yaml.safe_load(path.read_text())["model"]["network"]["init_args"]["dropout"]

@@ -16,11 +16,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from rich.progress import track
 from scipy import stats
 
-from app.console import silence_lightning
-from datamodules import DigitsDataModule, ImageDataModule, MNISTDataModule
-from models import ImageClassifier
-from models.dropout import DropoutFactory
-from models.networks import FullyConnected
+from dropout_lab.app.console import silence_lightning
+from dropout_lab.datamodules import DigitsDataModule, ImageDataModule, MNISTDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import DropoutFactory
+from dropout_lab.models.networks import FullyConnected
 from variants_list import Setting, shipped_settings
 
 HIDDEN = [256, 256]

@@ -19,8 +19,8 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor, nn
 
-from models.dropout import MalDrop, NoDropout, StandardDropout
-from models.networks import VGG16
+from dropout_lab.models.dropout import MalDrop, NoDropout, StandardDropout
+from dropout_lab.models.networks import VGG16
 
 BATCH = 32
 CLASSES = 200

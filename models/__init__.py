@@ -1,5 +1,5 @@
 """Dropout variants, networks, and the classifier that trains them."""
 
-from models.classifier import ImageClassifier
+from dropout_lab.models.classifier import ImageClassifier
 
 __all__ = ["ImageClassifier"]

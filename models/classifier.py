@@ -2,6 +2,7 @@
 
 import math
 import os
+from abc import ABC
 from typing import Any, Literal, final
 
 import torch
@@ -12,16 +13,39 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
-from models.compiled import CompileMode, check_mode, compile_network, replays_graphs
-from models.dropout import Dropout, divergence, sampling
-from models.hook_names import HookNames
-from models.metrics import SplitMetrics
-from models.networks import Network
-from models.optimizers import optimizer_and_scheduler
-from models.outputs import Batch, Prediction, StepOutput, entropy
-from models.step_log import StepLog
-from models.streams import seed_batch, seed_validation
-from models.weighting import balanced_weights, loss_weights
+from dropout_lab.models.compiled import CompileMode, check_mode, compile_network, replays_graphs
+from dropout_lab.models.dropout import Dropout, divergence, sampling
+from dropout_lab.models.from_checkpoint import FromCheckpoint
+from dropout_lab.models.metrics import SplitMetrics, balanced_weights, loss_weights
+from dropout_lab.models.networks import Network
+from dropout_lab.models.optimizers import optimizer_and_scheduler
+from dropout_lab.models.steps import (
+    Batch,
+    Prediction,
+    StepLog,
+    StepOutput,
+    entropy,
+    seed_batch,
+    seed_validation,
+)
+
+# Where Lightning writes the name of each hook before and after it calls it: some fifty times a step.
+NOTED = "_current_fx_name"
+
+
+class HookNames(FromCheckpoint, ABC):
+    """Writes the hook's name down as a plain attribute.
+
+    A module's own way looks for parameters, buffers and modules of that name first, which over a step takes some 50 µs,
+    a fortieth of the step of a small network.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute."""
+        if name == NOTED:
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
 
 @final
@@ -29,17 +53,17 @@ class ImageClassifier(HookNames):
     """Trains a network by cross-entropy and measures it on each split.
 
     Logged once an epoch as ``train/…``, ``val/…``, ``test/…``: loss, accuracy, top5, nll, ece
-    (:class:`models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps; with ``mc_samples``
+    (:class:`dropout_lab.models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps; with ``mc_samples``
     ``test/entropy``, the mean over samples of the predictive entropy.
 
     Args:
         network: maps images to logits.
         optimizer: given the parameters, makes the optimizer; with fused kernels where it has them, unless its own
-            ``fused`` or ``foreach`` says otherwise (:func:`models.fused.use_fused`).
+            ``fused`` or ``foreach`` says otherwise (:func:`dropout_lab.models.optimizers.use_fused`).
         scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
         scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
         class_weights: weight of each class in the loss, of all splits; None weighs all alike; ``"balanced"`` takes
-            N / (C · n_c) of the data's training images (:func:`models.weighting.balanced_weights`).
+            N / (C · n_c) of the data's training images (:func:`dropout_lab.models.metrics.balanced_weights`).
         kl_weight: weight of the dropout layers' divergence in the training loss, which is
             cross-entropy + kl_weight · Σ kl / N_train (Kingma et al. 2015); logged as ``train/kl``.
         mc_samples: average the softmax over so many passes with dropout in ``test`` and ``predict`` (Monte Carlo

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import torch
 
-from models.networks import Network
+from dropout_lab.models.networks import Network
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
 

@@ -12,7 +12,7 @@ import torch
 from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningModule
 
-from models.named import MODEL_ROLES, check_named, restrict_parser
+from dropout_lab.models.allowlist import MODEL_ROLES, check_named, restrict_parser
 
 # By this key Lightning builds the classes that a checkpoint's settings name; by the other it takes another class.
 INSTANTIATOR = "_instantiator"

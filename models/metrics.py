@@ -1,14 +1,85 @@
 """The metrics of a split: next to free while batches pass, computed once an epoch, correct over processes."""
 
-from typing import Any, final
+import math
+from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
-from models.two_classes import TWO_CLASS_NAMES, TwoClassMetrics
+TWO_CLASS_NAMES = (
+    "majority",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "auroc",
+    "ap",
+    "f1",
+)
+
+
+@final
+class TwoClassMetrics(Metric):
+    """Metrics of two classes; label 1 is the positive one, and is predicted where its logit is the larger.
+
+    With P and N the positive and negative samples, TP, FP, TN the counts of true and false predictions:
+
+    - ``majority``: max(P, N) / (P + N), the accuracy of always predicting this split's commoner class;
+    - ``sensitivity``: TP / P; ``specificity``: TN / N; ``balanced_accuracy``: the mean of both;
+    - ``auroc``: area under the ROC curve, ties at one half; 0.5 is chance;
+    - ``ap``: average precision, Σ (R_k − R_{k−1})·P_k over thresholds, not interpolated; P / (P + N) is chance;
+    - ``f1``: 2·TP / (P + TP + FP).
+
+    What is undefined is NaN: all that needs a class that the split has no sample of, and the curves where a logit is
+    not finite.
+    """
+
+    full_state_update = False
+    scores: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self) -> None:
+        """Start empty; both states are joined over processes."""
+        super().__init__()
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("targets", [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        """Add samples: logits ``(N, 2)``, labels ``(N,)``."""
+        self.scores.append(logits[:, 1] - logits[:, 0])
+        self.targets.append(target)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return each metric, float32 scalars."""
+        # Lists, or tensors once they are joined over processes.
+        scores, target = dim_zero_cat(self.scores), dim_zero_cat(self.targets)
+        predicted, actual = scores > 0, target == 1
+        positives, negatives = actual.sum(), (~actual).sum()
+        hits = (predicted & actual).sum()
+        sensitivity = hits / positives
+        specificity = (~predicted & ~actual).sum() / negatives
+        auroc = ap = scores.new_tensor(math.nan)
+        if positives and negatives and scores.isfinite().all():
+            # The curves depend on the order alone; torchmetrics' sigmoid would make scores above 17 equal.
+            distinct, order = torch.unique(scores, return_inverse=True)
+            ranks = order.float() / len(distinct)
+            auroc = binary_auroc(ranks, target, validate_args=False)
+            ap = binary_average_precision(ranks, target, validate_args=False)
+        values = (
+            torch.maximum(positives, negatives) / len(target),
+            (sensitivity + specificity) / 2,
+            sensitivity,
+            specificity,
+            auroc,
+            ap,
+            2 * hits / (positives + predicted.sum()),
+        )
+        return dict(zip(TWO_CLASS_NAMES, values, strict=True))
+
 
 # Logits held back before they are counted, in numbers: 16 MiB of float32.
 BUFFER_NUMBERS = 4 * 2**20
@@ -69,7 +140,7 @@ class SplitMetrics(nn.Module):
     A batch costs a list append: logits are held back and counted together, since updating torchmetrics at
     every step makes a small network's step more than twice as long.
 
-    Of two classes also :class:`models.two_classes.TwoClassMetrics`, with ``majority``, which tells what an accuracy is
+    Of two classes also :class:`dropout_lab.models.metrics.TwoClassMetrics`, with ``majority``, which tells what an accuracy is
     worth. The calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is
     there from six classes on.
 
@@ -197,3 +268,51 @@ def _give_state(metric: Metric, state: dict[str, Any], device: torch.device) -> 
         )
     # By this it knows that it has something to compute.
     metric._update_count = 1
+
+
+@runtime_checkable
+class CountsClasses(Protocol):
+    """Data that know how many training images each class has."""
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Training images of each class, ``(classes,)``."""
+
+
+def loss_weights(class_weights: list[float] | str | None, classes: int) -> Tensor | None:
+    """Return the weights in an argument, ``(classes,)``; ones where ``"balanced"`` waits for the data.
+
+    Raises:
+        ValueError: they are of another number, or one is not above 0.
+    """
+    if class_weights is None:
+        return None
+    if class_weights == "balanced":
+        return torch.ones(classes)
+    if isinstance(class_weights, str) or len(class_weights) != classes or min(class_weights) <= 0:
+        raise ValueError(
+            f"class_weights needs {classes} numbers above 0, one a class, or 'balanced', got {class_weights!r}"
+        )
+    return torch.tensor(class_weights, dtype=torch.float32)
+
+
+def balanced_weights(data: object) -> Tensor:
+    """Return w_c = N / (C · n_c), ``(classes,)``: each class counts as much as any other, and the mean sample 1.
+
+    Source: G. King, L. Zeng, *Logistic regression in rare events data*, 2001; scikit-learn's ``"balanced"``.
+
+    Raises:
+        ValueError: the data do not count their training images by class, or a class has none.
+    """
+    if not isinstance(data, CountsClasses):
+        raise ValueError(
+            f"class_weights='balanced' needs a data module with class_counts, got {type(data).__name__}; "
+            "give the weights as numbers"
+        )
+    counts = data.class_counts
+    if counts.min() == 0:
+        raise ValueError(
+            "class_weights='balanced' needs a training image of each class, "
+            f"got {counts.tolist()} images; give the weights as numbers"
+        )
+    return counts.sum() / (len(counts) * counts)

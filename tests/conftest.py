@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
-from datamodules import cifar10
+from dropout_lab.datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
 from tests.data.isic import write_isic
 

@@ -11,9 +11,9 @@ ROOMS = ("app", "callbacks", "cli", "datamodules", "models")
 ALLOWED = {
     "cli": {"app"},
     "app": {"app", "callbacks", "datamodules", "models"},
-    "callbacks": {"callbacks", "models.dropout"},
+    "callbacks": {"callbacks", "dropout_lab.models.dropout"},
     "datamodules": {"datamodules"},
-    "models.dropout": {"models.dropout"},
+    "dropout_lab.models.dropout": {"dropout_lab.models.dropout"},
     "models": {"models"},
 }
 LONGEST_FILE = 250

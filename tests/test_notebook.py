@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datamodules import CIFAR10DataModule
-from models.dropout import Dropout, NoDropout
-from models.dropout.standard import masked
-from models.networks import FullyConnected
+from dropout_lab.datamodules import CIFAR10DataModule
+from dropout_lab.models.dropout import Dropout, NoDropout
+from dropout_lab.models.dropout.standard import masked
+from dropout_lab.models.networks import FullyConnected
 
 
 class NotebookDropout(Dropout):

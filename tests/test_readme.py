@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import datamodules
-import models.dropout
-import models.networks
-from app.main import COMMANDS
+import dropout_lab.datamodules
+import dropout_lab.models.dropout
+import dropout_lab.models.networks
+from dropout_lab.app.main import COMMANDS
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -19,7 +19,9 @@ def test_files_exist(path: str) -> None:
     assert (REPOSITORY / path).is_file()
 
 
-@pytest.mark.parametrize("package", [models.dropout, models.networks, datamodules])
+@pytest.mark.parametrize(
+    "package", [dropout_lab.models.dropout, dropout_lab.models.networks, dropout_lab.datamodules]
+)
 def test_every_class_that_one_can_name_is_named(package: object) -> None:
     names = [
         name

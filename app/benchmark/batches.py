@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from app.benchmark import script
-from app.benchmark.interleaved import in_turn
-from app.benchmark.machine import cores
-from app.benchmark.sources import BATCH, Source
-from app.benchmark.speeds import ON_DEVICE, PROJECT, SCRIPT, Speed, Way, speeds
-from callbacks.timing import seconds
-from datamodules.base import Loader
+from dropout_lab.app.benchmark import script
+from dropout_lab.app.benchmark.machine import cores
+from dropout_lab.app.benchmark.sources import BATCH, Source
+from dropout_lab.app.benchmark.speeds import ON_DEVICE, PROJECT, SCRIPT, Speed, Way, speeds
+from dropout_lab.app.benchmark.timing import in_turn
+from dropout_lab.callbacks.timing import seconds
+from dropout_lab.datamodules.base import Loader
 
 TURN_S = 0.4
 """Seconds that a way's turn is to take: whole epochs of slow ways would take minutes."""

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.arguments import CommandParser
-from app.errors import StoppedByUser, UserError
-from app.runtime_errors import remedy
-from app.whole_file import folder_for
+from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError, remedy
+from dropout_lab.app.files import folder_for
 
 DESCRIPTION = """\
 Measure what each dropout variant costs: the layer alone, a whole training step, evaluation, memory. All variants take
@@ -38,9 +36,9 @@ class Options:
     """What ``benchmark`` is asked for.
 
     Attributes:
-        networks: as :mod:`app.benchmark.names` reads them.
+        networks: as :mod:`dropout_lab.app.benchmark.names` reads them.
         layers: units of layers that are measured alone.
-        variants: as :mod:`app.benchmark.names` reads them; None: all of this project.
+        variants: as :mod:`dropout_lab.app.benchmark.names` reads them; None: all of this project.
         device: ``auto``, ``cpu``, ``cuda``.
         batch_size: images a batch; None: the network's study's, or 100.
         image_shape: channels, height, width; None: the network's own.
@@ -181,7 +179,9 @@ def run(words: list[str]) -> None:
         # Before anything is measured, which takes minutes.
         with folder_for(options.out):
             # torch takes seconds to import; help does not wait for it.
-            measure: Callable[[Options], None] = importlib.import_module(f"app.benchmark.{name}").benchmark
+            measure: Callable[[Options], None] = importlib.import_module(
+                f"dropout_lab.app.benchmark.{name}"
+            ).benchmark
             measure(options)
     except KeyboardInterrupt:
         left = f"; what was written until then is in {options.out}" if options.out.is_dir() else ""

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from app.benchmark.names import NONE, TORCH
-from app.benchmark.row import Row
-from app.report.style import BASELINE, FAINT, GRID, PALETTE, WIDTH, save, styled
+from dropout_lab.app.benchmark.names import NONE, TORCH
+from dropout_lab.app.benchmark.row import Row
+from dropout_lab.app.plotting import BASELINE, FAINT, GRID, PALETTE, WIDTH, save, styled
 
 # What a variant may cost before it is worth a thought: a tenth of a step, twice torch's own layer.
 LITTLE, LITTLE_ALONE = 1.10, 2.0

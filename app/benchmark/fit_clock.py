@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.timing import seconds
+from dropout_lab.callbacks.timing import seconds
 
 
 class EpochSeconds(NamedTuple):

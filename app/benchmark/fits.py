@@ -13,16 +13,16 @@ import yaml
 from rich.console import Console
 from torch import nn
 
-from app import cli
-from app.benchmark import script
-from app.benchmark.batches import worker_counts
-from app.benchmark.fit_clock import FitClock, read_epochs
-from app.benchmark.interleaved import in_turn
-from app.benchmark.limits import InMemory, bare_loop, lightning_loop
-from app.benchmark.machine import cores
-from app.benchmark.sources import BATCH, Source
-from app.benchmark.speeds import LIGHTNING, LIMIT, ON_DEVICE, PROJECT, SCRIPT, Speed, Way, speeds
-from models.networks import FullyConnected, GavierMNIST, Network
+from dropout_lab.app import cli
+from dropout_lab.app.benchmark import script
+from dropout_lab.app.benchmark.batches import worker_counts
+from dropout_lab.app.benchmark.fit_clock import FitClock, read_epochs
+from dropout_lab.app.benchmark.limits import InMemory, bare_loop, lightning_loop
+from dropout_lab.app.benchmark.machine import cores
+from dropout_lab.app.benchmark.sources import BATCH, Source
+from dropout_lab.app.benchmark.speeds import LIGHTNING, LIMIT, ON_DEVICE, PROJECT, SCRIPT, Speed, Way, speeds
+from dropout_lab.app.benchmark.timing import in_turn
+from dropout_lab.models.networks import FullyConnected, GavierMNIST, Network
 
 TRIED_STEPS = 50
 """To find the best number of workers."""

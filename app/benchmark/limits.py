@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from app.console import silence_lightning
-from callbacks.timing import seconds
-from datamodules import ImageDataModule
-from models import ImageClassifier
-from models.networks import Network
+from dropout_lab.app.console import silence_lightning
+from dropout_lab.callbacks.timing import seconds
+from dropout_lab.datamodules import ImageDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.networks import Network
 
 
 def fit_optimizer(network: Network) -> Optimizer:
@@ -58,7 +58,7 @@ class InMemory:
 def bare_loop(network: Network, batches: InMemory) -> Callable[[], tuple[float, Tensor]]:
     """Return what trains on these batches, and does nothing else.
 
-    What it returns are its seconds and the losses, as :func:`app.benchmark.script.train` does.
+    What it returns are its seconds and the losses, as :func:`dropout_lab.app.benchmark.script.train` does.
     """
     device = batches.labels.device
     network.to(device)

@@ -6,9 +6,9 @@ from importlib.metadata import version
 
 import torch
 
-from app.benchmark.command import Options
-from app.benchmark.subjects import Setting
-from app.errors import UserError
+from dropout_lab.app.benchmark.command import Options
+from dropout_lab.app.benchmark.subjects import Setting
+from dropout_lab.app.errors import UserError
 
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning")
 

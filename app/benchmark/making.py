@@ -8,12 +8,12 @@ from typing import Any, Literal, TypeVar
 from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser
 
-from app import named
-from app.benchmark.names import Spec, spec_of
-from app.errors import UserError
-from app.parse_errors import explain
-from models.dropout import Dropout, DropoutFactory, as_dropout
-from models.networks import Network
+from dropout_lab.app.benchmark.names import Spec, spec_of
+from dropout_lab.app.config import allowlist
+from dropout_lab.app.config.explain import explain
+from dropout_lab.app.errors import UserError
+from dropout_lab.models.dropout import Dropout, DropoutFactory, as_dropout
+from dropout_lab.models.networks import Network
 
 Made = TypeVar("Made")
 Place = Literal["network", "dropout"]
@@ -55,7 +55,7 @@ def checked(name: Place, spec: Spec) -> Namespace:
         UserError: there is no such class, or it takes no such arguments.
     """
     parser = _parser(name)
-    settings: Namespace = made(lambda: named.parsed(parser, {name: spec}))
+    settings: Namespace = made(lambda: allowlist.parsed(parser, {name: spec}))
     return settings
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from app.benchmark.subjects import Measured, forget_masks
+from dropout_lab.app.benchmark.subjects import Measured, forget_masks
 
 MEGABYTE = 2**20
 

@@ -3,7 +3,7 @@
 import ast
 from typing import Any
 
-from app.errors import UserError
+from dropout_lab.app.errors import UserError
 
 Spec = dict[str, Any]
 """``class_path`` and ``init_args``, as in YAML."""

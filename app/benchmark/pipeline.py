@@ -4,13 +4,13 @@ import sys
 
 from rich.console import Console
 
-from app.benchmark import batches, fits
-from app.benchmark.command import Options
-from app.benchmark.machine import describe, setting_of
-from app.benchmark.pipeline_files import draw, write_csv
-from app.benchmark.pipeline_table import show
-from app.benchmark.sources import find
-from app.benchmark.speeds import Speed
+from dropout_lab.app.benchmark import batches, fits
+from dropout_lab.app.benchmark.command import Options
+from dropout_lab.app.benchmark.machine import describe, setting_of
+from dropout_lab.app.benchmark.pipeline_files import draw, write_csv
+from dropout_lab.app.benchmark.pipeline_table import show
+from dropout_lab.app.benchmark.sources import find
+from dropout_lab.app.benchmark.speeds import Speed
 
 
 def benchmark(options: Options) -> None:

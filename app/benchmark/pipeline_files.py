@@ -7,10 +7,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
-from app.benchmark.pipeline_table import way_words
-from app.benchmark.speeds import LIMIT, ON_DEVICE, PROJECT, Speed
-from app.report.style import BASELINE, FAINT, PALETTE, WIDTH, figure_of_pairs, save, styled
-from app.whole_file import whole_file
+from dropout_lab.app.benchmark.pipeline_table import way_words
+from dropout_lab.app.benchmark.speeds import LIMIT, ON_DEVICE, PROJECT, Speed
+from dropout_lab.app.files import whole_file
+from dropout_lab.app.plotting import BASELINE, FAINT, PALETTE, WIDTH, figure_of_pairs, save, styled
 
 COLUMNS = (
     "part",

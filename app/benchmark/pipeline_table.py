@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.benchmark.speeds import Speed, Way
+from dropout_lab.app.benchmark.speeds import Speed, Way
 
 NOTES = {
     "batches": "images/s: median over turns, without the start of workers. plain PyTorch: torchvision's data set and "

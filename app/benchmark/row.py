@@ -4,7 +4,7 @@ import csv
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from app.whole_file import whole_file
+from dropout_lab.app.files import whole_file
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.benchmark.command import Options
-from app.benchmark.figures import draw_scaling
-from app.benchmark.interleaved import Turns, interleaved
-from app.benchmark.machine import describe, setting_of
-from app.benchmark.making import check_variant
-from app.benchmark.names import NONE
-from app.benchmark.steps import prepared, with_baselines
-from app.benchmark.subjects import Layer, Setting
-from app.console import console
-from app.whole_file import whole_file
+from dropout_lab.app.benchmark.command import Options
+from dropout_lab.app.benchmark.figures import draw_scaling
+from dropout_lab.app.benchmark.machine import describe, setting_of
+from dropout_lab.app.benchmark.making import check_variant
+from dropout_lab.app.benchmark.names import NONE
+from dropout_lab.app.benchmark.steps import prepared, with_baselines
+from dropout_lab.app.benchmark.subjects import Layer, Setting
+from dropout_lab.app.benchmark.timing import Turns, interleaved
+from dropout_lab.app.console import console
+from dropout_lab.app.files import whole_file
 
 # Units at one batch size, and batch sizes at one number of units.
 UNITS, AT_BATCH = (1024, 4096, 16384, 65536), 64

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from callbacks.timing import seconds
-from datamodules import ImageDataModule
-from datamodules.base import Loader
-from datamodules.decoded import DecodedDataModule
+from dropout_lab.callbacks.timing import seconds
+from dropout_lab.datamodules import ImageDataModule
+from dropout_lab.datamodules.base import Loader
+from dropout_lab.datamodules.image_files import DecodedDataModule
 
 Transform = Callable[[Any], Any]
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from app.benchmark import script
-from app.errors import UserError
-from datamodules import (
+from dropout_lab.app.benchmark import script
+from dropout_lab.app.errors import UserError
+from dropout_lab.datamodules import (
     CIFAR10DataModule,
     DataError,
     DatasetNotFoundError,
@@ -21,7 +21,7 @@ from datamodules import (
     MNISTDataModule,
     TinyImageNetDataModule,
 )
-from datamodules.errors import TermsNotAcceptedError
+from dropout_lab.datamodules.errors import TermsNotAcceptedError
 
 BATCH = 100
 

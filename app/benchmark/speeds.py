@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.benchmark.interleaved import Turns
+from dropout_lab.app.benchmark.timing import Turns
 
 
 @dataclass(frozen=True)

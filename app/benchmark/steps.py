@@ -5,18 +5,18 @@ from collections.abc import Sequence
 import torch
 from rich.console import Console
 
-from app.benchmark.command import Options
-from app.benchmark.figures import draw_steps
-from app.benchmark.interleaved import interleaved
-from app.benchmark.machine import describe, setting_of
-from app.benchmark.making import check_variant
-from app.benchmark.memory import peak_megabytes
-from app.benchmark.names import NONE, TORCH, VARIANTS
-from app.benchmark.row import Row, write_rows
-from app.benchmark.subjects import BATCH, Layer, Measured, Setting, Subject, Whole
-from app.benchmark.tables import steps_table
-from app.console import console
-from app.errors import UserError
+from dropout_lab.app.benchmark.command import Options
+from dropout_lab.app.benchmark.figures import draw_steps
+from dropout_lab.app.benchmark.machine import describe, setting_of
+from dropout_lab.app.benchmark.making import check_variant
+from dropout_lab.app.benchmark.memory import peak_megabytes
+from dropout_lab.app.benchmark.names import NONE, TORCH, VARIANTS
+from dropout_lab.app.benchmark.row import Row, write_rows
+from dropout_lab.app.benchmark.subjects import BATCH, Layer, Measured, Setting, Subject, Whole
+from dropout_lab.app.benchmark.tables import steps_table
+from dropout_lab.app.benchmark.timing import interleaved
+from dropout_lab.app.console import console
+from dropout_lab.app.errors import UserError
 
 # Of the time for a subject, what evaluation gets.
 EVALUATION = 0.25

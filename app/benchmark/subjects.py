@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from app.benchmark.making import built, checked, made, made_dropout
-from app.benchmark.names import NONE, Spec, spec_of
-from app.errors import UserError
-from models.dropout import Dropout
-from models.fused import use_fused
-from models.networks import ImageShape, Network
+from dropout_lab.app.benchmark.making import built, checked, made, made_dropout
+from dropout_lab.app.benchmark.names import NONE, Spec, spec_of
+from dropout_lab.app.errors import UserError
+from dropout_lab.models.dropout import Dropout
+from dropout_lab.models.networks import ImageShape, Network
+from dropout_lab.models.optimizers import use_fused
 
 CLASSES = 10
 BATCH = 100
@@ -73,7 +73,7 @@ class Subject(ABC):
 
     @abstractmethod
     def measured(self, variant: str, setting: Setting) -> Measured:
-        """Put a variant in, by its name (:mod:`app.benchmark.names`).
+        """Put a variant in, by its name (:mod:`dropout_lab.app.benchmark.names`).
 
         Raises:
             UserError: there is no such variant, or it cannot be here.
@@ -140,7 +140,7 @@ class Whole(Subject):
     """A network, on random images; all variants in it share its weights.
 
     Args:
-        network: its name (:mod:`app.benchmark.names`).
+        network: its name (:mod:`dropout_lab.app.benchmark.names`).
         image_shape: channels, height, width; None: its own.
         batch_size: images; None: what is usual for it.
 

@@ -4,8 +4,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from app.benchmark.names import NONE
-from app.benchmark.row import Row
+from dropout_lab.app.benchmark.names import NONE
+from dropout_lab.app.benchmark.row import Row
 
 
 def steps_table(rows: list[Row]) -> Table:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from app.errors import UserError
-from app.study.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
-from app.study.spec import Labels, Study
+from dropout_lab.app.config.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.study.spec import Labels, Study
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.study.engine import OnEvent
-from app.study.one_run import RunTask
-from app.study.run_files import RunResult
-from app.study.worker import Event, Failed, Started
+from dropout_lab.app.run.folder import RunResult
+from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study.scheduler import OnEvent
+from dropout_lab.app.study.worker import Event, Failed, Started
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """A process that does one run after another, and what it tells of them."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,12 +14,96 @@ from pathlib import Path
 from threading import Thread
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
-from app.errors import UserError
-from app.study.alone import run_alone
-from app.study.devices import VISIBLE, on_several
-from app.study.one_run import RunTask, prepare, run_one
-from app.study.run_files import RunIsLocked, RunResult
+from dropout_lab.app.config.settings import Settings
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.run.folder import RunFiles, RunIsLocked, RunResult
+from dropout_lab.app.run.train import RunTask, prepare, run_one
+from dropout_lab.app.study.grid import Run
+
+SAFE_PATH = "PYTHONSAFEPATH"
+
+
+def import_paths() -> str:
+    """Return them as PYTHONPATH has them."""
+    return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """Let processes that are started meanwhile not import from the current folder before the libraries."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
+
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def on_several(settings: Settings) -> bool:
+    """Return whether a run may be on more than one device."""
+    return (settings.get("trainer") or {}).get("devices", 1) not in (1, "1")
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that may be used, by what CUDA_VISIBLE_DEVICES would name them."""
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def run_alone(task: RunTask, threads: int) -> RunResult:
+    """Do a run whose folder says what is asked, in processes that end with this one.
+
+    Args:
+        task: the run.
+        threads: of torch in each process.
+
+    Raises:
+        UserError: it has failed; its log has the cause.
+    """
+    words = [str(task.files.path), str(threads), "panels" if task.panels else "none"]
+    # What is imported here by its path, as a user's own variant, is found there too.
+    # Not from the current folder first, as -m has it.
+    environment = {**os.environ, "PYTHONPATH": import_paths(), SAFE_PATH: "1"}
+    command = [sys.executable, "-m", __name__, *words]
+    # Whoever reads the other end of this pipe learns that this process has died.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
+        code = process.wait()
+    result = task.files.result()
+    if code or result is None:
+        last = next((line for line in reversed(task.files.log_end()) if line.strip()), "nothing in its log")
+        raise UserError(f"its processes ended with code {code}: {last.strip()}")
+    return result
+
+
+def main(words: list[str]) -> None:
+    """Do the run of a folder; one of its processes."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    files = RunFiles(Path(words[0]))
+    prepare(int(words[1]))
+    about = json.loads((files.path / "run.json").read_text())
+    run = Run(about["labels"], about["seed"], files.settings(), about["hash"])
+    result = run_one(RunTask(run, files, panels=words[2] == "panels"))
+    rank_zero_only(files.end)(result)
+
+
+def _end_with_parent() -> None:
+    # Not by sys.stdin, whose lock would be held when this process ends by itself.
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ L is the layer's number of units, and 1 where a probability is set. "The paper" 
 Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.4.
 """
 
-from callbacks.schedules.base import Moment, Schedule
-from callbacks.schedules.over_training import Cosine, Linear, Logistic
-from callbacks.schedules.stepwise import (
+from dropout_lab.callbacks.schedules.base import Moment, Schedule
+from dropout_lab.callbacks.schedules.over_training import Cosine, Linear, Logistic
+from dropout_lab.callbacks.schedules.stepwise import (
     Alternating,
     Constant,
     ForwardAnnealing,

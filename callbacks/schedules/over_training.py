@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from callbacks.schedules.base import Moment, Schedule, check_amount, logistic
+from dropout_lab.callbacks.schedules.base import Moment, Schedule, check_amount, logistic
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import final
 
-from callbacks.schedules.base import Moment, Schedule, check_amount, check_count, logistic, upper_bound
+from dropout_lab.callbacks.schedules.base import (
+    Moment,
+    Schedule,
+    check_amount,
+    check_count,
+    logistic,
+    upper_bound,
+)
 
 
 @final

@@ -1,26 +1,33 @@
 """Dropout variants. Each is one file: a pure function and a thin class."""
 
-from models.dropout.base import CountDropout, Dropout, DropoutFactory, RateDropout, Stage
-from models.dropout.chain import Chain
-from models.dropout.drop_act import DropAct, DropInv
-from models.dropout.drop_alan import DropAlan
-from models.dropout.drop_connect import DropConnect
-from models.dropout.drop_corr import DropCorr
-from models.dropout.drop_in import DropIn
-from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout, as_dropout, made_layers
-from models.dropout.gaussian import GaussianDropout
-from models.dropout.mal_drop import MalDrop, SpatialMalDrop
-from models.dropout.multinomial import MultinomialDropout
-from models.dropout.nested import NestedDropout
-from models.dropout.none import NoDropout
-from models.dropout.places import divergence, dropout_layers, scheduled_layers
-from models.dropout.pointwise import Pointwise
-from models.dropout.sampling import sampling
-from models.dropout.spatial import SpatialDropout
-from models.dropout.standard import StandardDropout
-from models.dropout.standout import Standout
-from models.dropout.swap import LabelledHead, labels, swap_dropout
-from models.dropout.variational import VariationalDropout
+from dropout_lab.models.dropout.base import CountDropout, Dropout, DropoutFactory, RateDropout, Stage
+from dropout_lab.models.dropout.chain import Chain
+from dropout_lab.models.dropout.drop_act import DropAct, DropInv
+from dropout_lab.models.dropout.drop_alan import DropAlan
+from dropout_lab.models.dropout.drop_connect import DropConnect
+from dropout_lab.models.dropout.drop_corr import DropCorr
+from dropout_lab.models.dropout.drop_in import DropIn
+from dropout_lab.models.dropout.gaussian import GaussianDropout
+from dropout_lab.models.dropout.mal_drop import MalDrop, SpatialMalDrop
+from dropout_lab.models.dropout.multinomial import MultinomialDropout
+from dropout_lab.models.dropout.nested import NestedDropout
+from dropout_lab.models.dropout.none import NoDropout
+from dropout_lab.models.dropout.pointwise import Pointwise
+from dropout_lab.models.dropout.sampling import sampling
+from dropout_lab.models.dropout.spatial import SpatialDropout
+from dropout_lab.models.dropout.standard import StandardDropout
+from dropout_lab.models.dropout.standout import Standout
+from dropout_lab.models.dropout.swap import LabelledHead, labels, swap_dropout
+from dropout_lab.models.dropout.variational import VariationalDropout
+from dropout_lab.models.dropout.wrap import (
+    TORCH_DROPOUTS,
+    ForeignDropout,
+    as_dropout,
+    divergence,
+    dropout_layers,
+    made_layers,
+    scheduled_layers,
+)
 
 __all__ = [
     "TORCH_DROPOUTS",

@@ -32,7 +32,7 @@ class Dropout(nn.Module, ABC):
     passed; ``None`` where the variant has no mask. It is a plain attribute and no buffer: buffers are
     broadcast from rank 0 at every forward under DDP, and each rank has a mask of its own.
 
-    ``sampling`` lets a layer drop in evaluation too (:func:`models.dropout.sampling`).
+    ``sampling`` lets a layer drop in evaluation too (:func:`dropout_lab.models.dropout.sampling`).
 
     Attributes:
         needs_labels: looks at labels and at the weight of the final linear layer in training.

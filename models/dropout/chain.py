@@ -4,9 +4,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from models.dropout.base import Dropout
-from models.dropout.foreign import as_dropout
-from models.dropout.places import divergence
+from dropout_lab.models.dropout.base import Dropout
+from dropout_lab.models.dropout.wrap import as_dropout, divergence
 
 
 @final

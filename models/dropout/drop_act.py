@@ -7,8 +7,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from models.dropout.base import RateDropout
-from models.dropout.select import as_numbers, largest, scaled, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.topk import as_numbers, largest, scaled, share_of, share_tensor, units_of
 
 # The least share of a sample's largest unit that is told from less: −log u of it is still finite in float32.
 LEAST_SHARE = 1e-37

@@ -5,9 +5,9 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from models.dropout.base import Dropout, Stage
-from models.dropout.pointwise import Pointwise
-from models.dropout.select import as_numbers, saturated
+from dropout_lab.models.dropout.base import Dropout, Stage
+from dropout_lab.models.dropout.pointwise import Pointwise
+from dropout_lab.models.dropout.topk import as_numbers, saturated
 
 DISTRIBUTIONS = ("alpha", "beta")
 INFERENCES = ("identity", "expectation")

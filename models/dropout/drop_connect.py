@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.dropout.base import RateDropout
-from models.dropout.masked_linear import masked_linear
-from models.dropout.standard import bernoulli_mask
+from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.masked_linear import masked_linear
+from dropout_lab.models.dropout.standard import bernoulli_mask
 
 MASKS = ("sample", "batch", "gaussian")
 INFERENCES = ("gaussian", "mean")

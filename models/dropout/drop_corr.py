@@ -5,8 +5,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from models.dropout.base import RateDropout
-from models.dropout.select import as_numbers, largest, scaled, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.topk import as_numbers, largest, scaled, share_of, share_tensor, units_of
 
 CENTERS = ("unit", "sample")
 MASKS = ("sample", "batch")

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from models.dropout.base import RateDropout
+from dropout_lab.models.dropout.base import RateDropout
 
 
 def multiplicative_noise(x: Tensor, noise: Tensor, variance: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from models.dropout.malicious import MaliciousDropout, Omega
-from models.dropout.scores import best_subsets, contributions, losses_without
-from models.dropout.select import largest, units_of
+from dropout_lab.models.dropout.mal_drop_base import MaliciousDropout, Omega
+from dropout_lab.models.dropout.scores import best_subsets, contributions, losses_without
+from dropout_lab.models.dropout.topk import largest, units_of
 
 SCORES = ("contribution", "loss", "exact")
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from models.dropout.select import as_numbers
+from dropout_lab.models.dropout.topk import as_numbers
 
 # Weights that are masked at a time, 8 MiB of float32: fewer at a time keep the cores waiting for each other.
 CHUNK = 2**21

@@ -5,8 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from models.dropout.base import RateDropout
-from models.dropout.select import as_numbers, units_of
+from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.topk import as_numbers, units_of
 
 
 @final

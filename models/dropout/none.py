@@ -5,8 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from models.dropout.base import Dropout
-from models.dropout.pointwise import Pointwise
+from dropout_lab.models.dropout.base import Dropout
+from dropout_lab.models.dropout.pointwise import Pointwise
 
 
 @final

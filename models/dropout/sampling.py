@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from models.dropout.base import Dropout
-from models.dropout.foreign import TORCH_DROPOUTS, ForeignDropout
+from dropout_lab.models.dropout.base import Dropout
+from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, ForeignDropout
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from models.dropout.base import RateDropout
-from models.dropout.standard import bernoulli_mask, masked
+from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.standard import bernoulli_mask, masked
 
 
 @final

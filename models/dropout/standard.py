@@ -5,9 +5,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from models.dropout.base import RateDropout
-from models.dropout.pointwise import Pointwise
-from models.dropout.select import as_numbers, scaled
+from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.pointwise import Pointwise
+from dropout_lab.models.dropout.topk import as_numbers, scaled
 
 
 def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:

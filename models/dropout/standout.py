@@ -5,8 +5,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from models.dropout.base import Dropout, Stage
-from models.dropout.select import as_numbers, scaled
+from dropout_lab.models.dropout.base import Dropout, Stage
+from dropout_lab.models.dropout.topk import as_numbers, scaled
 
 GATES = {"sigmoid": 1.0, "inverted": -1.0}
 

@@ -6,8 +6,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from models.dropout.base import Dropout, DropoutFactory
-from models.dropout.foreign import TORCH_DROPOUTS, made_layers
+from dropout_lab.models.dropout.base import Dropout, DropoutFactory
+from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, made_layers
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (
@@ -84,7 +84,7 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
     """Replace every dropout layer of torch.nn in a module, in place, by ``make()``.
 
     A variant that looks at labels is put before the final linear layer only, if a dropout layer stands right
-    before it in one ``nn.Sequential``; other places become :meth:`~models.dropout.Dropout.inner`. Train it inside
+    before it in one ``nn.Sequential``; other places become :meth:`~dropout_lab.models.dropout.Dropout.inner`. Train it inside
     ``with labels(module, target)``. A variant that takes over its stage takes the affine map and the activation
     before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays. A new layer is in the
     mode, training or evaluation, of the one it replaces, and on the module's device.

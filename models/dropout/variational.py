@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
-from models.dropout.base import Dropout
-from models.dropout.select import scaled
+from dropout_lab.models.dropout.base import Dropout
+from dropout_lab.models.dropout.topk import scaled
 
 GRANULARITIES = ("layer", "unit")
 

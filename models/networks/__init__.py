@@ -1,12 +1,12 @@
 """Networks with swappable dropout places; none knows a variant by name."""
 
-from models.networks.alan import AlanCNN
-from models.networks.backbone import Backbone
-from models.networks.base import Head, ImageShape, Network, dropout_places
-from models.networks.fully_connected import FullyConnected
-from models.networks.gavier import GavierCIFAR, GavierMNIST
-from models.networks.maldrop import MalDropCNN
-from models.networks.vgg16 import VGG16
+from dropout_lab.models.networks.alan import AlanCNN
+from dropout_lab.models.networks.backbone import Backbone
+from dropout_lab.models.networks.base import Head, ImageShape, Network, dropout_places
+from dropout_lab.models.networks.fully_connected import FullyConnected
+from dropout_lab.models.networks.gavier import GavierCIFAR, GavierMNIST
+from dropout_lab.models.networks.maldrop import MalDropCNN
+from dropout_lab.models.networks.vgg16 import VGG16
 
 __all__ = [
     "VGG16",

@@ -5,10 +5,10 @@ from typing import final
 
 from torch import nn
 
-from models.dropout import TORCH_DROPOUTS, Dropout, DropoutFactory, NoDropout, swap_dropout
-from models.dropout.swap import ACTIVATIONS, AFFINE
-from models.networks.base import Head, ImageShape, Network, dropout_places
-from models.networks.published import Published, as_rgb, cannot_take, published_model
+from dropout_lab.models.dropout import TORCH_DROPOUTS, Dropout, DropoutFactory, NoDropout, swap_dropout
+from dropout_lab.models.dropout.swap import ACTIVATIONS, AFFINE
+from dropout_lab.models.networks.base import Head, ImageShape, Network, dropout_places
+from dropout_lab.models.networks.published import Published, as_rgb, cannot_take, published_model
 
 
 @final

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.dropout import Dropout, DropoutFactory, dropout_layers, made_layers
+from dropout_lab.models.dropout import Dropout, DropoutFactory, dropout_layers, made_layers
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""

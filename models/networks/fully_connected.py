@@ -6,8 +6,8 @@ from typing import Literal, final
 
 from torch import nn
 
-from models.dropout import DropoutFactory, NoDropout
-from models.networks.base import Head, ImageShape, Network, dropout_places
+from dropout_lab.models.dropout import DropoutFactory, NoDropout
+from dropout_lab.models.networks.base import Head, ImageShape, Network, dropout_places
 
 NORMALIZATIONS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 

@@ -9,8 +9,8 @@ from typing import final
 
 from torch import nn
 
-from models.dropout import DropoutFactory, StandardDropout
-from models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
+from dropout_lab.models.dropout import DropoutFactory, StandardDropout
+from dropout_lab.models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
 
 
 @final

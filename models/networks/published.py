@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models
 
-from models.networks.base import ImageShape
+from dropout_lab.models.networks.base import ImageShape
 
 MODELS: tuple[str, ...] = tuple(list_models(module=models))
 """torchvision's classification models, by name."""

@@ -10,9 +10,9 @@ from typing import Literal, final
 
 from torch import nn
 
-from models.dropout import DropoutFactory, NoDropout
-from models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
-from models.networks.published import as_rgb, published_model
+from dropout_lab.models.dropout import DropoutFactory, NoDropout
+from dropout_lab.models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
+from dropout_lab.models.networks.published import as_rgb, published_model
 
 
 @final

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UserError
-from app.main import main
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.main import main
 from tests.app.bad_input import classes, configs, data, disk, flags, runs, studies, tools, values
 from tests.app.bad_input.row import FIT, RUN, Row
 from tests.conftest import REPOSITORY

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.console import print_line
+from dropout_lab.app.console import print_line
 
 
 def test_a_line_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

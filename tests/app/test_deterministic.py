@@ -10,8 +10,8 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from app.main import main
-from app.runs import RunFolder
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 VARIANTS = sorted(file.stem for file in (REPOSITORY / "configs" / "dropout").glob("*.yaml"))

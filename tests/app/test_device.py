@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.main import main
+from dropout_lab.app.main import main
 
 FIT = (
     "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [8] --trainer.max_epochs 1 "

@@ -11,9 +11,9 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from app.main import main
-from models import ImageClassifier
-from models.dropout import StandardDropout
+from dropout_lab.app.main import main
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import StandardDropout
 
 FIT = (
     "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "

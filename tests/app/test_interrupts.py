@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from app import interrupts
-from app.interrupts import Interrupted, Interrupts
+from dropout_lab.app.run import signals
+from dropout_lab.app.run.signals import Interrupted, Interrupts
 
 
 def press(number: signal.Signals) -> None:
@@ -34,7 +34,7 @@ def test_noted(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pressed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interrupts, "SAME_PRESS_S", -1.0)
+    monkeypatch.setattr(signals, "SAME_PRESS_S", -1.0)
     with Interrupts() as noted:
         noted.defer()
         press(signal.SIGINT)

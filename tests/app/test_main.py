@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import datamodules
-from app import main as front
-from app.errors import UserError
-from app.main import COMMANDS, main
-from app.pages import ALL, PAGES
-from models import dropout, networks
+import dropout_lab.datamodules
+from dropout_lab.app import main as front
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.main import ALL, COMMANDS, PAGES, main
+from dropout_lab.models import dropout, networks
 
 REPOSITORY = Path(__file__).parents[2]
-CHOICES = (datamodules.ImageDataModule, networks.Network, dropout.Dropout)
+CHOICES = (dropout_lab.datamodules.ImageDataModule, networks.Network, dropout.Dropout)
 # The base of networks, and what wraps layers from elsewhere.
 NOT_CHOSEN = (networks.Network, dropout.ForeignDropout)
 
@@ -56,12 +55,12 @@ def test_pages_name_options_that_there_are(capsys: pytest.CaptureFixture[str]) -
             of_class = re.match(r"--(data|model\.network|model\.optimizer|model\.scheduler)\.", option)
             assert of_class or option in (*everything.split(), "--debug", ALL), f"{command}: {option}"
     of_data = re.findall(r"--data\.(?!help)(\w+)", PAGES["fit"])
-    assert set(of_data) <= set(inspect.signature(datamodules.ImageDataModule).parameters)
+    assert set(of_data) <= set(inspect.signature(dropout_lab.datamodules.ImageDataModule).parameters)
 
 
 def test_pages_name_every_class() -> None:
     page = set(re.findall(r"\w+", PAGES["fit"]))
-    for package in (datamodules, networks, dropout):
+    for package in (dropout_lab.datamodules, networks, dropout):
         for name in package.__all__:
             found = getattr(package, name)
             if inspect.isclass(found) and issubclass(found, CHOICES) and not inspect.isabstract(found):

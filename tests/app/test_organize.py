@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.data.isic import kaggle_rows
 
 REPOSITORY = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_one_clear_line(words: str, message: str, capsys: pytest.CaptureFixture[
 
 def test_help_imports_nothing_heavy() -> None:
     program = (
-        "import sys\nfrom app.organize import run\n"
+        "import sys\nfrom dropout_lab.app.organize import run\n"
         "try: run(['organize', 'isic', '--help'])\n"
         "except SystemExit: pass\n"
         "sys.exit(1 if {'torch', 'pytorch_lightning'} & set(sys.modules) else 0)"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.data.folders import write_classes, write_pictures
 
 FIT = (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UserError
-from app.run_options import resolve_run
-from app.runs import RunFolder, find_run_folder, make_run_folder, next_run_folder
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.run.evaluate import resolve_run
+from dropout_lab.app.run.folder import RunFolder, find_run_folder, make_run_folder, next_run_folder
 
 
 def finished_run(folder: RunFolder, *checkpoints: str) -> RunFolder:
@@ -29,7 +29,9 @@ def test_versions_count_up(tmp_path: Path) -> None:
 
 def test_two_that_ask_at_once_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run_folder(tmp_path, "a")
-    monkeypatch.setattr("app.runs.next_run_folder", lambda root, name: RunFolder(root / name / "version_0"))
+    monkeypatch.setattr(
+        "dropout_lab.app.run.folder.next_run_folder", lambda root, name: RunFolder(root / name / "version_0")
+    )
     assert make_run_folder(tmp_path, "a").path.name == "version_1"
 
 

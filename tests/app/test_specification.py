@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.specification import changed_settings, flat_settings, run_name, specification
+from dropout_lab.app.config.settings import changed_settings, flat_settings, run_name, specification
 
 DUMP = """
 seed_everything: 3
@@ -11,16 +11,16 @@ runs: runs
 trainer: {max_epochs: 10, max_steps: -1, precision: null, devices: auto}
 model:
   network:
-    class_path: models.networks.FullyConnected
+    class_path: dropout_lab.models.networks.FullyConnected
     init_args:
       hidden: [100, 100]
       rates: null
       num_classes: 10
-      dropout: {class_path: models.dropout.StandardDropout, init_args: {p: 0.25, inverted: true}}
+      dropout: {class_path: dropout_lab.models.dropout.StandardDropout, init_args: {p: 0.25, inverted: true}}
   optimizer: {class_path: torch.optim.Adam, init_args: {lr: 0.001, fused: null, foreach: true}}
   scheduler: null
 data:
-  class_path: datamodules.MNISTDataModule
+  class_path: dropout_lab.datamodules.MNISTDataModule
   init_args: {root: /somewhere, batch_size: 100, val_size: 0.05}
 """
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from app.main import main
-from app.runs import RunFolder
-from models import ImageClassifier
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.models import ImageClassifier
 
 REPOSITORY = Path(__file__).parents[2]
 FIT = ["fit", "--config", str(REPOSITORY / "configs" / "quickstart.yaml"), "--name", "run"]

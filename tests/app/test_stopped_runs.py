@@ -11,7 +11,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from app.main import main
+from dropout_lab.app.main import main
 
 FIT = (
     "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "

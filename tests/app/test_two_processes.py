@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.main import main
-from app.runs import RunFolder
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]

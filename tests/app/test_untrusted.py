@@ -11,10 +11,10 @@ import torch
 import yaml
 from _pytest.mark import ParameterSet
 
-from app.errors import UserError
-from app.main import main
-from app.study.building import build
-from models import ImageClassifier
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.main import main
+from dropout_lab.app.run.build import build
+from dropout_lab.models import ImageClassifier
 from tests.data.traps import MARK, Trap, unharmed
 
 FIT = (
@@ -194,9 +194,9 @@ OWN = """
 from pathlib import Path
 import torch
 from pytorch_lightning import Callback
-from datamodules import DigitsDataModule
-from models.dropout import Dropout
-from models.networks import FullyConnected
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models.dropout import Dropout
+from dropout_lab.models.networks import FullyConnected
 
 class Halves(Dropout):
     def forward(self, x, target=None, weight=None):

@@ -7,10 +7,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.dropout import DropoutFactory, StandardDropout
-from models.networks import FullyConnected, Network
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import DropoutFactory, StandardDropout
+from dropout_lab.models.networks import FullyConnected, Network
 
 BATCH_SIZE = 100
 

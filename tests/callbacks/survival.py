@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.dropout import DropoutFactory, StandardDropout
-from models.networks import FullyConnected, Head, Network
+from dropout_lab.models.dropout import DropoutFactory, StandardDropout
+from dropout_lab.models.networks import FullyConnected, Head, Network
 
 CASES = [
     pytest.param(options, id=next(iter(options)))

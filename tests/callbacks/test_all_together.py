@@ -12,9 +12,9 @@ import torch
 from pytorch_lightning import Callback
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from app.main import main
-from app.runs import RunFolder
-from callbacks import (
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.callbacks import (
     BestStep,
     CollapseDetector,
     ConfusionMatrix,
@@ -25,9 +25,9 @@ from callbacks import (
     RhoScheduler,
     Timing,
 )
-from callbacks.schedules import Constant
-from models import ImageClassifier
-from models.dropout import DropoutFactory, GaussianDropout, MalDrop, NoDropout, StandardDropout
+from dropout_lab.callbacks.schedules import Constant
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import DropoutFactory, GaussianDropout, MalDrop, NoDropout, StandardDropout
 from tests.callbacks.fits import events, fit, small_network
 
 REPOSITORY = Path(__file__).parents[2]

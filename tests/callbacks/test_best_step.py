@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule
 
-from callbacks import BestStep
+from dropout_lab.callbacks import BestStep
 
 
 class FakeTrainer:

@@ -4,7 +4,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks import BestStep, BestWeights
+from dropout_lab.callbacks import BestStep, BestWeights
 from tests.callbacks.fits import fit
 
 

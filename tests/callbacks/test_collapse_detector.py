@@ -10,11 +10,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from callbacks import CollapseDetector, TrainingCollapsed
-from callbacks.collapse_detector import first_not_finite
-from models import ImageClassifier
-from models.dropout import DropAlan, NoDropout
-from models.networks import FullyConnected, Head, Network
+from dropout_lab.callbacks import CollapseDetector, TrainingCollapsed
+from dropout_lab.callbacks.collapse_detector import first_not_finite
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import DropAlan, NoDropout
+from dropout_lab.models.networks import FullyConnected, Head, Network
 from tests.callbacks.fits import fit, scalars, small_network
 from tests.callbacks.survival import CASES, Options, WithoutDropout, network
 

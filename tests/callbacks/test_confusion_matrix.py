@@ -6,9 +6,9 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from callbacks import ConfusionMatrix
-from datamodules import DigitsDataModule
-from models import ImageClassifier
+from dropout_lab.callbacks import ConfusionMatrix
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import events, fit, small_network
 
 

@@ -8,12 +8,12 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from callbacks import DeadUnits
-from callbacks.dead_units import AliveUnits, alive_units, dead_shares
-from models import ImageClassifier
-from models.dropout import NoDropout, StandardDropout
-from models.networks import FullyConnected, Network
-from models.networks.base import Head
+from dropout_lab.callbacks import DeadUnits
+from dropout_lab.callbacks.dead_units import AliveUnits, alive_units, dead_shares
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import NoDropout, StandardDropout
+from dropout_lab.models.networks import FullyConnected, Network
+from dropout_lab.models.networks.base import Head
 from tests.callbacks.fits import SaveAfter, events, fit, scalars, small_network
 
 
@@ -104,7 +104,7 @@ def test_only_what_may_be_dead_is_looked_at_again(monkeypatch: pytest.MonkeyPatc
         widths.append(outputs.shape[1])
         return alive_units(outputs)
 
-    monkeypatch.setattr("callbacks.dead_units.alive_units", look)
+    monkeypatch.setattr("dropout_lab.callbacks.dead_units.alive_units", look)
     watched = AliveUnits(torch.zeros(8, dtype=torch.bool))
     for batch in range(9):
         outputs = torch.zeros(2, 8)

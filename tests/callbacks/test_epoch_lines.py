@@ -8,16 +8,16 @@ import pytest
 from pytorch_lightning import Trainer
 from rich.console import Console
 
-from callbacks import EpochLines
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.networks import FullyConnected
+from dropout_lab.callbacks import EpochLines
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.networks import FullyConnected
 from tests.callbacks.fits import SaveAfter, fit
 
 
 def test_a_line_an_epoch_with_its_own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Iterator[float] = iter([90.0, 100.0, 102.5, 200.0, 207.0])
-    monkeypatch.setattr("callbacks.epoch_lines.monotonic", lambda: next(clock))
+    monkeypatch.setattr("dropout_lab.callbacks.epoch_lines.monotonic", lambda: next(clock))
     out = io.StringIO()
     trainer = Trainer(
         accelerator="cpu",
@@ -45,7 +45,7 @@ def test_an_epoch_that_is_resumed_in_its_midst_is_timed_from_there(
 ) -> None:
     clock: Iterator[float] = iter([100.0, 103.0])
     fit(SaveAfter(1, tmp_path / "midst.ckpt"), limit_train_batches=3)
-    monkeypatch.setattr("callbacks.epoch_lines.monotonic", lambda: next(clock))
+    monkeypatch.setattr("dropout_lab.callbacks.epoch_lines.monotonic", lambda: next(clock))
     out = io.StringIO()
     fit(EpochLines(Console(file=out)), ckpt_path=tmp_path / "midst.ckpt", limit_train_batches=3)
     assert out.getvalue().startswith("epoch 1/1  3.0 s  train/loss 2.")

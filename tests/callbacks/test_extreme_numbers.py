@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from callbacks.dead_units import AliveUnits, dead_shares
-from callbacks.inference_gap import gap_sums, relative
-from callbacks.logit_spread import LogitSpread
-from callbacks.pass_rate_tracker import count_passes, figures
-from callbacks.schedules import (
+from dropout_lab.callbacks.collapse_detector import LogitSpread
+from dropout_lab.callbacks.dead_units import AliveUnits, dead_shares
+from dropout_lab.callbacks.inference_gap import gap_sums, relative
+from dropout_lab.callbacks.pass_rate_tracker import count_passes, figures
+from dropout_lab.callbacks.schedules import (
     Alternating,
     Constant,
     Cosine,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from callbacks.figures import confusion_figure, panel_figure
+from dropout_lab.callbacks.figures import confusion_figure, panel_figure
 
 
 def texts(figure: Figure) -> list[str]:

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from callbacks import InferenceGap
-from callbacks.inference_gap import GapSums, gap_sums, relative
-from models.dropout import (
+from dropout_lab.callbacks import InferenceGap
+from dropout_lab.callbacks.inference_gap import GapSums, gap_sums, relative
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,
@@ -26,7 +26,7 @@ from models.dropout import (
     StandardDropout,
     Standout,
 )
-from models.dropout.drop_alan import drop_probability
+from dropout_lab.models.dropout.drop_alan import drop_probability
 from tests.callbacks.fits import fit, small_network
 from tests.callbacks.survival import CASES, Options, WithoutDropout, network
 

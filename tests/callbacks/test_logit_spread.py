@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from callbacks.logit_spread import LogitSpread
+from dropout_lab.callbacks.collapse_detector import LogitSpread
 
 
 def in_batches(logits: Tensor, target: Tensor, sizes: list[int]) -> LogitSpread:

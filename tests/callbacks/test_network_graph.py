@@ -8,10 +8,10 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from callbacks import NetworkGraph
-from callbacks.network_graph import network_graph
-from models.dropout import StandardDropout
-from models.networks import FullyConnected, GavierCIFAR
+from dropout_lab.callbacks import NetworkGraph
+from dropout_lab.callbacks.tensorboard import network_graph
+from dropout_lab.models.dropout import StandardDropout
+from dropout_lab.models.networks import FullyConnected, GavierCIFAR
 
 
 def test_nodes_are_layers_and_edges_are_tensors() -> None:

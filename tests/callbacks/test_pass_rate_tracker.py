@@ -8,10 +8,10 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks import PassRateTracker
-from callbacks.pass_rate_tracker import Passes, count_passes
-from models import ImageClassifier
-from models.dropout import (
+from dropout_lab.callbacks import PassRateTracker
+from dropout_lab.callbacks.pass_rate_tracker import Passes, count_passes
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import (
     Chain,
     DropIn,
     Dropout,

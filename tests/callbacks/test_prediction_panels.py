@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks import PredictionPanels
-from models import ImageClassifier
+from dropout_lab.callbacks import PredictionPanels
+from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import events, fit, small_network
 
 

@@ -11,12 +11,20 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from app.study.epoch_table import EpochTable
-from callbacks import RhoScheduler
-from callbacks.schedules import Alternating, Constant, Linear, Moment, Periodic, Randomized, Schedule
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.dropout import (
+from dropout_lab.app.run.history import EpochTable
+from dropout_lab.callbacks import RhoScheduler
+from dropout_lab.callbacks.schedules import (
+    Alternating,
+    Constant,
+    Linear,
+    Moment,
+    Periodic,
+    Randomized,
+    Schedule,
+)
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import (
     Chain,
     DropoutFactory,
     MalDrop,
@@ -25,7 +33,7 @@ from models.dropout import (
     VariationalDropout,
     scheduled_layers,
 )
-from models.networks import Head, Network
+from dropout_lab.models.networks import Head, Network
 from tests.callbacks.fits import BATCH_SIZE, fit, scalars, small_network
 
 STEPS = 13

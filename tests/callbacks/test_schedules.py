@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from scipy import stats
 
-from callbacks.schedules import (
+from dropout_lab.callbacks.schedules import (
     Alternating,
     Constant,
     Cosine,

@@ -1,6 +1,6 @@
 """Numbers told in short."""
 
-from callbacks.spread import Spread
+from dropout_lab.callbacks.rho_scheduler import Spread
 
 
 def test_mean_least_and_most() -> None:

@@ -10,9 +10,9 @@ import torch
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from callbacks import DeadUnits, PassRateTracker, Timing
-from models import ImageClassifier
-from models.dropout import NoDropout, StandardDropout
+from dropout_lab.callbacks import DeadUnits, PassRateTracker, Timing
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import NoDropout, StandardDropout
 from tests.callbacks.fits import SaveAfter, fit, small_network
 
 WATCHING: list[Callable[[], Callback]] = [PassRateTracker, DeadUnits, Timing]

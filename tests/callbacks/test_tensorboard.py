@@ -6,8 +6,8 @@ from pathlib import Path
 from pytorch_lightning import Callback
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from app.defaults import CHARTS
-from callbacks import Charted, Charts, ScalarLayout
+from dropout_lab.app.run.tensorboard import CHARTS
+from dropout_lab.callbacks import Charted, Charts, ScalarLayout
 from tests.callbacks.fits import events, fit
 
 

@@ -13,9 +13,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from rich.console import Console
 
-from app.main import main
-from callbacks import Timing
-from callbacks.timing import Times, figures, line, seconds
+from dropout_lab.app.main import main
+from dropout_lab.callbacks import Timing
+from dropout_lab.callbacks.timing import Times, figures, line, seconds
 from tests.callbacks.fits import fit, scalars
 
 STEPS = [0.25, 0.5, 2.0, 0.25]
@@ -61,7 +61,7 @@ class Work(Callback):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("callbacks.timing.perf_counter", made)
+    monkeypatch.setattr("dropout_lab.callbacks.timing.perf_counter", made)
     return made
 
 
@@ -124,7 +124,7 @@ def test_the_device_has_done_its_work_before_the_clock_is_read(monkeypatch: pyte
     order: list[object] = []
     read: Callable[[], float] = lambda: float(len(order))  # noqa: E731
     monkeypatch.setattr(torch.accelerator, "synchronize", order.append)
-    monkeypatch.setattr("callbacks.timing.perf_counter", read)
+    monkeypatch.setattr("dropout_lab.callbacks.timing.perf_counter", read)
     gpu = torch.device("cuda", 0)
     assert seconds(gpu) == 1
     assert order == [gpu]

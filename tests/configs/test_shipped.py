@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.data.folders import write_classes
 from tests.data.tiny_imagenet import write_tiny_imagenet
 

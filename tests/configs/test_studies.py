@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from app.report.figures import KINDS
-from app.study import building
-from app.study.building import build
-from app.study.grid import Run, combinations, expand
-from app.study.reading import read_study
-from app.study.shortened import FORMS
-from datamodules import ImageDataModule
+from dropout_lab.app.report.figures.kinds import KINDS
+from dropout_lab.app.run.build import _data, build
+from dropout_lab.app.study.grid import Run, combinations, expand
+from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.spec import FORMS
+from dropout_lab.datamodules import ImageDataModule
 from tests.configs.test_shipped import CONFIGS
 from tests.data.tiny_imagenet import write_tiny_imagenet
 
@@ -47,7 +46,7 @@ def _nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("normal_", "kaiming_normal_"):
         monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
     yield
-    building._data.cache_clear()
+    _data.cache_clear()
 
 
 def covering(runs: list[Run]) -> list[Run]:

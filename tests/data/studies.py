@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from app.study.grid import expand, run_settings
-from app.study.reading import read_study
-from app.study.settings import settings_hash
+from dropout_lab.app.config.settings import settings_hash
+from dropout_lab.app.study.grid import expand, run_settings
+from dropout_lab.app.study.read_spec import read_study
 
 Labels = dict[str, Any]
 Metrics = Callable[[Labels, int], dict[str, float]]

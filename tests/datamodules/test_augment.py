@@ -6,7 +6,7 @@ import torch.nn.functional as F
 import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
 
-from datamodules.augment import (
+from dropout_lab.datamodules.augment import (
     InOrder,
     RandomFlip,
     RandomResizedCrop,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import distributed
 
-from datamodules.balanced_sampler import BalancedSampler
+from dropout_lab.datamodules.sampling import BalancedSampler
 
 LABELS = torch.tensor([0] * 950 + [1] * 50)
 

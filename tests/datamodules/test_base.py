@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules import CIFAR10DataModule, DataError, DigitsDataModule, ImageDataModule, MNISTDataModule
+from dropout_lab.datamodules import (
+    CIFAR10DataModule,
+    DataError,
+    DigitsDataModule,
+    ImageDataModule,
+    MNISTDataModule,
+)
 
 
 @pytest.fixture(params=["digits", "mnist", "cifar10"])

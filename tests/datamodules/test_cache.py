@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import DataError, cache, digests
-from datamodules.cache import Decoded, decoded_images, default_cache
-from datamodules.decode import decode
+from dropout_lab.datamodules import DataError, decode_cache
+from dropout_lab.datamodules.decode import decode
+from dropout_lab.datamodules.decode_cache import Decoded, decoded_images, default_cache
 from tests.data.folders import picture, write_pictures
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def files() -> list[Path]:
     return write_pictures(Path("pictures"), 40)
 
 
-def decoded(files: Sequence[Path], size: int = 8, unreadable: cache.Unreadable = "error") -> Decoded:
+def decoded(files: Sequence[Path], size: int = 8, unreadable: decode_cache.Unreadable = "error") -> Decoded:
     return decoded_images(files, size, STORE, unreadable, "Pictures")
 
 
@@ -52,7 +52,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(content)
         return decode(content, size)
 
-    monkeypatch.setattr("datamodules.cache.decode", spy)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", spy)
     return seen
 
 
@@ -103,7 +103,7 @@ def test_an_image_that_changes_makes_another_array(files: list[Path]) -> None:
 def test_size_and_decoder_make_another_array(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     decoded(files)
     assert decoded(files, size=4).pixels.shape == (40, 3, 4, 4)
-    monkeypatch.setattr(cache, "DECODER", "2")
+    monkeypatch.setattr(decode_cache, "DECODER", "2")
     decoded(files)
     assert len(arrays()) == 3
 
@@ -123,8 +123,8 @@ def test_unchanged_files_are_not_read_again(files: list[Path], monkeypatch: pyte
         read.extend(paths)
         return original(paths)
 
-    original = digests._read
-    monkeypatch.setattr("datamodules.digests._read", spy)
+    original = decode_cache._read
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache._read", spy)
     decoded(files)
     # What is as young as the index could change again within a tick of the clock.
     assert read == [str(files[0].absolute())]
@@ -281,7 +281,7 @@ def test_interrupted(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None
     def interrupt(descriptor: int, content: bytes, start: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache, "write_pixels", interrupt)
+    monkeypatch.setattr(decode_cache, "write_pixels", interrupt)
     with pytest.raises(KeyboardInterrupt):
         decoded(files)
     assert list(STORE.iterdir()) == []
@@ -290,16 +290,16 @@ def test_interrupted(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None
 BUILDER = """
 import os, signal, sys
 from pathlib import Path
-from datamodules import cache
+from dropout_lab.datamodules import decode_cache
 if sys.argv[1:] == ["die"]:
-    decode, left = cache.decode, iter(range(20))
+    decode, left = decode_cache.decode, iter(range(20))
     def some(content, size):
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
         return decode(content, size)
-    cache.decode = some
+    decode_cache.decode = some
 files = sorted(Path("pictures").iterdir())
-found = cache.decoded_images(files, 8, Path("store"), "error", "Pictures")
+found = decode_cache.decoded_images(files, 8, Path("store"), "error", "Pictures")
 print("rows", len(set(found.rows)), int(found.pixels.sum()), flush=True)
 """
 
@@ -336,8 +336,8 @@ def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyP
             assert "another process is decoding the images" in other.stdout.readline()
         return decode(content, size)
 
-    monkeypatch.setattr("datamodules.cache.decode", with_another)
-    monkeypatch.setattr("datamodules.parallel.CHUNK", 100)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", with_another)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.CHUNK", 100)
     found = decoded(files)
     output, errors = others[0].communicate()
     assert output == f"rows 40 {int(found.pixels.sum())}\n", errors

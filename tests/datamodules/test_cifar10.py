@@ -8,7 +8,13 @@ import pytest
 import torch
 from torchvision import datasets
 
-from datamodules import CIFAR10DataModule, DatasetCorruptError, DatasetNotFoundError, DownloadError, cifar10
+from dropout_lab.datamodules import (
+    CIFAR10DataModule,
+    DatasetCorruptError,
+    DatasetNotFoundError,
+    DownloadError,
+    cifar10,
+)
 
 BATCH = "cifar-10-batches-py/data_batch_3"
 

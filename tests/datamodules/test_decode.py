@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile
 from torchvision.transforms import v2
 
-from datamodules.decode import Pixels, decode, strict_pillow
+from dropout_lab.datamodules.decode import Pixels, decode, strict_pillow
 from tests.data.folders import picture
 
 

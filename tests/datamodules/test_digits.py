@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from datamodules import DigitsDataModule
+from dropout_lab.datamodules import DigitsDataModule
 
 
 def digits(**arguments: object) -> DigitsDataModule:

@@ -14,9 +14,8 @@ from typing import ClassVar
 
 import pytest
 
-from datamodules import DownloadError, download
-from datamodules.download import Archive, fetch_archive
-from datamodules.unpack import RefusedError, unpack
+from dropout_lab.datamodules import DownloadError, download
+from dropout_lab.datamodules.download import Archive, RefusedError, fetch_archive, unpack
 
 FILES = {"set/words.txt": b"word\n" * 200, "set/train/images/0.JPEG": bytes(range(256)) * 20}
 

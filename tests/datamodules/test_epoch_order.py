@@ -8,8 +8,8 @@ import torch
 from torch import distributed
 from torch.utils.data import RandomSampler
 
-from datamodules import CIFAR10DataModule, DigitsDataModule
-from datamodules.epoch_order import EpochOrder, InEpochs, Shuffled, batches_done
+from dropout_lab.datamodules import CIFAR10DataModule, DigitsDataModule
+from dropout_lab.datamodules.sampling import EpochOrder, InEpochs, Shuffled, batches_done
 
 
 def orders(sampler: EpochOrder, epochs: int) -> list[list[int]]:

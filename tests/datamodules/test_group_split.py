@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.group_split import joined_groups, split_groups, stratified_sample
+from dropout_lab.datamodules.splits import joined_groups, split_groups, stratified_sample
 
 
 def test_pairs_join_groups_through_others() -> None:

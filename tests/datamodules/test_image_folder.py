@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules import DataError, ImageFolderDataModule
-from datamodules.folders import draw_stratified, image_files
+from dropout_lab.datamodules import DataError, ImageFolderDataModule
+from dropout_lab.datamodules.folders import image_files
+from dropout_lab.datamodules.splits import draw_stratified
 from tests.data.folders import picture, write_classes, write_pictures
 
 ROOT = Path("pictures")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, DistributedSampler
 
-from datamodules.images import BatchDataset, Images, resize, whole_batch
+from dropout_lab.datamodules.batches import BatchDataset, Images, resize, whole_batch
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import DataError, ISICDataModule
-from datamodules.isic_files import LabelledImages
-from datamodules.isic_labels import Case, metadata_of, read_cases, read_duplicates
+from dropout_lab.datamodules import DataError, ISICDataModule
+from dropout_lab.datamodules.isic_files import Case, LabelledImages, metadata_of, read_cases, read_duplicates
 from tests.data.isic import archive_csv, kaggle_csv, kaggle_rows, write_isic
 
 

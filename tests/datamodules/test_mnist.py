@@ -10,8 +10,8 @@ import pytest
 import torch
 from torchvision import datasets
 
-from datamodules import DatasetCorruptError, DownloadError, MNISTDataModule, mnist
-from datamodules.mnist import parse_idx
+from dropout_lab.datamodules import DatasetCorruptError, DownloadError, MNISTDataModule, mnist
+from dropout_lab.datamodules.mnist import parse_idx
 from tests.data import idx, write_mnist
 
 IMAGES = "MNIST/raw/train-images-idx3-ubyte"

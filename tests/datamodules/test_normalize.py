@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.images import Images
-from datamodules.normalize import NORMALIZATIONS, channel_statistics
+from dropout_lab.datamodules.batches import Images
+from dropout_lab.datamodules.normalize import NORMALIZATIONS, channel_statistics
 
 
 def images(pixels: Tensor) -> Images:

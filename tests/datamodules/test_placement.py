@@ -10,18 +10,17 @@ import torch
 from pytorch_lightning import Trainer
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from datamodules import DataError, DigitsDataModule, placement
-from datamodules.augment import (
+from dropout_lab.datamodules import DataError, DigitsDataModule, batches
+from dropout_lab.datamodules.augment import (
     InOrder,
     RandomFlip,
     RandomResizedCrop,
     RandomRotation90,
     RandomShift,
 )
-from datamodules.errors import DeviceError
-from datamodules.images import BatchDataset, Images
-from datamodules.normalize import NORMALIZATIONS
-from datamodules.placement import Placement, device_for
+from dropout_lab.datamodules.batches import BatchDataset, Images, Placement, device_for
+from dropout_lab.datamodules.errors import DeviceError
+from dropout_lab.datamodules.normalize import NORMALIZATIONS
 
 CPU, FIRST, SECOND = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
 
@@ -37,7 +36,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two GPUs, of which 1,000 bytes are free."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(placement, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(batches, "free_bytes", lambda device: 1000)
 
 
 def test_all_is_done_on_the_device(images: Images) -> None:
@@ -110,7 +109,7 @@ def test_what_does_not_fit_says_how_much_it_is(images: Images, monkeypatch: pyte
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Images, "to", full)
-    monkeypatch.setattr(placement, "free_bytes", lambda device: 3_000_000)
+    monkeypatch.setattr(batches, "free_bytes", lambda device: 3_000_000)
     with pytest.raises(DeviceError, match="0 MB of images do not fit on cuda:0, where 3 MB are free. .*null"):
         Placement("cuda", 0).place(images, FIRST)
 
@@ -124,7 +123,7 @@ def test_a_split_is_copied_once_to_each_device(images: Images, monkeypatch: pyte
         return Images(split.pixels, torch.zeros(4, device="meta"))
 
     monkeypatch.setattr(Images, "to", to)
-    monkeypatch.setattr(placement, "device_for", lambda asked, computes_on, needed: torch.device("meta"))
+    monkeypatch.setattr(batches, "device_for", lambda asked, computes_on, needed: torch.device("meta"))
     place = Placement("auto", 0)
     assert place.place(images, FIRST) is place.place(images, FIRST)
     assert place.place(images.select(slice(2)), FIRST) is not place.place(images, FIRST)

@@ -13,10 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from app.main import main
-from datamodules import DatasetCorruptError, DatasetNotFoundError, TinyImageNetDataModule, tiny_imagenet
-from datamodules.download import Archive
-from datamodules.tiny_imagenet_tree import annotated_files, read_wnids, train_files
+from dropout_lab.app.main import main
+from dropout_lab.datamodules import (
+    DatasetCorruptError,
+    DatasetNotFoundError,
+    TinyImageNetDataModule,
+    tiny_imagenet,
+)
+from dropout_lab.datamodules.download import Archive
+from dropout_lab.datamodules.tiny_imagenet import annotated_files, read_wnids, train_files
 from tests.data.tiny_imagenet import WNIDS, write_tiny_imagenet
 
 

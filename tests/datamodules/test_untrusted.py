@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from torchvision.datasets import utils
 
-from datamodules import CIFAR10DataModule, DatasetCorruptError, DownloadError, MNISTDataModule
-from datamodules.files import read_verified
+from dropout_lab.datamodules import CIFAR10DataModule, DatasetCorruptError, DownloadError, MNISTDataModule
+from dropout_lab.datamodules.download import read_verified
 from tests.data.traps import Trap, unharmed
 
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -103,6 +103,6 @@ def test_a_packed_bomb_is_not_unpacked() -> None:
 
 
 def test_pillow_refuses_monstrous_images_by_default() -> None:
-    # datamodules.decode makes an error of the warning between the bound and twice the bound.
+    # dropout_lab.datamodules.decode makes an error of the warning between the bound and twice the bound.
     assert Image.MAX_IMAGE_PIXELS is not None
     assert Image.MAX_IMAGE_PIXELS < 2e8

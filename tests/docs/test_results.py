@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.study.reading import read_study
-from app.study.shortened import FORMS
+from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.spec import FORMS
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "docs" / "results"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-import callbacks.schedules
-from callbacks.schedules import Moment, Schedule
+import dropout_lab.callbacks.schedules
+from dropout_lab.callbacks.schedules import Moment, Schedule
 
 PAGE = Path(__file__).parents[2] / "docs" / "schedules.md"
 SCHEDULES: dict[str, type[Schedule]] = {
     name: value
-    for name, value in vars(callbacks.schedules).items()
+    for name, value in vars(dropout_lab.callbacks.schedules).items()
     if inspect.isclass(value) and issubclass(value, Schedule) and not inspect.isabstract(value)
 }
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-import models.dropout
-from models.dropout import Dropout, ForeignDropout
+import dropout_lab.models.dropout
+from dropout_lab.models.dropout import Dropout, ForeignDropout
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "variants.md"
 VARIANTS = sorted(
     name
-    for name, value in vars(models.dropout).items()
+    for name, value in vars(dropout_lab.models.dropout).items()
     if inspect.isclass(value)
     and issubclass(value, Dropout)
     and not inspect.isabstract(value)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from datamodules import MNISTDataModule
-from models import ImageClassifier
-from models.dropout import DropConnect, Dropout, MalDrop, StandardDropout
-from models.networks import GavierMNIST
+from dropout_lab.datamodules import MNISTDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import DropConnect, Dropout, MalDrop, StandardDropout
+from dropout_lab.models.networks import GavierMNIST
 from tests.callbacks.fits import small_network
 from tests.models.dropout.test_contract import VARIANTS, inputs, make
 from tests.models.test_classifier import trainer

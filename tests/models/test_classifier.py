@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.cli import ReduceLROnPlateau
 
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.dropout import StandardDropout
-from models.networks import FullyConnected
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import StandardDropout
+from dropout_lab.models.networks import FullyConnected
 
 
 def classifier(**arguments: object) -> ImageClassifier:

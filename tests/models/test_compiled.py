@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 from torch._dynamo.utils import counters
 
-from callbacks import (
+from dropout_lab.callbacks import (
     CollapseDetector,
     ConfusionMatrix,
     DeadUnits,
@@ -22,11 +22,11 @@ from callbacks import (
     RhoScheduler,
     Timing,
 )
-from callbacks.schedules import Randomized
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.compiled import replays_graphs
-from models.dropout import (
+from dropout_lab.callbacks.schedules import Randomized
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.compiled import replays_graphs
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropConnect,
@@ -39,7 +39,7 @@ from models.dropout import (
     VariationalDropout,
     as_dropout,
 )
-from models.dropout.base import CountDropout
+from dropout_lab.models.dropout.base import CountDropout
 from tests.callbacks.fits import SaveAfter, fit, small_network
 from tests.models.dropout.test_contract import VARIANTS, WITHOUT_MASK, make
 

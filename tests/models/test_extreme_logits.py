@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.metrics import SplitMetrics
-from models.outputs import entropy
+from dropout_lab.models.metrics import SplitMetrics
+from dropout_lab.models.steps import entropy
 
 BOTH = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [0.0, 0.0]])
 TARGET = torch.tensor([1, 1, 0])

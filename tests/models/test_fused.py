@@ -9,8 +9,8 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import nn
 from torch.optim import LBFGS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-from models import ImageClassifier
-from models.fused import use_fused
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.optimizers import use_fused
 from tests.callbacks.fits import fit, small_network
 
 MakeOptimizer = Callable[[Iterator[nn.Parameter]], Optimizer]

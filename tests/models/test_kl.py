@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.dropout import Chain, DropAlan, StandardDropout, VariationalDropout
-from models.networks import FullyConnected
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import Chain, DropAlan, StandardDropout, VariationalDropout
+from dropout_lab.models.networks import FullyConnected
 from tests.models.test_monte_carlo import trainer
 
 Granularity = Literal["layer", "unit"]

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import models.metrics
-from models.metrics import SplitMetrics
+import dropout_lab.models.metrics
+from dropout_lab.models.metrics import SplitMetrics
 
 
 def batches(classes: int) -> list[tuple[Tensor, Tensor]]:
@@ -35,7 +35,7 @@ def reference(logits: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 @pytest.mark.parametrize("buffer", [10**9, 100])
 def test_equal_numpy_over_all_batches(buffer: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models.metrics, "BUFFER_NUMBERS", buffer)
+    monkeypatch.setattr(dropout_lab.models.metrics, "BUFFER_NUMBERS", buffer)
     metrics = SplitMetrics(10)
     seen = batches(10)
     for logits, target in seen:

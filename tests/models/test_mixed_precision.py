@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from models import ImageClassifier
-from models.dropout import Dropout
-from models.dropout.base import CountDropout
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import Dropout
+from dropout_lab.models.dropout.base import CountDropout
 from tests.callbacks.fits import fit, small_network
 from tests.models.dropout.test_contract import VARIANTS, make
 

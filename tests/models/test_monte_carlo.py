@@ -7,11 +7,11 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from datamodules import DigitsDataModule
-from models import ImageClassifier
-from models.dropout import StandardDropout, sampling
-from models.networks import FullyConnected
-from models.outputs import Prediction, entropy
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import StandardDropout, sampling
+from dropout_lab.models.networks import FullyConnected
+from dropout_lab.models.steps import Prediction, entropy
 
 
 def classifier(**arguments: object) -> ImageClassifier:

@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from models import ImageClassifier
-from models.dropout import MalDrop
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import MalDrop
 from tests.callbacks.fits import SaveAfter, fit, small_network
 
 HEAD = "network.head.stage.dropout"

@@ -7,8 +7,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from datamodules import DigitsDataModule
-from models import ImageClassifier
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import small_network
 
 

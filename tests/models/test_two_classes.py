@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from sklearn import metrics as reference
 from torch import Tensor
 
-from models.metrics import SplitMetrics
-from models.two_classes import TWO_CLASS_NAMES, TwoClassMetrics
+from dropout_lab.models.metrics import TWO_CLASS_NAMES, SplitMetrics, TwoClassMetrics
 
 
 def computed(logits: Tensor, target: Tensor, batch: int = 7) -> dict[str, float]:

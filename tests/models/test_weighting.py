@@ -8,10 +8,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from models import ImageClassifier
-from models.dropout import NoDropout
-from models.networks import FullyConnected
-from models.weighting import balanced_weights
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.dropout import NoDropout
+from dropout_lab.models.metrics import balanced_weights
+from dropout_lab.models.networks import FullyConnected
 
 LABELS = torch.tensor([0] * 30 + [1] * 10)
 

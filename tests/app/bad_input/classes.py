@@ -6,7 +6,7 @@ VARIANT = f"{FIT} --model.network.dropout mine.A"
 OWN = "class A:\n    pass\n"
 ABSTRACT = """\
 from abc import abstractmethod
-from models.dropout import Dropout
+from dropout_lab.models.dropout import Dropout
 
 class A(Dropout):
     @abstractmethod
@@ -38,7 +38,7 @@ ROWS = {
         ABSTRACT, "a dropout place needs a class that can be made: .*abstract class A .*; name a subclass"
     ),
     "the base class": Row(
-        f"{FIT} --model.network.dropout models.dropout.Dropout",
+        f"{FIT} --model.network.dropout dropout_lab.models.dropout.Dropout",
         ("abstract class Dropout .*; name a subclass",),
     ),
     "refuses": _own(REFUSES, "a must be b, got c"),

@@ -23,7 +23,7 @@ CASES = {
     f"{FIT} --model.network.dropout StandardDropou": "no dropout variant 'StandardDropou' for model.network.dropout;"
     " did you mean StandardDropout?",
     f"{FIT} --model.network.dropout Zzz": "no dropout variant 'Zzz' .*there are .*NoDropout.*StandardDropout",
-    f"{FIT} --model.network.dropout models.dropout.Zzz": "model.network.dropout: .*no attribute 'Zzz'",
+    f"{FIT} --model.network.dropout dropout_lab.models.dropout.Zzz": "model.network.dropout: .*no attribute 'Zzz'",
     f"{FIT} --model.network.dropout os.system": "model.network.dropout: .*os.system",
     f"{FIT} --model.network.dropout builtins.eval": "model.network.dropout: .*builtins.eval",
     f"{FIT} --model.network subprocess.Popen": "model.network: subprocess.Popen may not be named in settings",

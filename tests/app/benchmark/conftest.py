@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from torchvision import datasets
 
-from datamodules import cifar10
+from dropout_lab.datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from app.benchmark import interleaved as module
-from app.benchmark.interleaved import LEAST_TURNS, MOST_TURNS, Turns, interleaved
+from dropout_lab.app.benchmark import timing as module
+from dropout_lab.app.benchmark.timing import LEAST_TURNS, MOST_TURNS, Turns, interleaved
 
 QUIET = Console(quiet=True)
 CPU = torch.device("cpu")

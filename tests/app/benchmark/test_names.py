@@ -4,9 +4,9 @@ import inspect
 
 import pytest
 
-from app.benchmark.names import VARIANTS, spec_of
-from app.errors import UserError
-from models.dropout import Dropout
+from dropout_lab.app.benchmark.names import VARIANTS, spec_of
+from dropout_lab.app.errors import UserError
+from dropout_lab.models.dropout import Dropout
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from app.benchmark import batches, fits, interleaved, sources
-from app.main import main
+from dropout_lab.app.benchmark import batches, fits, sources, timing
+from dropout_lab.app.main import main
 
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns that take no time, on one core."""
-    monkeypatch.setattr(interleaved, "LEAST_TURNS", 1)
+    monkeypatch.setattr(timing, "LEAST_TURNS", 1)
     monkeypatch.setattr(batches, "TURN_S", 1e-3)
     for module in (batches, fits):
         monkeypatch.setattr(module, "cores", lambda: 1)

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from app.benchmark import fits, script
-from app.benchmark.limits import InMemory, bare_loop, fit_optimizer, lightning_loop
-from app.benchmark.sources import SOURCES, Source
-from datamodules.augment import RandomShift
-from datamodules.normalize import Normalization
+from dropout_lab.app.benchmark import fits, script
+from dropout_lab.app.benchmark.limits import InMemory, bare_loop, fit_optimizer, lightning_loop
+from dropout_lab.app.benchmark.sources import SOURCES, Source
+from dropout_lab.datamodules.augment import RandomShift
+from dropout_lab.datamodules.normalize import Normalization
 from tests.data.isic import write_isic
 from tests.data.tiny_imagenet import write_tiny_imagenet
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.benchmark import steps
-from app.benchmark.command import Options
-from app.benchmark.names import NONE, TORCH
-from app.benchmark.scaling import exponent
-from app.main import main
+from dropout_lab.app.benchmark import steps
+from dropout_lab.app.benchmark.command import Options
+from dropout_lab.app.benchmark.names import NONE, TORCH
+from dropout_lab.app.benchmark.scaling import exponent
+from dropout_lab.app.main import main
 
 COLUMNS = "network,variant,device,batch_size,step_ms,step_ms_p95,ratio_to_none,ratio_to_torch,eval_ms,peak_mb"
 SMALL = ["--seconds", "0.05", "--image_shape", "1", "8", "8", "--batch_size", "4", "--device", "cpu"]

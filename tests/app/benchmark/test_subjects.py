@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from app.benchmark.memory import MEGABYTE, peak_megabytes
-from app.benchmark.subjects import Layer, Measured, Setting, Whole, forget_masks
-from app.errors import UserError
-from models.dropout import Dropout
-from models.networks import Network
+from dropout_lab.app.benchmark.memory import MEGABYTE, peak_megabytes
+from dropout_lab.app.benchmark.subjects import Layer, Measured, Setting, Whole, forget_masks
+from dropout_lab.app.errors import UserError
+from dropout_lab.models.dropout import Dropout
+from dropout_lab.models.networks import Network
 
 CPU = torch.device("cpu")
 TINY = "FullyConnected(hidden=[20, 30])"
@@ -94,7 +94,7 @@ def test_a_wrong_network_is_told_at_once(network: str, reason: str) -> None:
 
 
 def test_optimizer_and_batch_follow_from_the_class_however_it_is_named() -> None:
-    for name in ("VGG16", "VGG16()", "models.networks.VGG16(num_classes=3)"):
+    for name in ("VGG16", "VGG16()", "dropout_lab.models.networks.VGG16(num_classes=3)"):
         assert Whole(name, None, None).batch_size == 32
     states = len(Whole("MalDropCNN", (1, 4, 4), 2).measured("NoDropout", Setting(CPU)).tensors)
     called = Whole("MalDropCNN(num_classes=10)", (1, 4, 4), 2).measured("NoDropout", Setting(CPU))

@@ -10,11 +10,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from app.benchmark import batches, fit_clock, fits, interleaved
-from app.benchmark.fit_clock import EpochSeconds, FitClock, read_epochs
-from app.benchmark.interleaved import Turns, in_turn
-from app.benchmark.sources import SOURCES
-from app.benchmark.speeds import LIMIT, PROJECT, SCRIPT, Way, fastest, speeds
+from dropout_lab.app.benchmark import batches, fit_clock, fits, interleaved
+from dropout_lab.app.benchmark.fit_clock import EpochSeconds, FitClock, read_epochs
+from dropout_lab.app.benchmark.sources import SOURCES
+from dropout_lab.app.benchmark.speeds import LIMIT, PROJECT, SCRIPT, Way, fastest, speeds
+from dropout_lab.app.benchmark.timing import Turns, in_turn
 
 CPU = torch.device("cpu")
 BY_NAME = {source.name: source for source in SOURCES}
@@ -56,7 +56,7 @@ def test_ways_take_turns_by_their_own_clocks() -> None:
     turns = in_turn({"a": way("a", 1.0), "b": way("b", 2.0)}, 1e-9, "title", Console(), warm_up=1)
     assert turns.ratio("b", "a") == 2
     assert all(set(calls[turn : turn + 2]) == {"a", "b"} for turn in range(0, len(calls), 2))
-    assert len(calls) == 2 * (1 + interleaved.LEAST_TURNS)
+    assert len(calls) == 2 * (1 + timing.LEAST_TURNS)
 
 
 def test_batches_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.report.cells import Cells
-from app.report.reading import read_results
+from dropout_lab.app.report.results import Cells, read_results
 from tests.data.studies import write_study
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.report.advice import advice
-from app.report.cells import Cells
-from app.report.reading import read_results
+from dropout_lab.app.report.compare import advice
+from dropout_lab.app.report.results import Cells, read_results
 from tests.data.studies import Labels, Metrics, metrics_of, study, write_study
 
 TEST = "test/accuracy"

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UserError
-from app.report.cells import Cells, select_best
-from app.report.reading import read_results
-from app.study.spec import Labels, Select
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.report.results import Cells, read_results, select_best
+from dropout_lab.app.study.spec import Labels, Select
 from tests.data.studies import metrics_of, write_study
 
 TEST = "test/accuracy"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.data.studies import run_folder, study, write_study
 
 REPOSITORY = Path(__file__).parents[3]

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from app.report.cells import Cells
-from app.report.figures import draw
-from app.report.reading import read_results
+from dropout_lab.app.report.figures.kinds import draw
+from dropout_lab.app.report.results import Cells, read_results
 from tests.app.study.studies import dropout
 from tests.data.studies import study, write_study
 

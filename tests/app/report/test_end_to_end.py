@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.image import imread
 
-from app.main import main
-from app.study.run_files import RunFiles
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunFiles
 from tests.app.study.studies import dropout, write_study
 
 

@@ -7,12 +7,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from app.report.cells import Cells
-from app.report.figures import KINDS, caption, draw
-from app.report.lines import SOURCE
-from app.report.reading import read_results
-from app.report.style import save
-from app.study.spec import FIGURES
+from dropout_lab.app.plotting import save
+from dropout_lab.app.report.figures.curves import SOURCE
+from dropout_lab.app.report.figures.kinds import KINDS, caption, draw
+from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.study.spec import FIGURES
 from tests.data.studies import Labels, metrics_of, study, write_study
 
 TEST = "test/accuracy"

@@ -3,8 +3,17 @@
 import base64
 from pathlib import Path
 
-from app.report.markup import Block, Bullets, Command, Heading, Paragraph, Picture, to_html, to_markdown
-from app.report.table import Table
+from dropout_lab.app.report.page import (
+    Block,
+    Bullets,
+    Command,
+    Heading,
+    Paragraph,
+    Picture,
+    to_html,
+    to_markdown,
+)
+from dropout_lab.app.report.tables import Table
 
 TABLE = Table("accuracy (%)", ("method", "here"), (("none", "40.00 ± 1.00"), ("drop_in", "–")), ("A note.",))
 

@@ -2,8 +2,8 @@
 
 import re
 
-from app.report.markup import Block, Bullets, Command, Heading, Paragraph, to_html, to_markdown
-from app.report.table import Table
+from dropout_lab.app.report.page import Block, Bullets, Command, Heading, Paragraph, to_html, to_markdown
+from dropout_lab.app.report.tables import Table
 
 SCRIPT = "<script>alert(1)</script>"
 ATTRIBUTE = '" onerror="alert(1)'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.report.numbers import (
+from dropout_lab.app.report.formatting import (
     highest_is_best,
     label_words,
     mean_and_half,
@@ -12,7 +12,7 @@ from app.report.numbers import (
     scaled,
     span,
 )
-from app.report.statistics import Estimate, estimate
+from dropout_lab.app.report.statistics import Estimate, estimate
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from app.report.markup import to_markdown
-from app.report.page import blocks
-from app.report.reading import read_results
+from dropout_lab.app.report.page import blocks, to_markdown
+from dropout_lab.app.report.results import read_results
 from tests.data.studies import Labels, study, write_failure, write_run, write_study
 
 COMMAND = "dropout-lab report studies/made-up"

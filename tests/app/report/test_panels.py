@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import UserError
-from app.report.cells import Cells
-from app.report.figures import draw
-from app.report.panels import chosen_runs, read_panels
-from app.report.reading import read_results
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.report.figures.kinds import draw
+from dropout_lab.app.report.figures.panels import chosen_runs, read_panels
+from dropout_lab.app.report.results import Cells, read_results
 from tests.data.studies import run_folder, study, write_study
 
 NAMES = np.array(["cat", "dog"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UserError
-from app.report.reading import describe, read_results, versions_of
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.report.results import describe, read_results, versions_of
 from tests.data.studies import run_folder, study, write_failure, write_run, write_study
 
 NONE = {"method": "none", "layers": 2, "p": 0.25}

@@ -9,10 +9,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from app.report.cells import Cells
-from app.report.figures import caption, draw
-from app.report.reading import read_results
-from app.report.schedules import constant
+from dropout_lab.app.report.figures.kinds import caption, draw
+from dropout_lab.app.report.figures.schedules import constant
+from dropout_lab.app.report.results import Cells, read_results
 from tests.data.studies import EPOCHS, run_folder, study, write_study
 
 HEAD = "network.head.stage.dropout"
@@ -114,7 +113,7 @@ def test_runs_without_a_record_have_no_figure(cells: Cells) -> None:
     [
         (maldrop(64), 64.0),
         ({**maldrop(0), **SCHEDULED}, None),
-        ({**maldrop(0), "trainer": {"callbacks": "callbacks.RhoScheduler"}}, None),
+        ({**maldrop(0), "trainer": {"callbacks": "dropout_lab.callbacks.RhoScheduler"}}, None),
         ({**maldrop(3), "trainer": {"callbacks": ["BestStep"]}}, 3.0),
         ({"model": {"network": {"init_args": {"dropout": "MalDrop"}}}}, None),
         (

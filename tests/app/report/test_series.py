@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.report.cells import Cells
-from app.report.series import history, sweep_axis, sweep_line, time_axis
-from app.report.statistics import estimate
+from dropout_lab.app.report.figures.curves import history, sweep_axis, sweep_line, time_axis
+from dropout_lab.app.report.results import Cells
+from dropout_lab.app.report.statistics import estimate
 
 
 def test_mean_and_interval_at_each_epoch(cells: Cells) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.report.style import BASELINE, apart, looks
+from dropout_lab.app.plotting import BASELINE, apart, looks
 
 
 def test_two_at_one_height_move_apart() -> None:

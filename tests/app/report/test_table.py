@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from app.report.cells import Cells
-from app.report.reading import read_results
-from app.report.table import chosen_table, metric_table
+from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.tables import chosen_table, metric_table
 from tests.data.studies import study, write_study
 
 

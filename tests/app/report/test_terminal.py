@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from app.report.cells import Cells
-from app.report.reading import read_results
-from app.report.terminal import show
+from dropout_lab.app.report.page import show
+from dropout_lab.app.report.results import Cells, read_results
 from tests.data.studies import study, write_study
 
 

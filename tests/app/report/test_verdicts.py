@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.report.cells import Cells
-from app.report.statistics import Estimate
-from app.report.verdicts import Order, Verdict, against_baseline, paper_order, verdict
+from dropout_lab.app.report.compare import Order, Verdict, against_baseline, paper_order, verdict
+from dropout_lab.app.report.results import Cells
+from dropout_lab.app.report.statistics import Estimate
 
 CLEAR = Estimate(0.05, 0.01, 0.02, 3)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.resumption.atomic import AtomicCheckpointIO, check_sums, keep_previous, remove_partial
+from dropout_lab.app.run.checkpoint import AtomicCheckpointIO, check_sums, keep_previous, remove_partial
 
 FILE = Path("folder/last.ckpt")
 WEIGHTS = torch.arange(1000.0)

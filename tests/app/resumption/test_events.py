@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from app.resumption.events import cut, written
-from callbacks import write_test_metrics
+from dropout_lab.app.run.resume import cut_events, written_events
+from dropout_lab.callbacks import write_test_metrics
 from tests.app.resumption.runs import curves
 from tests.callbacks.fits import fit
 
@@ -14,7 +14,7 @@ from tests.callbacks.fits import fit
 def test_cut() -> None:
     folder = Path("logs")
     trainer = fit(logs=folder, log_every_n_steps=1)
-    sizes = written(trainer, folder)
+    sizes = written_events(trainer, folder)
     before = curves(folder)
     assert len(sizes) == 1
     for logger in trainer.loggers:
@@ -27,11 +27,11 @@ def test_cut() -> None:
         logger.save()
     trainer.logger.experiment.flush()  # type: ignore[union-attr]
     assert len(curves(folder)["train/loss_step"]) == len(before["train/loss_step"]) + 2
-    cut(folder, sizes)
+    cut_events(folder, sizes)
     after = curves(folder)
     assert {
         tag: points for tag, points in after.items() if tag not in ("test/accuracy", "hp/test_accuracy")
     } == before
     assert len(after["test/accuracy"]) == 1
-    cut(folder, {})
+    cut_events(folder, {})
     assert list(curves(folder)) == ["test/accuracy", "hp/test_accuracy"]

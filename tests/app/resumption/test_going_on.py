@@ -9,7 +9,7 @@ from subprocess import PIPE
 import pytest
 import torch
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.app.resumption.runs import outcome, write_fit
 
 RUN = Path("one/runs/run/version_0")

@@ -10,9 +10,8 @@ import pytest
 import torch
 import yaml
 
-from app import fitting, interrupts
-from app.main import main
-from app.resumption import autosave
+from dropout_lab.app.main import main
+from dropout_lab.app.run import autosave, signals, train
 from tests.app.resumption.runs import EPOCHS, STEPS, outcome, write_fit
 
 INTERRUPTER = """
@@ -154,7 +153,7 @@ def test_the_same_press_twice_is_one() -> None:
 
 
 def test_two_presses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(interrupts, "SAME_PRESS_S", 0.0)
+    monkeypatch.setattr(signals, "SAME_PRESS_S", 0.0)
     words = write_fit(Path("one"))
     with_interrupter(words, [STEPS + 2], signal.SIGINT, times=2)
     with pytest.raises(SystemExit, match="130"):
@@ -226,7 +225,7 @@ def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("moment", ["_write_config", "print_header"])
 def test_while_its_folder_is_made(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(train, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit, match="143"):
         main(write_fit(Path("one")))
     assert not Path("one/runs").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.app.resumption.runs import outcome, write_fit
 
 PROGRAM = Path(__file__).parents[3] / "cli.py"

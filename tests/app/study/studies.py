@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from app.study.engine import Engine
-from app.study.folders import StudyFolder
-from app.study.grid import Run, expand
-from app.study.one_run import RunTask
-from app.study.reading import read_study
-from app.study.worker import Event
+from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.grid import Run, expand
+from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.scheduler import Engine
+from dropout_lab.app.study.worker import Event
 
 HERE = "tests.app.study.studies"
 REPOSITORY = Path(__file__).parents[3]

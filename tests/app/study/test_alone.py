@@ -6,11 +6,11 @@ from time import monotonic, sleep
 
 import pytest
 
-from app.main import main
-from app.study.pool import PoolEngine
-from app.study.run_files import RunResult
-from app.study.settings import merged
-from app.study.worker import Event, Failed, Started
+from dropout_lab.app.config.settings import merged
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunResult
+from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.worker import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
@@ -62,7 +62,9 @@ def test_its_processes_end_with_the_worker() -> None:
 
 
 def alone(folder: Path) -> list[str]:
-    found = subprocess.run(["pgrep", "-f", f"app.study.alone {folder}"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-f", f"dropout_lab.app.study.worker {folder}"], capture_output=True, text=True
+    )
     return found.stdout.split()
 
 

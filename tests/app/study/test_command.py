@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.main import main
-from app.study.command import parse
-from app.study.folders import StudyFolder
+from dropout_lab.app.main import main
+from dropout_lab.app.study.command import parse
+from dropout_lab.app.study.folder import StudyFolder
 from tests.app.study.studies import BASE, content, dropout, tasks, write_study
 
 REPOSITORY = Path(__file__).parents[3]

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import UserError
-from app.study.curves import Curves, dropout_curves
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.report.figures.dropout_curves import Curves, dropout_curves
 from tests.app.study.studies import dropout
 
 X = np.array([-2.0, -0.5, 0.0, 1.0])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from app.study.epoch_table import EpochTable
+from dropout_lab.app.run.history import EpochTable
 from tests.callbacks.fits import fit
 
 
@@ -21,7 +21,7 @@ def rows(file: Path = Path("epochs.csv")) -> list[dict[str, str]]:
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks: Iterator[int] = count(100)
-    monkeypatch.setattr("app.study.epoch_table.seconds", lambda device: float(next(ticks)))
+    monkeypatch.setattr("dropout_lab.app.run.history.seconds", lambda device: float(next(ticks)))
 
 
 def test_a_row_an_epoch_with_its_own_metrics() -> None:

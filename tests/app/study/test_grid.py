@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.errors import UserError
-from app.study.grid import expand, only
-from app.study.reading import read_study
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.study.grid import expand, only
+from dropout_lab.app.study.read_spec import read_study
 from tests.app.study.studies import dropout, runs, write_study
 
 GRID = {

@@ -11,8 +11,8 @@ from time import sleep, time
 
 import pytest
 
-from app.main import main
-from app.study.settings import merged
+from dropout_lab.app.config.settings import merged
+from dropout_lab.app.main import main
 from tests.app.study.studies import BASE, REPOSITORY, dropout, rows, write_study
 
 ROUNDS = 5

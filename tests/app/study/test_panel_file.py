@@ -7,9 +7,9 @@ import pytest
 import torch
 from pytorch_lightning import Trainer, seed_everything
 
-from app.study.panel_file import PanelFile
-from datamodules import DigitsDataModule
-from models import ImageClassifier
+from dropout_lab.app.run.history import PanelFile
+from dropout_lab.datamodules import DigitsDataModule
+from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import BATCH_SIZE, small_network
 
 FILE = Path("panels.npz")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.errors import UserError
-from app.study.grid import expand
-from app.study.reading import read_study
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.study.grid import expand
+from dropout_lab.app.study.read_spec import read_study
 
 
 def written(**changes: Any) -> Path:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from app.main import main
-from app.study.one_run import RunTask
-from app.study.pool import PoolEngine
-from app.study.run_files import RunResult
-from app.study.worker import Event, Failed, Started
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunResult
+from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.worker import Event, Failed, Started
 from tests.app.study.studies import (
     REPOSITORY,
     callback,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from app.study.grid import Run
-from app.study.one_run import RunTask
-from app.study.progress import progress
-from app.study.run_files import RunFiles, RunResult
-from app.study.worker import Failed, Started
+from dropout_lab.app.run.folder import RunFiles, RunResult
+from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.progress import progress
+from dropout_lab.app.study.worker import Failed, Started
 
 
 def task(name: str) -> RunTask:
@@ -32,7 +32,7 @@ def shown(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> str:
         now[0] = next(clock, now[0])
         return now[0]
 
-    monkeypatch.setattr("app.study.progress.monotonic", tick)
+    monkeypatch.setattr("dropout_lab.app.study.progress.monotonic", tick)
     out = io.StringIO()
     with progress(
         Console(file=out, force_terminal=terminal, width=120, soft_wrap=True, highlight=False), 4

@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 
-from app.errors import UserError
-from app.main import main
-from app.study import cluster, ray_engine
-from app.study.one_run import RunTask
-from app.study.ray_engine import RayEngine
-from app.study.ray_worker import complaint
-from app.study.run_files import RunResult
-from app.study.settings import merged
-from app.study.worker import Event, Failed, Started
+from dropout_lab.app.config.settings import merged
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunResult
+from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study import ray_cluster
+from dropout_lab.app.study.ray_cluster import RayEngine, complaint
+from dropout_lab.app.study.worker import Event, Failed, Started
 from tests.app.study.studies import (
     BASE,
     REPOSITORY,
@@ -35,12 +34,12 @@ from tests.app.study.studies import (
     write_study,
 )
 
-# After cluster, which tells Ray to be quiet.
+# After ray_cluster, which tells Ray to be quiet.
 from ray.cluster_utils import Cluster  # isort: skip
 
 
 OWN = """\
-from models.dropout import StandardDropout
+from dropout_lab.models.dropout import StandardDropout
 
 
 class Own(StandardDropout):
@@ -61,7 +60,7 @@ def nodes() -> Iterator[Cluster]:
         folder = tempfile.mkdtemp(prefix="ray")
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("DROPOUT_LAB_CACHE", folder)
-        size = {"num_cpus": 1, "object_store_memory": cluster.OBJECT_STORE_BYTES}
+        size = {"num_cpus": 1, "object_store_memory": ray_cluster.OBJECT_STORE_BYTES}
         # Without what nobody asks here: the fewer daemons, the sooner they are up.
         head = {**size, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True,
                 "temp_dir": folder}  # fmt: skip
@@ -78,7 +77,7 @@ def two(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """Two nodes with one core each, at RAY_ADDRESS."""
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
     if not nodes.worker_nodes:
-        nodes.add_node(num_cpus=1, object_store_memory=cluster.OBJECT_STORE_BYTES)
+        nodes.add_node(num_cpus=1, object_store_memory=ray_cluster.OBJECT_STORE_BYTES)
     return nodes
 
 
@@ -185,7 +184,7 @@ def test_what_a_killed_driver_was_at_is_given_up(two: Cluster) -> None:
 
 
 def test_machines_that_do_not_see_the_files(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "SHARE_SECONDS", 0.0)
+    monkeypatch.setattr(ray_cluster, "SHARE_SECONDS", 0.0)
     monkeypatch.setattr(Path, "touch", lambda self: None)
     monkeypatch.setattr(Path, "unlink", lambda self: None)
     with pytest.raises(
@@ -239,12 +238,12 @@ def test_room(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resources, threads, gpus, expected = NODES[case]
     there = [{"Alive": True, "Resources": each} for each in resources]
     gone = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
-    monkeypatch.setattr(cluster.ray, "nodes", lambda: [*there, gone])
+    monkeypatch.setattr(ray_cluster.ray, "nodes", lambda: [*there, gone])
     if isinstance(expected, int):
-        assert cluster.room(threads, gpus) == expected
+        assert ray_cluster.room(threads, gpus) == expected
         return
     with pytest.raises(UserError, match=expected):
-        cluster.room(threads, gpus)
+        ray_cluster.room(threads, gpus)
 
 
 @pytest.mark.parametrize(

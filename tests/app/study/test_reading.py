@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from app.errors import UserError
-from app.study.grid import expand
-from app.study.reading import read_study
-from app.study.settings import merged
-from app.study.spec import PaperNumbers, Select
+from dropout_lab.app.config.settings import merged
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.study.grid import expand
+from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.spec import PaperNumbers, Select
 from tests.app.study.studies import BASE, content, dropout, write_study
 
 REPORT = {"rows": "method", "metric": "test/accuracy"}

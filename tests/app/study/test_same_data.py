@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.main import main
+from dropout_lab.app.main import main
 from tests.app.study.studies import BASE, dropout, write_study
 from tests.data.folders import write_classes
 

@@ -5,16 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.errors import UserError
-from app.study.settings import (
-    filled_in,
-    merged,
-    nested,
-    parse_value,
-    placeholders,
-    read_yaml,
-    settings_hash,
-)
+from dropout_lab.app.config.settings import filled_in, merged, nested, placeholders, settings_hash
+from dropout_lab.app.config.yaml_files import parse_value, read_yaml
+from dropout_lab.app.errors import UserError
 
 ADAM = {"class_path": "Adam", "init_args": {"lr": 1, "eps": 2}}
 

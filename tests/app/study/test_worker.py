@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from app.errors import UserError
-from app.main import main
-from app.study.building import build
-from app.study.one_run import RunTask, run_one
-from app.study.run_files import RunIsLocked, RunResult
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.main import main
+from dropout_lab.app.run.build import build
+from dropout_lab.app.run.folder import RunIsLocked, RunResult
+from dropout_lab.app.run.train import RunTask, run_one
 from tests.app.study.studies import BASE, callback, content, dropout, tasks
 
 METHODS = content()["grid"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropAlan,
     DropConnect,

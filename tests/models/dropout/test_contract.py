@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import models.dropout
-from models.dropout import (
+import dropout_lab.models.dropout
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,
@@ -34,12 +34,12 @@ from models.dropout import (
     VariationalDropout,
     scheduled_layers,
 )
-from models.dropout.base import CountDropout
-from models.networks.base import Head
+from dropout_lab.models.dropout.base import CountDropout
+from dropout_lab.models.networks.base import Head
 
 VARIANTS = [
     value
-    for value in vars(models.dropout).values()
+    for value in vars(dropout_lab.models.dropout).values()
     if inspect.isclass(value)
     and issubclass(value, Dropout)
     and not inspect.isabstract(value)
@@ -86,7 +86,7 @@ def layer(variant: type[Dropout]) -> Dropout:
 def test_every_exported_variant_is_here() -> None:
     assert {DropAct, DropConnect, MalDrop, NoDropout} <= set(VARIANTS)
     assert set(ARGUMENTS) <= set(VARIANTS)
-    assert sorted(models.dropout.__all__) == sorted(set(models.dropout.__all__))
+    assert sorted(dropout_lab.models.dropout.__all__) == sorted(set(dropout_lab.models.dropout.__all__))
 
 
 HUGE = {torch.float16: 1e4}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.dropout import DropAct, DropInv
-from models.dropout.drop_act import ActivationDropout
+from dropout_lab.models.dropout import DropAct, DropInv
+from dropout_lab.models.dropout.drop_act import ActivationDropout
 
 KINDS = [DropAct, DropInv]
 UNITS = [0.5, -1.0, 3.0, 1.0, 0.0, 0.2]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.dropout import DropAlan
-from models.dropout.drop_alan import drop_alan, drop_probability
+from dropout_lab.models.dropout import DropAlan
+from dropout_lab.models.dropout.drop_alan import drop_alan, drop_probability
 
 Distribution = Literal["alpha", "beta"]
 POINTS = [-1e30, -250.0, -50.0, -2.0, -1.0, -0.999, -0.3, -1e-30, -0.0, 0.0, 1e-30, 0.4, 7.0, 1e30]

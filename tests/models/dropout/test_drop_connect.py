@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.dropout import DropConnect
-from models.dropout.drop_connect import normal_quantiles, preactivation_moments
+from dropout_lab.models.dropout import DropConnect
+from dropout_lab.models.dropout.drop_connect import normal_quantiles, preactivation_moments
 
 Mask = Literal["sample", "batch", "gaussian"]
 MASKS: list[Mask] = ["sample", "batch", "gaussian"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.dropout import DropCorr
-from models.dropout.drop_corr import correlated_normal
+from dropout_lab.models.dropout import DropCorr
+from dropout_lab.models.dropout.drop_corr import correlated_normal
 
 Center = Literal["unit", "sample"]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.dropout import DropIn
-from models.dropout.drop_in import Value, drop_in
+from dropout_lab.models.dropout import DropIn
+from dropout_lab.models.dropout.drop_in import Value, drop_in
 
 Scale = Literal["count", "mass", "none"]
 Scope = Literal["batch", "sample"]

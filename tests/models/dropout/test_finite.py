@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torchvision.ops import DropBlock2d
 
-from models.dropout import ForeignDropout, StandardDropout, as_dropout
-from models.networks import FullyConnected, MalDropCNN
+from dropout_lab.models.dropout import ForeignDropout, StandardDropout, as_dropout
+from dropout_lab.models.networks import FullyConnected, MalDropCNN
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.dropout import GaussianDropout
-from models.dropout.gaussian import multiplicative_noise
+from dropout_lab.models.dropout import GaussianDropout
+from dropout_lab.models.dropout.gaussian import multiplicative_noise
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3, 2, 2)])

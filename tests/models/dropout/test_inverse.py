@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.dropout.inverse import first_above
+from dropout_lab.models.dropout.multinomial import first_above
 
 
 def numbers(kind: str) -> Tensor:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.dropout import MalDrop, NoDropout, SpatialMalDrop
-from models.dropout.malicious import Omega
-from models.dropout.scores import contributions, losses_without
-from models.networks.base import Head
+from dropout_lab.models.dropout import MalDrop, NoDropout, SpatialMalDrop
+from dropout_lab.models.dropout.mal_drop_base import Omega
+from dropout_lab.models.dropout.scores import contributions, losses_without
+from dropout_lab.models.networks.base import Head
 
 CLASSES = 4
 
@@ -92,7 +92,7 @@ def test_loss_score_is_the_cross_entropy_without_each_unit(monkeypatch: pytest.M
             h[j] = 0
             expected[n, j] = cross_entropy(h, int(target[n]), weight.numpy())
     np.testing.assert_allclose(losses_without(x, target, weight).numpy(), expected, rtol=1e-10)
-    monkeypatch.setattr("models.dropout.scores.CHUNK", 70)
+    monkeypatch.setattr("dropout_lab.models.dropout.scores.CHUNK", 70)
     np.testing.assert_allclose(losses_without(x, target, weight).numpy(), expected, rtol=1e-10)
     out = MalDrop(2, score="loss")(x, target, weight)
     for n in range(6):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.dropout import MultinomialDropout
-from models.dropout.multinomial import draw_counts, draws_of, draws_tensor, sampling_probabilities
+from dropout_lab.models.dropout import MultinomialDropout
+from dropout_lab.models.dropout.multinomial import draw_counts, draws_of, draws_tensor, sampling_probabilities
 
 
 def probabilities(x: np.ndarray) -> np.ndarray:

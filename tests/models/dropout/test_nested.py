@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.dropout import NestedDropout
+from dropout_lab.models.dropout import NestedDropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.9])

@@ -2,7 +2,7 @@
 
 import torch
 
-from models.dropout import NoDropout
+from dropout_lab.models.dropout import NoDropout
 
 
 def test_passes_x_itself() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.dropout import DropAlan, Dropout, NoDropout, Pointwise, StandardDropout
+from dropout_lab.models.dropout import DropAlan, Dropout, NoDropout, Pointwise, StandardDropout
 
 DRAWS = 40_000
 X = torch.tensor([-5.0, -1.5, -1.0, -0.5, 0.0, 0.5, 2.0])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,

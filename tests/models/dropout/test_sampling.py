@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import DropBlock2d
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     Chain,
     DropAct,
     DropAlan,
@@ -22,7 +22,7 @@ from models.dropout import (
     sampling,
     swap_dropout,
 )
-from models.networks import FullyConnected, MalDropCNN
+from dropout_lab.models.networks import FullyConnected, MalDropCNN
 
 MAKERS = [
     lambda: StandardDropout(0.5),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.dropout import SpatialDropout
+from dropout_lab.models.dropout import SpatialDropout
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (4, 3, 2, 5)])

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.dropout import StandardDropout
-from models.dropout.standard import bernoulli_mask, masked
+from dropout_lab.models.dropout import StandardDropout
+from dropout_lab.models.dropout.standard import bernoulli_mask, masked
 
 
 @pytest.mark.parametrize("inverted", [True, False])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.dropout import Standout
+from dropout_lab.models.dropout import Standout
 
 Gate = Literal["sigmoid", "inverted"]
 

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.ops import DropBlock2d
 
-from models.dropout import (
+from dropout_lab.models.dropout import (
     TORCH_DROPOUTS,
     Chain,
     DropAlan,
@@ -27,8 +27,8 @@ from models.dropout import (
     labels,
     swap_dropout,
 )
-from models.dropout.base import Stage
-from models.dropout.drop_connect import DropConnectStage
+from dropout_lab.models.dropout.base import Stage
+from dropout_lab.models.dropout.drop_connect import DropConnectStage
 
 PLACES = {
     "vgg16": 2,

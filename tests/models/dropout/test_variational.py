@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.dropout import VariationalDropout
-from models.dropout.variational import negative_kl
+from dropout_lab.models.dropout import VariationalDropout
+from dropout_lab.models.dropout.variational import negative_kl
 
 
 def divergence(alpha: float) -> float:

@@ -9,10 +9,18 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from callbacks.network_graph import network_graph
-from models.dropout import DropConnect, Dropout, MalDrop, NoDropout, RateDropout, StandardDropout, Standout
-from models.networks import Backbone, Network
-from models.networks.published import MODELS
+from dropout_lab.callbacks.tensorboard import network_graph
+from dropout_lab.models.dropout import (
+    DropConnect,
+    Dropout,
+    MalDrop,
+    NoDropout,
+    RateDropout,
+    StandardDropout,
+    Standout,
+)
+from dropout_lab.models.networks import Backbone, Network
+from dropout_lab.models.networks.published import MODELS
 
 FAST = {
     "alexnet",

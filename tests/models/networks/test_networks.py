@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.dropout import Dropout, NoDropout, RateDropout, StandardDropout
-from models.networks import AlanCNN, FullyConnected, GavierCIFAR, GavierMNIST, MalDropCNN, Network
+from dropout_lab.models.dropout import Dropout, NoDropout, RateDropout, StandardDropout
+from dropout_lab.models.networks import AlanCNN, FullyConnected, GavierCIFAR, GavierMNIST, MalDropCNN, Network
 
 NETWORKS: dict[str, Callable[[], Network]] = {
     "FullyConnected": lambda: FullyConnected([20, 30]),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models import ShuffleNet_V2_X0_5_Weights as Weights
 from torchvision.models import densenet121, googlenet, shufflenet_v2_x0_5
 
-from models.networks import Backbone
+from dropout_lab.models.networks import Backbone
 
 NAME = "shufflenet_v2_x0_5"
 SHAPE = (3, 32, 32)

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torchvision.models import VGG16_Weights, vgg16
 
-from callbacks.network_graph import network_graph
-from models.dropout import MalDrop, RateDropout, StandardDropout
-from models.networks import VGG16
+from dropout_lab.callbacks.tensorboard import network_graph
+from dropout_lab.models.dropout import MalDrop, RateDropout, StandardDropout
+from dropout_lab.models.networks import VGG16
 
 DENSE = ["Linear", "ReLU", "Linear", "ReLU", "NoDropout", "Linear", "Identity"]
 

@@ -1,0 +1,62 @@
+"""What configs, flags, studies and benchmarks may name, and building what they have named."""
+
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_loader
+from lightning_fabric.plugins import CheckpointIO, ClusterEnvironment
+from pytorch_lightning import Callback, LightningDataModule
+from pytorch_lightning.accelerators import Accelerator
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import LayerSync, Precision
+from pytorch_lightning.profilers import Profiler
+from pytorch_lightning.strategies import Strategy
+
+from dropout_lab.app.config.yaml_files import check_bounds
+from dropout_lab.callbacks.schedules import Schedule
+from dropout_lab.models.allowlist import MODEL_ROLES, check_named, restrict_parser
+
+ROLES = (*MODEL_ROLES, LightningDataModule, Callback, Schedule, Logger, Profiler, Strategy, Accelerator,
+         Precision, ClusterEnvironment, CheckpointIO, LayerSync)  # fmt: skip
+"""What a class that is named anywhere must be one of."""
+
+
+_load_yaml = get_loader("yaml")
+
+
+def restrict() -> None:
+    """Let the parsers of this process name and read no more than they need."""
+    restrict_parser()
+    set_loader("yaml", _bounded, (yaml.YAMLError,))
+
+
+def _bounded(text: str) -> Any:
+    check_bounds(text)
+    try:
+        return _load_yaml(text)
+    except ValueError as error:
+        raise yaml.YAMLError(str(error)) from error
+
+
+def parsed(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
+    """Parse settings, and check what they name; nothing is built.
+
+    Raises:
+        ArgumentError: jsonargparse does not take them.
+        ValueError: they name what may not be named.
+    """
+    restrict()
+    found: Namespace = parser.parse_object(settings)
+    check_named(found, ROLES)
+    return found
+
+
+def built(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
+    """Parse settings, check what they name, and build it.
+
+    Raises:
+        ArgumentError: jsonargparse does not take them.
+        ValueError: they name what may not be named, or a class does not take its arguments.
+    """
+    made: Namespace = parser.instantiate_classes(parsed(parser, settings))
+    return made

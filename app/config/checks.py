@@ -1,0 +1,157 @@
+"""Numbers of the trainer that Lightning takes as they are, and fails over or ignores later."""
+
+import math
+import os
+import re
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.model_helpers import is_overridden
+
+from dropout_lab.app.config.settings import Settings
+from dropout_lab.app.errors import UserError
+from dropout_lab.callbacks import (
+    BestStep,
+)
+from dropout_lab.callbacks.tensorboard import Charted
+from dropout_lab.models import ImageClassifier
+
+# The least of each, and what it would be instead of something less.
+LEAST: dict[str, tuple[int, str]] = {
+    "accumulate_grad_batches": (1, "1 for a step of the optimizer each batch"),
+    "check_val_every_n_epoch": (1, "1 for each epoch; --trainer.limit_val_batches 0 for no validation"),
+    "gradient_clip_val": (0, "null for no clipping"),
+    "log_every_n_steps": (0, "0 for no lines of steps"),
+    "max_epochs": (-1, "-1 for no end by epochs"),
+    "max_steps": (-1, "-1 for no end by steps"),
+    "min_epochs": (0, "null for none"),
+    "min_steps": (0, "null for none"),
+    "num_sanity_val_steps": (-1, "0 for none, -1 for all"),
+}
+
+# Processes that share cores only get in each other's way; a few are of use to try out what many will do.
+MOST_PROCESSES = 8
+
+
+def check_trainer_options(trainer: Any) -> None:
+    """Check the trainer's numbers.
+
+    Args:
+        trainer: its arguments by name, as attributes.
+
+    Raises:
+        UserError: one is out of range, in one line with what to give instead.
+    """
+    for name, (least, remedy) in LEAST.items():
+        value = getattr(trainer, name)
+        if value is not None and not least <= value < math.inf:
+            raise UserError(f"trainer.{name} must be {least} or more, got {value}; give {remedy}")
+    interval = trainer.val_check_interval
+    if isinstance(interval, int | float) and not 0 < interval < math.inf:
+        raise UserError(
+            f"trainer.val_check_interval must be above 0, got {interval}; give a number of batches, a share of an "
+            "epoch in (0, 1], or --trainer.limit_val_batches 0 for no validation"
+        )
+    devices, cores = str(trainer.devices), os.cpu_count() or 1
+    if trainer.accelerator != "cpu" or devices == "auto":
+        return
+    most = max(cores, MOST_PROCESSES)
+    if not (devices.isdecimal() and 1 <= int(devices) <= most):
+        raise UserError(
+            f"trainer.devices must be a number of processes from 1 to {most} on the CPU, got {trainer.devices!r}; "
+            "give 1, or auto"
+        )
+
+
+LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
+
+
+def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
+    """Check that callbacks watch metrics that there are; Lightning asks only after an epoch.
+
+    Those are the model's, and the curves that other callbacks say they draw.
+
+    Raises:
+        UserError: one watches a metric that is not logged.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    charts = [each.charts() for each in callbacks if isinstance(each, Charted)]
+    drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
+    known = [*map(re.escape, model.logged_metrics()), *drawn]
+    for callback in callbacks:
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint | BestStep) or callback.monitor is None:
+            continue
+        if not any(re.fullmatch(tag, callback.monitor) for tag in known):
+            raise UserError(
+                f"{type(callback).__name__} watches {callback.monitor!r}, which is not logged; "
+                f"there are {', '.join([*model.logged_metrics(), *drawn])}"
+            )
+
+
+def check_told_apart(callbacks: list[Callback]) -> None:
+    """Check that no two callbacks would share a state in checkpoints, which Lightning refuses with a traceback.
+
+    Raises:
+        UserError: two would.
+    """
+    keys = [each.state_key for each in callbacks if is_overridden("state_dict", each, parent=Callback)]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise UserError(f"trainer.callbacks has {twice} twice, perhaps by two config files: leave one out")
+
+
+def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
+    """Return the user's :class:`BestStep`, which then says what is best, or a new one among the callbacks.
+
+    Args:
+        trainer: has the callbacks.
+        monitor: metric that says what is best; None leaves it to BestStep, as a BestStep without one leaves it here.
+
+    Raises:
+        UserError: there are two, or they are not of one mind; the metric is better the lower it is.
+    """
+    if monitor in LOWER_IS_BETTER:
+        raise UserError(f"monitor must be a metric that is better the higher it is, got {monitor!r}")
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    theirs = [callback for callback in callbacks if isinstance(callback, BestStep)]
+    if len(theirs) > 1:
+        raise UserError(
+            f"there is one best.ckpt and so one BestStep, got {len(theirs)} in trainer.callbacks; it takes several "
+            "thresholds"
+        )
+    if not theirs:
+        ours = BestStep(monitor)
+        callbacks.append(ours)
+        return ours
+    best = theirs[0]
+    if monitor is not None and not best.chosen:
+        best.watch(monitor)
+    if monitor not in (None, best.monitor):
+        raise UserError(
+            f"monitor is {monitor!r}, and BestStep watches {best.monitor!r}: name the same, or leave it to "
+            "BestStep with --monitor null"
+        )
+    return best
+
+
+# Their processes are children that keep what a run has come to for themselves.
+CHILDREN = ("spawn", "fork", "notebook")
+
+
+def check_trainer(settings: Settings) -> None:
+    """Check that a run can be a part of a study.
+
+    Raises:
+        UserError: it is on several machines, or its strategy does not tell what it has come to.
+    """
+    trainer = settings.get("trainer") or {}
+    if trainer.get("num_nodes", 1) not in (1, "1"):
+        raise UserError(
+            f"trainer.num_nodes: a run of a study is on one machine, got {trainer['num_nodes']}; "
+            "--engine ray spreads runs over machines, and `fit --config` trains this one on several"
+        )
+    strategy = str(trainer.get("strategy"))
+    if any(word in strategy for word in CHILDREN):
+        raise UserError(
+            f"trainer.strategy: a run of a study needs processes of its own, got {strategy}; take ddp"
+        )

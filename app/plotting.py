@@ -1,0 +1,242 @@
+"""How figures look: 800 pixels wide on a page, colours that the colour-blind tell apart, labels beside the lines."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dropout_lab.app.files import whole_file
+
+Array = npt.NDArray[np.float64]
+
+# Okabe & Ito 2008, without black and yellow: the one is the baseline's, the other too faint on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+Dashes = Literal["-", ":"] | tuple[float, Sequence[float]]
+DASHES: tuple[Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
+BASELINE = "#3c4250"
+FAINT = "#6b7280"
+GRID = "#e3e6ec"
+RELU = "#c9ced8"
+BAND = 0.16
+
+WIDTH = 8.0
+"""Inches; at 100 pixels an inch, 800 pixels."""
+HANDLE, LETTER, ROW = 0.7, 0.085, 0.2
+"""Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it."""
+DPI = 200
+"""Sharp on screens of twice the pixels."""
+
+TEXT = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10.5,
+    "axes.edgecolor": "#9aa1ad",
+    "axes.labelcolor": "#1c1f26",
+    "text.color": "#1c1f26",
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.unicode_minus": True,
+    # Names are the user's: a dollar in them is no formula.
+    "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A method's colour, marker and dashes, the same in every figure."""
+
+    color: str
+    marker: str
+    dashes: Dashes
+
+
+def styled() -> AbstractContextManager[None]:
+    """Return a context in which figures are made and written with this text and these colours."""
+    return matplotlib.rc_context(TEXT)  # type: ignore[arg-type]  # its keys are one huge Literal
+
+
+def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
+    """Return a look for each method.
+
+    Args:
+        count: how many there are.
+        baseline: the baseline's place; None for none.
+        ordered: the methods are numbers in order: from dark to light instead of unlike.
+    """
+    if ordered:
+        shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))
+        colors = [matplotlib.colors.to_hex(shade) for shade in shades]
+        found = [Look(color, MARKERS[place % len(MARKERS)], "-") for place, color in enumerate(colors)]
+    else:
+        found = [_unlike(place - (baseline is not None and place > baseline)) for place in range(count)]
+    if baseline is not None:
+        found[baseline] = Look(BASELINE, "o", "-")
+    return found
+
+
+def _unlike(place: int) -> Look:
+    turn = place // len(PALETTE)
+    return Look(
+        PALETTE[place % len(PALETTE)],
+        MARKERS[(place + turn) % len(MARKERS)],
+        DASHES[turn % len(DASHES)],
+    )
+
+
+def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels side by side, in rows of three at most, with one scale up.
+
+    Args:
+        panels: how many.
+        height: of one row, in inches.
+        share_x: whether they have one scale across, too.
+    """
+    columns = min(panels, 3) if panels != 4 else 2
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(WIDTH, height if rows == 1 else 0.75 * height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, sharey=True, sharex=share_x, squeeze=False)
+    axes = [each for row in grid for each in row]
+    for unused in axes[panels:]:
+        unused.remove()
+    for each in axes[:panels]:
+        _plain(each)
+    return figure, axes[:panels]
+
+
+def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a figure with two panels in each row, each with its own scale up.
+
+    Args:
+        pairs: how many rows.
+        share_x: whether all have one scale across.
+    """
+    figure = Figure(figsize=(WIDTH, max(4.2, 2.5 * pairs + 0.7)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(pairs, 2, sharex=share_x, squeeze=False)
+    for each in grid.flat:
+        _plain(each)
+    return figure, [(left, right) for left, right in grid]
+
+
+def legend_above(
+    figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4, others: Sequence[Line2D] = ()
+) -> None:
+    """Name lines once, above all panels, which keep their height.
+
+    Args:
+        figure: that has the panels.
+        names: of lines, and their looks.
+        columns: of names, at most; long names have fewer.
+        others: marks that stand beside them.
+    """
+    handles = [
+        Line2D(
+            [], [], color=look.color, linestyle=look.dashes, marker=look.marker, markersize=4.5, label=name
+        )
+        for name, look in names
+    ]
+    handles += others
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(columns, int(WIDTH / (HANDLE + LETTER * longest))))
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + ROW * max(0, -(-len(handles) // columns) - 2))
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
+
+
+def keep_to_percents(axes: Axes) -> None:
+    """Show nothing below 0 % and above 100 %, where a band of few seeds may reach."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -2.0), min(high, 102.0))
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3, labelleft=True)
+
+
+def save(figure: Figure, file: Path) -> Path:
+    """Write a figure as PNG; the same figure gives the same bytes."""
+    with styled(), whole_file(file, "wb") as stream:
+        figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    return file
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write names right of where lines end, moved apart where they would lie upon each other.
+
+    Args:
+        axes: with its limits settled.
+        ends: x, y, name and colour of each line's end.
+    """
+    low, high = axes.get_ylim()
+    heights = [(y - low) / (high - low) for _, y, _, _ in ends]
+    figure = axes.figure
+    assert isinstance(figure, Figure), "panels are of a figure, not of a part of one"
+    step = 0.21 / (figure.get_size_inches()[1] * 0.8)
+    for (x, y, name, color), place in zip(ends, apart(heights, step), strict=True):
+        axes.annotate(
+            name,
+            xy=(x, y),
+            xytext=(1.02, place),
+            textcoords="axes fraction",
+            color=color,
+            va="center",
+            fontsize=9.5,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "alpha": 0.4,
+                "linewidth": 0.8,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
+def apart(heights: Sequence[float], step: float) -> list[float]:
+    """Return heights in [0, 1] that are ``step`` apart or more, in the same order, near where they were.
+
+    Lines at [0.5, 0.5] with step 0.1 give [0.45, 0.55]. More than fit are spread evenly.
+    """
+    order = sorted(range(len(heights)), key=lambda place: heights[place])
+    step = min(step, 1 / max(len(heights) - 1, 1))
+    # Groups of names that touch: their mean height and how many; a group is as near to its lines as it can be.
+    groups: list[list[int]] = []
+    for place in order:
+        groups.append([place])
+        while len(groups) > 1 and _bottom(groups[-1], heights, step) < _top(groups[-2], heights, step) + step:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    placed = [0.0] * len(heights)
+    for group in groups:
+        bottom = _bottom(group, heights, step)
+        for number, place in enumerate(group):
+            placed[place] = bottom + number * step
+    return placed
+
+
+def _bottom(group: list[int], heights: Sequence[float], step: float) -> float:
+    length = (len(group) - 1) * step
+    middle = sum(heights[place] for place in group) / len(group)
+    return min(max(middle - length / 2, 0.0), 1.0 - length)
+
+
+def _top(group: list[int], heights: Sequence[float], step: float) -> float:
+    return _bottom(group, heights, step) + (len(group) - 1) * step

@@ -1,0 +1,71 @@
+"""From a run's settings to the exact curves of its dropout: d(x) and E[y | x], without training anything."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import nn
+
+from dropout_lab.app.config.explain import explain
+from dropout_lab.app.config.settings import Settings, dropout_of
+from dropout_lab.app.errors import UserError
+from dropout_lab.models.dropout import DropoutFactory, Pointwise, Stage, as_dropout
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a hidden stage with a dropout layer does to a unit.
+
+    Attributes:
+        drop: d(x), how likely it is dropped.
+        expectation: E[y | x], the mean of what comes out in training.
+    """
+
+    drop: Array
+    expectation: Array
+
+
+def dropout_curves(settings: Settings, x: Array) -> Curves | None:
+    """Return the curves of the stage that a run's dropout makes with a ReLU; None where they are not of x alone.
+
+    Args:
+        settings: the run's.
+        x: pre-activations.
+
+    Raises:
+        UserError: the settings of the dropout are wrong.
+    """
+    spec = dropout_of(settings)
+    if spec is None:
+        return None
+    try:
+        made = _parser().instantiate_classes(_parser().parse_object({"dropout": spec})).dropout()
+    except (ArgumentError, ValueError) as error:
+        raise UserError(explain(str(error))) from error
+    # What replaces the activation is known to the variant alone.
+    stage = as_dropout(made).join(_same(), nn.ReLU())
+    if not (isinstance(stage, Stage) and isinstance(stage.dropout, Pointwise)):
+        return None
+    with torch.no_grad():
+        units = stage.activation(stage.affine(torch.from_numpy(x)[:, None]))[:, 0]
+        return Curves(stage.dropout.drop_curve(units).numpy(), stage.dropout.expectation(units).numpy())
+
+
+def _same() -> nn.Linear:
+    """Return the affine map of one unit that leaves it as it is."""
+    linear = nn.Linear(1, 1, dtype=torch.float64)
+    nn.init.ones_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+@cache
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--dropout", type=DropoutFactory)
+    return parser

@@ -1,0 +1,110 @@
+"""How numbers are written, so that a table and a figure say the same."""
+
+import math
+
+from dropout_lab.app.config.settings import Label
+from dropout_lab.app.report.statistics import Estimate
+from dropout_lab.app.study.spec import Labels
+
+# Metrics in [0, 1] that are read in percent.
+SHARES = {
+    "accuracy",
+    "ap",
+    "auroc",
+    "balanced_accuracy",
+    "ece",
+    "f1",
+    "majority",
+    "sensitivity",
+    "specificity",
+    "top5",
+}
+# Of which less is better; of all others more is.
+LOWER_IS_BETTER = {
+    "loss",
+    "nll",
+    "ece",
+    "best_step",
+    "best_epoch",
+    "steps",
+    "seconds",
+    "train_seconds",
+    "step_seconds",
+}
+COUNTS = {"steps", "epochs", "best_epoch", "best_step"}
+WORDS = {"val": "validation", "train": "training"}
+MINUS = "−"
+
+
+def highest_is_best(metric: str) -> bool:
+    """Return whether more of a metric is better."""
+    return _own_name(metric) not in LOWER_IS_BETTER and not metric.startswith("first_steps/")
+
+
+def is_share(metric: str) -> bool:
+    """Return whether a metric is written in percent."""
+    return _own_name(metric) in SHARES
+
+
+def scaled(metric: str, value: float) -> float:
+    """Return a value in the unit it is written in."""
+    return 100 * value if is_share(metric) else value
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name and unit: ``test accuracy (%)``."""
+    split, _, name = metric.rpartition("/")
+    if split == "first_steps":
+        return f"first step at {name} or more"
+    name, _, place = name.partition("@")
+    words = f"{WORDS.get(split, split)} {name.replace('_', ' ')}".strip()
+    if place:
+        last = place.removeprefix("last")
+        words += f" after epoch {place}" if last == place else f", mean of the last {last}"
+    units = {"train_seconds": " (s)", "step_seconds": " (s)", "seconds": " (s)"}
+    return words + (" (%)" if is_share(metric) else units.get(name, ""))
+
+
+def number(metric: str, value: float, signed: bool = False) -> str:
+    """Write a value: shares in percent with two decimals, counts whole, all else with four decimals."""
+    value = scaled(metric, value)
+    if not math.isfinite(value):
+        return str(value).replace("-", MINUS)
+    whole = metric.split("/")[0] == "first_steps" or metric in COUNTS
+    digits = ",.0f" if whole else ".2f" if is_share(metric) else ".1f" if metric == "train_seconds" else ".4f"
+    # z: no minus before what is rounded to nothing.
+    return format(value, f"{'+' if signed else ''}z{digits}").replace("-", MINUS)
+
+
+def mean_and_half(metric: str, found: Estimate, signed: bool = False) -> str:
+    """Write a mean ± half its 95 % interval; of a single seed the value alone."""
+    mean = number(metric, found.mean, signed)
+    return mean if found.interval is None or found.half is None else f"{mean} ± {number(metric, found.half)}"
+
+
+def span(metric: str, found: Estimate) -> str:
+    """Write the ends of an interval."""
+    if found.interval is None:
+        return "no interval: one seed" if found.count == 1 else "no interval: a value is not finite"
+    low, high = (number(metric, end, signed=True) for end in found.interval)
+    return f"95 % interval {low} to {high}"
+
+
+def ratio(found: Estimate) -> str:
+    """Write a ratio: ``×1.08 ± 0.03``."""
+    half = "" if found.half is None else f" ± {found.half:.2f}"
+    return f"×{found.mean:.2f}{half}"
+
+
+def label_words(labels: Labels) -> str:
+    """Write labels: names as they are, numbers with their axis: ``dropin, layers 3``."""
+    return ", ".join(label_word(axis, label) for axis, label in labels.items())
+
+
+def label_word(axis: str, label: Label) -> str:
+    """Write a label: a name as it is, a number with its axis before it."""
+    return label if isinstance(label, str) else f"{axis} {label}"
+
+
+def _own_name(metric: str) -> str:
+    return metric.partition("@")[0].rsplit("/", 1)[-1]

@@ -1,0 +1,220 @@
+"""Saves what a run needs to go on, and stops it where it is asked to."""
+
+import math
+from time import monotonic
+from typing import Any, final
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import distributed
+from torch.utils.data import DataLoader
+
+from dropout_lab.app.run.checkpoint import keep_previous
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.run.resume import written_events
+from dropout_lab.app.run.signals import Interrupted, Interrupts
+from dropout_lab.app.run.state import Moment, RunState
+from dropout_lab.callbacks import BestStep
+from dropout_lab.callbacks.ranks import gathered
+from dropout_lab.datamodules.sampling import EpochOrder
+from dropout_lab.models import ImageClassifier
+
+COUNTERS = ("ready", "started", "processed", "completed")
+
+
+def between_epochs(loops: dict[str, Any]) -> None:
+    """Make a fit's state, taken when an epoch was about to start, that of one whose last epoch has ended.
+
+    Args:
+        loops: the checkpoint's ``loops``; is changed.
+    """
+    _settle(loops["fit_loop"]["epoch_progress"])
+    _settle(loops["fit_loop"]["epoch_loop.batch_progress"])
+
+
+def within_epoch(loops: dict[str, Any]) -> None:
+    """Make a fit's state, taken when a batch was about to start, that of one whose last batch has ended.
+
+    Args:
+        loops: the checkpoint's ``loops``; is changed.
+    """
+    batches = loops["fit_loop"]["epoch_loop.batch_progress"]
+    _settle(batches)
+    batches["is_last_batch"] = False
+
+
+def can_leave(trainer: Trainer) -> bool:
+    """Return whether a fit can go on from the batch that is about to start.
+
+    It cannot where the loader has another sampler than an EpochOrder, where gradients of earlier batches wait for the
+    optimizer, nor right after a validation in the midst of an epoch, which Lightning would do once more or leave out.
+    """
+    loader = trainer.train_dataloader
+    if not (isinstance(loader, DataLoader) and isinstance(loader.sampler, EpochOrder)):
+        return False
+    loop = trainer.fit_loop.epoch_loop
+    done = loop.batch_progress.current.completed
+    if done % trainer.accumulate_grad_batches != 0:
+        return False
+    interval = trainer.val_check_batch
+    if interval is None or interval == math.inf:
+        return True
+    counted = loop.total_batch_idx if trainer.check_val_every_n_epoch is None else done
+    return counted % interval != 0
+
+
+def restart_no_more(trainer: Trainer, epoch_too: bool) -> None:
+    """Let Lightning take the epoch, or what is left of it, for one like any other.
+
+    By its own property a fit that is limited by steps would restart at every one.
+
+    Args:
+        trainer: is training.
+        epoch_too: the epoch starts at its beginning.
+    """
+    trainer.fit_loop._restarting = False
+    if epoch_too:
+        trainer.fit_loop.epoch_loop.restarting = False
+
+
+def _settle(progress: dict[str, Any]) -> None:
+    for part in (progress["total"], progress["current"]):
+        part.update(dict.fromkeys(COUNTERS, part["completed"]))
+
+
+# Within an epoch; at its end there is a checkpoint anyway.
+EVERY_S = 600.0
+
+
+@final
+class Autosave(Callback):
+    """Writes ``last.ckpt`` between epochs, every ten minutes within one, when a signal asks to stop, and at the end.
+
+    It is the first of the callbacks, so that nothing of the epoch or batch that follows has begun: a fit that goes on
+    from there does what it would have done. The checkpoint before is kept as ``previous.ckpt``.
+
+    Args:
+        folder: the run's.
+        best: knows the best validation so far.
+        interrupts: knows whether to stop.
+        settings: of the run.
+        fingerprint: of the data.
+        resumed: what the run goes on from; None: it begins.
+        saved_step: of the checkpoint that it goes on from.
+        damaged: ``last.ckpt`` is, and is not worth keeping.
+
+    Attributes:
+        saved_step: of the newest checkpoint; 0 before the first.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        best: BestStep,
+        interrupts: Interrupts,
+        settings: dict[str, Any],
+        fingerprint: str | None,
+        resumed: RunState | None,
+        saved_step: int,
+        damaged: bool,
+    ) -> None:
+        """Start with nothing saved."""
+        self.folder = folder
+        self.best = best
+        self.interrupts = interrupts
+        self.settings = settings
+        self.fingerprint = fingerprint
+        self.resumed = resumed
+        self._keeps_last = not damaged
+        # What for a checkpoint is being written; None if it is somebody else's.
+        self._moment: Moment | None = None
+        self.saved_step = saved_step
+        self._saved_at = monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Train no more, where all that was missing was the result."""
+        if self.resumed is not None and self.resumed.moment == "at the end":
+            trainer.should_stop = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up what Lightning does not."""
+        self.interrupts.defer()
+        self._saved_at = monotonic()
+        if self.resumed is None:
+            return
+        trainer._logger_connector._callback_metrics.update(self.resumed.logged)
+        if self.resumed.moment != "within an epoch":
+            restart_no_more(trainer, epoch_too=True)
+        elif len(self.resumed.train_metrics) == trainer.world_size:
+            assert isinstance(pl_module, ImageClassifier), "the only module of this application"
+            pl_module.train_metrics.go_on(self.resumed.train_metrics[trainer.global_rank], pl_module.device)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, and stop if asked to."""
+        asked, _ = self._agreed(trainer)
+        if trainer.global_step > self.saved_step:
+            self._save(trainer, "between epochs")
+        if asked:
+            raise Interrupted(asked)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop if asked to, save if it is time."""
+        # Lightning would leave out schedulers at the epoch's end.
+        if trainer.fit_loop.restarting:
+            restart_no_more(trainer, epoch_too=False)
+        if batch_idx == 0:
+            return
+        asked, due = self._agreed(trainer)
+        if (asked or due) and can_leave(trainer):
+            self._save(trainer, "within an epoch")
+            if asked:
+                raise Interrupted(asked)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what the result is made of."""
+        self._save(trainer, "at the end")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add what it takes to go on."""
+        if self._moment is None:
+            return
+        assert isinstance(pl_module, ImageClassifier), "the only module of this application"
+        if self._moment == "within an epoch":
+            within_epoch(checkpoint["loops"])
+        else:
+            between_epochs(checkpoint["loops"])
+        state = RunState(
+            moment=self._moment,
+            best=self.best.progress(),
+            events=written_events(trainer, self.folder.path) if trainer.is_global_zero else {},
+            train_metrics=gathered(pl_module.train_metrics.progress()),
+            logged={name: value.cpu() for name, value in trainer.callback_metrics.items()},
+            settings=self.settings,
+            fingerprint=self.fingerprint,
+            torch=str(torch.__version__),
+        )
+        state.put_into(checkpoint)
+
+    def _agreed(self, trainer: Trainer) -> tuple[int, bool]:
+        """Return the signal that asks to stop, 0 for none, and whether it is time to save: the same on all ranks."""
+        asked, due = self.interrupts.asked, monotonic() - self._saved_at > EVERY_S
+        if trainer.world_size > 1:
+            told = torch.tensor([asked, due], device=trainer.strategy.root_device)
+            distributed.all_reduce(told, distributed.ReduceOp.MAX)
+            asked, due = told.tolist()
+        return asked, bool(due)
+
+    def _save(self, trainer: Trainer, moment: Moment) -> None:
+        last = self.folder.checkpoints / "last.ckpt"
+        if trainer.is_global_zero and self._keeps_last:
+            keep_previous(last, self.folder.previous)
+        self._moment = moment
+        trainer.save_checkpoint(last, weights_only=False)
+        self._moment = None
+        self._keeps_last = True
+        self.saved_step = trainer.global_step
+        self._saved_at = monotonic()

@@ -1,0 +1,200 @@
+"""Weights from a checkpoint, if it is one of the model asked for."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+from torch.optim import Optimizer
+
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.files import PARTIAL, whole_file
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.callbacks import BestStep
+
+
+@final
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the file and renames, when all is on the disk.
+
+    Lightning's own way goes through the system's temporary folder, from where a file is copied if that is another disk.
+    The file is torch's: a zip, with a CRC-32 of each member (:func:`check_sums`).
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: it cannot be written; what was there is untouched.
+        """
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Not at once into the file, of which torch says when the disk is full that it is at another place than it was.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with whole_file(file, "wb") as stream:
+            stream.write(content.getbuffer())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what processes that were killed have left half-written."""
+    for partial in folder.glob(f"*{PARTIAL}"):
+        partial.unlink(missing_ok=True)
+
+
+def keep_previous(file: Path, previous: Path) -> None:
+    """Let what a file holds now be found under another name too, when it is replaced.
+
+    At any moment there is at least one of the two.
+    """
+    # Renaming one name of a file to another of its names would do nothing.
+    if not file.is_file() or (previous.is_file() and previous.samefile(file)):
+        return
+    link = previous.with_suffix(PARTIAL)
+    # What a killed process has left.
+    link.unlink(missing_ok=True)
+    os.link(file, link)
+    link.replace(previous)
+
+
+def check_sums(file: Path) -> str | None:
+    """Return what is wrong with a checkpoint file: None if every member has the CRC-32 that was written with it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        return str(error) or type(error).__name__
+    return None if broken is None else f"the checksum of {broken} does not match"
+
+
+class Weights(NamedTuple):
+    """What a checkpoint holds of a model."""
+
+    state: dict[str, Tensor]
+    """The state dict."""
+    step: int
+    """Training steps they have seen."""
+    callbacks: dict[str, dict[str, Any]]
+    """States of the fit's callbacks, by their ``state_key``."""
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Return what is in a checkpoint file, if it is whole.
+
+    Raises:
+        UserError: it is missing, damaged, or no checkpoint.
+    """
+    if not file.is_file():
+        raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
+    if wrong := check_sums(file):
+        raise UserError(f"{file} is no checkpoint of this program, or it is damaged ({wrong})")
+    try:
+        # weights_only: nothing in the file is executed.
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        # What every checkpoint has.
+        [tensor.shape for tensor in content["state_dict"].values()]
+        int(content["global_step"])
+    except Exception as error:
+        raise UserError(
+            f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
+        ) from error
+    return content
+
+
+def read_weights(path: str, model: LightningModule, to_continue: Trainer | None = None) -> Weights:
+    """Return the weights in a checkpoint of this model.
+
+    Args:
+        path: the checkpoint file.
+        model: the model that they must fit.
+        to_continue: also demand what this trainer needs to go on: the state of the optimizer that the model asks for,
+            and no more epochs behind it than the trainer will have.
+
+    Raises:
+        UserError: the file is missing, no checkpoint, or one of another network or optimizer, or of a later epoch.
+    """
+    file = Path(path)
+    content = read_checkpoint(file)
+    weights = Weights(content["state_dict"], int(content["global_step"]), content.get("callbacks", {}))
+    found = {name: tuple(tensor.shape) for name, tensor in weights.state.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if wanted != found:
+        name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise UserError(
+            f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "
+            f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
+            "--run FOLDER takes them from the run's config.yaml"
+        )
+    if to_continue is not None:
+        _check_optimizer(file, content, model)
+        _check_epochs(file, content, to_continue.max_epochs)
+    return weights
+
+
+def load_weights(weights: Weights, trainer: Trainer, model: LightningModule) -> None:
+    """Load weights into a model; callbacks that evaluation shares with the fit take up their state.
+
+    Lightning's own way would warn of those that only a fit has.
+    """
+    model.load_state_dict(weights.state)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        state = weights.callbacks.get(callback.state_key)
+        # What a user's own checkpoints remember is of the fit, and is nothing to evaluation.
+        if state and not isinstance(callback, Checkpoint):
+            callback.load_state_dict(state)
+
+
+def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule) -> None:
+    made = model.configure_optimizers()
+    optimizer = made["optimizer"] if isinstance(made, dict) else made
+    assert isinstance(optimizer, Optimizer)
+    states = content.get("optimizer_states")
+    if not states:
+        raise UserError(
+            f"{file} holds weights alone, no optimizer's state: a fit cannot be continued from it"
+        )
+    # Callbacks such as StochasticWeightAveraging put more there.
+    if not states[0]["param_groups"][0].keys() >= optimizer.param_groups[0].keys():
+        raise UserError(
+            f"{file} was trained with another optimizer than {type(optimizer).__name__}: "
+            "continue with the optimizer of its run's config.yaml"
+        )
+
+
+def _check_epochs(file: Path, content: dict[str, Any], most: int | None) -> None:
+    """Lightning would see this only when the run's folder has been changed."""
+    behind = content.get("epoch")
+    if not isinstance(behind, int):
+        raise UserError(f"{file} does not say of which epoch it is: a fit cannot be continued from it")
+    if most is not None and 0 <= most < behind:
+        raise UserError(f"{file} has {behind} epochs behind it, and trainer.max_epochs is {most}: give more")
+
+
+@final
+class BestCheckpoint(Checkpoint):
+    """Writes ``best.ckpt`` at each validation that is better than all before.
+
+    Args:
+        folder: the run's.
+        best: says what is best; is called before, as Lightning calls checkpoints last.
+    """
+
+    def __init__(self, folder: RunFolder, best: BestStep) -> None:
+        """Keep the arguments."""
+        self.folder = folder
+        self.best = best
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, if this validation is the best so far."""
+        if not trainer.sanity_checking and self.best.step == trainer.global_step:
+            trainer.save_checkpoint(self.folder.checkpoints / "best.ckpt", weights_only=False)

@@ -1,0 +1,230 @@
+"""Images in memory, and data sets that hand out whole batches."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple, final
+
+import torch
+import torchvision.transforms.v2.functional as tvf
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from dropout_lab.datamodules.errors import DeviceError
+from dropout_lab.datamodules.sampling import BatchStreams
+
+# Images looked at at a time: bounds the copies that are made on the way.
+CHUNK = 4096
+
+
+class Images(NamedTuple):
+    """Labelled images as stored."""
+
+    pixels: Tensor
+    """``(N, C, H, W)`` uint8, 0 to 255; of all splits, and of any length, where ``rows`` are given."""
+    labels: Tensor
+    """``(N,)`` int64."""
+    rows: Tensor | None = None
+    """Where in ``pixels`` each sample is, ``(N,)`` int64: splits share an array that is too large to be copied."""
+
+    def select(self, selection: slice | Tensor) -> "Images":
+        """Return some of the samples, by slice or by indices."""
+        if self.rows is None:
+            return Images(self.pixels[selection], self.labels[selection])
+        return Images(self.pixels, self.labels[selection], self.rows[selection])
+
+    @property
+    def bytes(self) -> int:
+        """What the samples' pixels take."""
+        return len(self.labels) * math.prod(self.pixels.shape[1:]) * self.pixels.element_size()
+
+    def to(self, device: torch.device) -> "Images":
+        """Return a copy on a device, of these samples alone."""
+        shape = (len(self.labels), *self.pixels.shape[1:])
+        pixels = torch.empty(shape, dtype=self.pixels.dtype, device=device)
+        for rows, chunk in zip(torch.split(pixels, CHUNK), self.chunks(CHUNK), strict=True):
+            rows.copy_(chunk)
+        return Images(pixels, self.labels.to(device))
+
+    def take(self, index: Tensor) -> Tensor:
+        """Return the pixels of some samples, ``(len(index), C, H, W)``."""
+        return self.pixels.index_select(0, index if self.rows is None else self.rows[index])
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
+        """Return the pixels of all samples, so many at a time."""
+        for index in torch.split(torch.arange(len(self.labels)), size):
+            yield self.take(index)
+
+
+class Splits(NamedTuple):
+    """A data set's three parts."""
+
+    train: Images
+    val: Images
+    test: Images
+
+
+@final
+class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Hands out a whole batch at a time: one gather, then the transforms on the batch.
+
+    The standard DataLoader asks ``__getitems__`` for a batch; with ``collate_fn=whole_batch`` nothing is left
+    to do for it. Samplers, workers and Lightning's sharding work as ever. A loop over single samples, as in
+    torchvision's data sets, takes some 50 times longer.
+
+    Args:
+        images: the samples, on the device where batches are made.
+        transform: ``(B, C, H, W)`` uint8 to float32, on that device.
+        augment: ``(B, C, H, W)`` uint8 to uint8, before ``transform``; None leaves images alone.
+        streams: where ``augment`` draws from; None for torch's own stream.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        transform: Callable[[Tensor], Tensor],
+        augment: Callable[[Tensor], Tensor] | None = None,
+        streams: BatchStreams | None = None,
+    ) -> None:
+        """Keep the samples where they are."""
+        self.images = images
+        self.transform = transform
+        self.augment = augment
+        self.streams = streams
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.images.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return one image ``(C, H, W)`` and its label."""
+        pixels, labels = self.__getitems__([index])
+        return pixels[0], labels[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return a batch: images ``(B, C, H, W)`` float32 and labels ``(B,)``."""
+        # Waiting until the indices are there would be waiting for all that the device has yet to do.
+        index = torch.as_tensor(indices).to(self.images.labels.device, non_blocking=True)
+        pixels = self.images.take(index)
+        if self.augment is not None:
+            own = self.streams.stream(indices, pixels.device) if self.streams else nullcontext()
+            with own:
+                pixels = self.augment(pixels)
+        return self.transform(pixels), self.images.labels.index_select(0, index)
+
+
+def whole_batch(batch: Any) -> Any:
+    """Pass on what is a batch already: the ``collate_fn`` that goes with :class:`BatchDataset`."""
+    return batch
+
+
+def resize(images: Images, size: int) -> Images:
+    """Resize to ``size`` × ``size`` pixels, bilinear with antialiasing, once and before training.
+
+    The result is uint8 again, rounded as PIL does.
+    """
+    chunks = [tvf.resize(chunk, [size, size], antialias=True) for chunk in images.chunks()]
+    return Images(torch.cat(chunks), images.labels)
+
+
+KNOWN = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+# Of what is free on the GPU: the rest is for the network, which comes later.
+MOST_OF_FREE = 0.5
+
+
+@final
+class Placement:
+    """Puts splits where they are wanted, each once.
+
+    On the GPU gather, augmentation and normalization run there, and no batch has to be brought. Of several processes
+    each keeps the split on the GPU that it computes on itself. The split in the machine's memory stays.
+
+    Args:
+        asked: None or ``"cpu"``: in the machine's memory. ``"cuda"``: on the GPU that the trainer computes on;
+            ``"cuda:N"``: likewise, which must be that one; without a trainer, on the current one or the N-th.
+            ``"auto"``: on the GPU that the trainer computes on, if it does and the split takes no more than half of
+            what is free there, else in the machine's memory.
+        num_workers: of the loader: other processes cannot gather on the GPU.
+
+    Raises:
+        ValueError: another device, or workers beside one.
+    """
+
+    def __init__(self, asked: str | None, num_workers: int) -> None:
+        """Check the arguments; nothing is put anywhere yet."""
+        if asked is not None and not KNOWN.fullmatch(asked):
+            raise ValueError(f"device must be null, auto, cpu, cuda or cuda:N, got {asked!r}")
+        if asked not in (None, "cpu") and num_workers > 0:
+            raise ValueError(
+                f"num_workers must be 0 with device={asked!r}, where the training process gathers batches on the GPU, "
+                f"got {num_workers}"
+            )
+        self.asked = asked
+        self._placed: list[tuple[Images, Images]] = []
+
+    def place(self, images: Images, computes_on: torch.device | None) -> Images:
+        """Return a split where it is wanted.
+
+        Args:
+            images: in the machine's memory.
+            computes_on: the trainer's device, of this process; None without a trainer.
+
+        Raises:
+            DeviceError: there is no such GPU, the trainer does not compute there, or the images do not fit.
+        """
+        device = device_for(self.asked, computes_on, images.bytes)
+        if device.type == "cpu":
+            return images
+        for known, placed in self._placed:
+            if known is images and placed.labels.device == device:
+                return placed
+        try:
+            placed = images.to(device)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"device={self.asked!r}: {images.bytes / 1e6:,.0f} MB of images do not fit on {device}, where "
+                f"{free_bytes(device) / 1e6:,.0f} MB are free. Leave them in the machine's memory with --data.device "
+                "null, or take fewer or smaller ones"
+            ) from error
+        self._placed.append((images, placed))
+        return placed
+
+
+def device_for(asked: str | None, computes_on: torch.device | None, needed: int) -> torch.device:
+    """Return where images are to be kept, as :class:`Placement` says.
+
+    Args:
+        asked: one of its names.
+        computes_on: the trainer's device.
+        needed: bytes of the images.
+
+    Raises:
+        DeviceError: there is no such GPU, or the trainer does not compute there.
+    """
+    if asked in (None, "cpu"):
+        return torch.device("cpu")
+    if asked == "auto":
+        if computes_on is None or computes_on.type != "cuda":
+            return torch.device("cpu")
+        fits = needed <= MOST_OF_FREE * free_bytes(computes_on)
+        return computes_on if fits else torch.device("cpu")
+    device = torch.device(asked)
+    if computes_on is not None:
+        if device.type != computes_on.type or device.index not in (None, computes_on.index):
+            raise DeviceError(
+                f"device={asked!r}: the trainer computes on {computes_on}, and each batch would have to be brought "
+                "there. Take --data.device auto or null, or another --trainer.accelerator or --trainer.devices"
+            )
+        return computes_on
+    count = torch.cuda.device_count()
+    if (device.index or 0) >= count:
+        raise DeviceError(f"device={asked!r}: torch finds {count} GPUs here. Take --data.device null")
+    return torch.device("cuda", torch.cuda.current_device()) if device.index is None else device
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return what a GPU can still take, with what this process's torch holds there and does not use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -1,0 +1,194 @@
+"""In which order training images are drawn: it follows from seed and epoch, and can be entered anywhere."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
+
+Indices = NDArray[np.int64]
+
+
+class EpochOrder(DistributedSampler[int], ABC):
+    """Draws the training images of an epoch, of several processes each its part.
+
+    What is drawn follows from seed and epoch alone, so that a fit which is continued sees the images that it would have
+    seen. Lightning sets the epoch before each; where nobody does, each iteration is the next one. Lightning leaves a
+    DistributedSampler as it is.
+
+    Args:
+        length: training images.
+        seed: 0 or more.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        """Take this process's place among all."""
+        many = distributed.is_available() and distributed.is_initialized()
+        super().__init__(
+            range(length),  # type: ignore[arg-type]
+            num_replicas=distributed.get_world_size() if many else 1,
+            rank=distributed.get_rank() if many else 0,
+            seed=seed,
+        )
+        self.length = length
+        # For the processes of the loader, which have copies of all else.
+        self.shared_epoch = torch.zeros((), dtype=torch.int64)
+        self._begin = (0, 0)
+        self._drawn = False
+
+    @abstractmethod
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Return the indices of an epoch's images for all processes, ``(total_size,)``."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the order of this epoch from now on."""
+        super().set_epoch(epoch)
+        self.shared_epoch.fill_(epoch)
+        self._drawn = False
+
+    def begin(self, epoch: int, samples: int) -> None:
+        """Enter an epoch after so many of this process's samples; other epochs begin at their beginning."""
+        self._begin = (epoch, samples)
+        self.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        """Draw this process's samples of the epoch."""
+        if self._drawn:
+            self.set_epoch(self.epoch + 1)
+        self._drawn = True
+        drawn = self.draw(np.random.default_rng((self.seed, self.epoch)))
+        epoch, samples = self._begin
+        mine = drawn[self.rank :: self.num_replicas]
+        return iter(mine[samples if epoch == self.epoch else 0 :].tolist())
+
+
+@final
+class Shuffled(EpochOrder):
+    """Draws each image once, in random order; some twice where processes must have as many each."""
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Return a permutation, filled up from its beginning."""
+        return np.resize(generator.permutation(self.length), self.total_size)
+
+
+@final
+class InEpochs(EpochOrder):
+    """Draws what another sampler draws, which knows no epochs.
+
+    It gives its numbers epoch after epoch from the first on, each from a random stream of the epoch's, so that it may
+    draw from torch's generator or from one of its own.
+
+    Args:
+        sampler: gives as many indices each time.
+        seed: 0 or more.
+    """
+
+    def __init__(self, sampler: Sampler[int], seed: int) -> None:
+        """Start before the first epoch."""
+        assert isinstance(sampler, Sized), "others cannot be entered anywhere"
+        super().__init__(len(sampler), seed)
+        self.sampler = sampler
+        self._orders = 0
+        self._order: list[int] = []
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Return what the sampler gives, filled up from its beginning."""
+        if self._orders > self.epoch + 1:
+            raise RuntimeError(f"epoch {self.epoch} was drawn before: a sampler of one's own has no way back")
+        while self._orders <= self.epoch:
+            stream = np.random.default_rng((self.seed, self._orders))
+            with torch.random.fork_rng([]):
+                torch.default_generator.manual_seed(int(stream.integers(2**63)))
+                self._order = list(self.sampler)
+            self._orders += 1
+        return np.resize(np.asarray(self._order, dtype=np.int64), self.total_size)
+
+
+@final
+class ResumableLoader(DataLoader[tuple[Tensor, Tensor]]):
+    """A DataLoader whose sampler can enter an epoch anywhere, which Lightning asks for by these two methods.
+
+    Where to enter follows from the trainer's progress (:func:`batches_done`), so that nothing is kept here.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing."""
+
+
+def batches_done(trainer: Trainer) -> tuple[int, int]:
+    """Return the epoch in which a fit goes on, and how many of its batches are done.
+
+    Args:
+        trainer: about to train, after what it continues from has been read.
+    """
+    loop = trainer.fit_loop
+    if not loop.is_resuming:
+        return trainer.current_epoch, 0
+    epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
+    epoch: int = epochs.processed  # type: ignore[attr-defined]
+    # Between epochs these are the batches of the one before.
+    return epoch, batches.processed if epochs.ready > epoch else 0  # type: ignore[attr-defined]
+
+
+@final
+class BalancedSampler(EpochOrder):
+    """Draws as many samples an epoch as there are, with replacement: i with probability 1 / (classes · n_{y_i}).
+
+    n_c is the number of samples of class c; classes without a sample do not count. Over several processes each takes
+    every so-many-th draw of one sequence.
+
+    Args:
+        labels: class of each sample, ``(N,)``.
+        seed: 0 or more.
+    """
+
+    def __init__(self, labels: Tensor, seed: int) -> None:
+        """Give each sample its probability."""
+        super().__init__(len(labels), seed)
+        counts = labels.bincount()
+        self.probabilities = (1 / (counts[labels] * (counts > 0).sum()).double()).numpy()
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Draw for all processes."""
+        return generator.choice(len(self.probabilities), self.total_size, p=self.probabilities)
+
+
+@final
+@dataclass(frozen=True)
+class BatchStreams:
+    """Random numbers that follow from seed, epoch and the batch's indices alone, whoever makes the batch and when.
+
+    So augmentation is the same with any number of workers, and in a fit that is continued.
+
+    Attributes:
+        seed: of the data.
+        epoch: the one that is drawn, ``()`` int64, in memory that all processes of the loader share.
+    """
+
+    seed: int
+    epoch: Tensor
+
+    @contextmanager
+    def stream(self, indices: Sequence[int], device: torch.device) -> Iterator[None]:
+        """Let torch draw from the batch's stream, and go on afterwards as if nothing had been drawn."""
+        key = f"{self.seed} {self.epoch.item()} ".encode() + np.asarray(indices, dtype=np.int64).tobytes()
+        start = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
+        gpus = [] if device.type == "cpu" else [device.index or 0]
+        with torch.random.fork_rng(gpus, device_type="cuda" if device.type == "cpu" else device.type):
+            # Not torch.manual_seed, which takes a hundred times as long.
+            torch.default_generator.manual_seed(start)
+            for gpu in gpus:
+                torch.cuda.default_generators[gpu].manual_seed(start)
+            yield

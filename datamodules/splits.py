@@ -1,0 +1,154 @@
+"""Sizes that users give: numbers of images, or shares of them."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from dropout_lab.datamodules.batches import Images
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise ValueError if an argument is too small."""
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, got {value}")
+
+
+def check_at_most(name: str, value: int, most: int) -> None:
+    """Raise ValueError if an argument is too large."""
+    if value > most:
+        raise ValueError(f"{name} must be {most} or less, got {value}")
+
+
+def check_size(name: str, size: int | float) -> None:
+    """Raise ValueError unless a size is a number of images or a share of them."""
+    if not size > 0 or (isinstance(size, float) and size >= 1):
+        raise ValueError(f"{name} must be a number of images (1 or more) or a share in (0, 1), got {size}")
+
+
+def count_of(name: str, size: int | float, available: int) -> int:
+    """Turn a size into a number of images, leaving at least one image out of ``available``.
+
+    Raises:
+        ValueError: nothing would be left on one of the two sides.
+    """
+    count = round(size * available) if isinstance(size, float) else size
+    if not 0 < count < available:
+        raise ValueError(f"{name} must leave images on both sides: {size} of {available} images is {count}")
+    return count
+
+
+def hold_out_last(images: Images, val_size: int | float) -> tuple[Images, Images]:
+    """Split off the last images as validation: the same ones whatever the seed, as the sources do."""
+    count = count_of("val_size", val_size, len(images.labels))
+    return images.select(slice(-count)), images.select(slice(-count, None))
+
+
+def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw ``count`` samples, of each class in proportion to its size, but at least one, and ``keep`` are left.
+
+    Args:
+        labels: ``(N,)`` int64, of each class ``keep`` + 1 or more.
+        count: from the number of classes C up to N − keep·C.
+        keep: samples that are left of each class, 1 or more.
+        generator: where draws come from.
+
+    Returns:
+        Indices of what is left and of what is drawn, each in rising order.
+    """
+    sizes = labels.bincount()
+    share = sizes * (count / len(labels))
+    take = share.long().clamp(min=1).minimum(sizes - keep)
+    # Whole numbers that add up: the class that is furthest below its share gets one more, or above it one less.
+    while (missing := count - int(take.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        free = take < sizes - keep if step > 0 else take > 1
+        take[((share - take) * step).masked_fill(~free, -torch.inf).argmax()] += step
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label, number in enumerate(take.tolist()):
+        members = (labels == label).nonzero().squeeze(1)
+        drawn[members[torch.randperm(len(members), generator=generator)[:number]]] = True
+    return (~drawn).nonzero().squeeze(1), drawn.nonzero().squeeze(1)
+
+
+Indices = NDArray[np.int64]
+
+
+def joined_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> Indices:
+    """Number the groups from 0, two as one where a pair of samples says that they belong together.
+
+    Args:
+        groups: name of the group of each sample.
+        pairs: indices of samples that must not be parted.
+
+    Returns:
+        The number of each sample's group, ``(N,)``.
+    """
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1].tolist()
+    parent = list(range(max(numbers, default=-1) + 1))
+
+    def root(group: int) -> int:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    for first, second in pairs:
+        parent[root(numbers[first])] = root(numbers[second])
+    roots = np.array([root(number) for number in numbers], dtype=np.int64)
+    joined: Indices = np.unique(roots, return_inverse=True)[1].astype(np.int64)
+    return joined
+
+
+def split_groups(groups: Indices, labels: Indices, shares: Sequence[float], seed: int) -> list[Indices]:
+    """Split samples into parts of about the given shares, of all samples and of each class; no group is parted.
+
+    Greedy, groups with the largest share of any class first: with s the shares, x the part of each class that a group
+    holds and m_s what part s still lacks of each, a group goes where it lessens Σ_s ‖m_s‖² / s most, which is where
+    (2 m_s·x − ‖x‖²) / s is largest. Dividing by s lets a small part have large groups too.
+
+    Departs from scikit-learn's StratifiedGroupKFold, whose parts are all of one size.
+
+    Args:
+        groups: number of each sample's group, ``(N,)``.
+        labels: class of each sample, ``(N,)``.
+        shares: of each part, above 0; they add up to 1.
+        seed: decides between groups that are alike.
+
+    Returns:
+        Ascending indices of the samples of each part.
+    """
+    numbers, group_of = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(numbers), int(labels.max(initial=0)) + 1))
+    np.add.at(counts, (group_of, labels), 1)
+    sizes = counts / np.maximum(counts.sum(axis=0), 1)
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    order = order[np.argsort(-sizes[order].sum(axis=1), kind="stable")]
+    share = np.asarray(shares)
+    lacking = np.repeat(share[:, None], counts.shape[1], axis=1)
+    part_of = np.empty(len(numbers), dtype=np.int64)
+    for group in order:
+        size = sizes[group]
+        part = int(np.argmax((2 * lacking @ size - size @ size) / share))
+        lacking[part] -= size
+        part_of[group] = part
+    return [np.flatnonzero(part_of[group_of] == part) for part in range(len(share))]
+
+
+def stratified_sample(labels: Indices, count: int, seed: int) -> Indices:
+    """Draw ``count`` samples without replacement, each class at its share to the nearest whole number.
+
+    Returns:
+        Their indices, ascending.
+    """
+    exact = np.bincount(labels) * (count / len(labels))
+    counts = np.floor(exact).astype(np.int64)
+    # What rounding down has left over goes to the classes that it took most from.
+    counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
+    generator = np.random.default_rng(seed)
+    drawn = [
+        generator.permutation(np.flatnonzero(labels == label))[:wanted] for label, wanted in enumerate(counts)
+    ]
+    return np.sort(np.concatenate(drawn))
