@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from dropout_lab.app.benchmark import batches, fit_clock, fits, interleaved
+from dropout_lab.app.benchmark import batches, fit_clock, fits, timing
 from dropout_lab.app.benchmark.fit_clock import EpochSeconds, FitClock, read_epochs
 from dropout_lab.app.benchmark.sources import SOURCES
 from dropout_lab.app.benchmark.speeds import LIMIT, PROJECT, SCRIPT, Way, fastest, speeds
