@@ -33,8 +33,9 @@ print("dropout-lab: error: the reason", file=sys.stderr)
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns that take no time, on one core."""
+    """One turn that takes no time, on one core."""
     monkeypatch.setattr(timing, "LEAST_TURNS", 1)
+    monkeypatch.setattr(timing, "MOST_TURNS", 1)
     monkeypatch.setattr(pipeline, "TURN_S", 1e-3)
     monkeypatch.setattr(pipeline, "cores", lambda: 1)
     for module in (pipeline, pipeline_fits, pipeline_plain_pytorch):
