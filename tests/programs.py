@@ -22,6 +22,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Thread
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
@@ -107,6 +108,17 @@ class Program:
             assert not reader.is_alive(), f"{self.args} has left a process that hangs"
         out, error = (b"".join(parts).decode() for parts in self._written)
         return out, error
+
+    def wait_for_output(self, text: str) -> None:
+        """Wait until a text stands in what was written to stdout."""
+        end = monotonic() + HANGS_S
+        while True:
+            writes = self._readers[0].is_alive()
+            if text in b"".join(self._written[0]).decode():
+                return
+            assert writes, f"{self.args} has ended without {text!r}"
+            assert monotonic() < end, f"{self.args} has not written {text!r} in {HANGS_S} s"
+            sleep(0.01)
 
     def send_signal(self, number: int) -> None:
         """Send a signal."""
@@ -196,7 +208,8 @@ def _detached(descriptor: Any) -> int:
 
 def _read(descriptor: int, into: list[bytes]) -> None:
     with open(descriptor, "rb") as stream:
-        into.extend(stream)
+        for line in stream:
+            into.append(line)
 
 
 def _become(

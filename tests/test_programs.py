@@ -38,10 +38,10 @@ def test_exit_codes(text: str, code: int) -> None:
 
 
 def test_signals_reach_it() -> None:
-    text = "import signal, pathlib\npathlib.Path('here').touch()\nwhile True: signal.pause()"
+    text = "import signal\nprint('here', flush=True)\nwhile True: signal.pause()"
     with start(script=script(text)) as program:
-        while not Path("here").exists():
-            assert program.poll() is None
+        program.wait_for_output("here")
+        assert program.poll() is None
         program.send_signal(signal.SIGTERM)
         assert program.wait() == -signal.SIGTERM
 
