@@ -5,8 +5,10 @@ or anything at all, such as the hooks of Lightning's ``LambdaCallback``: there a
 installed. So what was parsed is looked through before anything of it is built.
 """
 
+import importlib.util
 import inspect
 import os
+import pkgutil
 import site
 import sys
 import sysconfig
@@ -24,6 +26,9 @@ Roles = tuple[type, ...]
 MODEL_ROLES: Roles = (nn.Module, Optimizer, LRScheduler)
 """What the arguments of a model are made of."""
 
+ROOMS = ("app", "callbacks", "datamodules", "models")
+"""What this package's parts were imported as before it had the import name ``dropout_lab``."""
+
 _INSTALLED = {
     Path(path).resolve()
     for path in (
@@ -32,6 +37,34 @@ _INSTALLED = {
         site.getusersitepackages(),
     )
 }
+
+
+def renamed(path: str) -> str | None:
+    """Return today's name of a class of this package, named as before it had the import name ``dropout_lab``.
+
+    None for every other path, and where a module of the user's own, such as a package ``models`` beside the data,
+    provides that very name.
+    """
+    room = path.partition(".")[0]
+    today = f"dropout_lab.{path}"
+    if room not in ROOMS or not _exists(today):
+        return None
+    return None if _is_users(room) and _exists(path) else today
+
+
+def _is_users(room: str) -> bool:
+    """Tell whether a module of that name is not the room itself, which is found in a checkout too."""
+    spec = importlib.util.find_spec(room)
+    ours = Path(__file__).resolve().parents[1] / room / "__init__.py"
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != ours)
+
+
+def _exists(path: str) -> bool:
+    try:
+        pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return True
 
 
 def restrict_parser() -> None:
