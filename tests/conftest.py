@@ -29,7 +29,7 @@ def _seeded() -> Iterator[None]:
     """Start every test from the same random state, and leave no seed behind."""
     # torch.manual_seed notes each call with its traceback for the day when a GPU is used.
     torch.default_generator.manual_seed(0)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(0)
     yield
     # seed_everything's, by which ImageClassifier seeds each batch.
