@@ -112,7 +112,6 @@ class TrainingCollapsed(Exception):  # noqa: N818 - like StopIteration, no mista
     """
 
     def __init__(self, reason: str, step: int) -> None:
-        """Put both into the message."""
         super().__init__(f"stopped at step {step:,}: {reason}")
         self.reason = reason
         self.step = step
@@ -165,9 +164,6 @@ class CollapseDetector(Callback, Charted):
         logit_tolerance: 0 or more. Where a network has learned anything its logits vary by 0.01 and more.
         every_n_steps: training batches between two readings of the losses, 1 or more; each costs a wait for the
             device, and under DDP a collective call.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     section = "collapse"
@@ -178,7 +174,6 @@ class CollapseDetector(Callback, Charted):
         logit_tolerance: float = 1e-3,
         every_n_steps: int = 50,
     ) -> None:
-        """Check the arguments."""
         if not 0 < loss_tolerance < math.inf:
             raise ValueError(f"loss_tolerance must be a number above 0, got {loss_tolerance}")
         if not 0 <= logit_tolerance < math.inf:
@@ -196,26 +191,21 @@ class CollapseDetector(Callback, Charted):
         self._reason: str | None = None
 
     def charts(self) -> Charts:
-        """Draw how much the logits vary."""
         return {"standard deviation of the logits": ["collapse/logit_std"]}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return whether the network has ever been better than guessing."""
         return {"learned": self.learned}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it from the run that is continued."""
         self.learned = state_dict["learned"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget an earlier fit."""
         self._first_bad, self._batch, self._seen = None, None, None
         self._judged_step, self._reason = -1, None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the first loss that is not finite; look at the note now and then."""
         seen = torch.where(outputs["loss"].isfinite(), NEVER, trainer.global_step)
         self._first_bad = seen if self._first_bad is None else torch.minimum(self._first_bad, seen)
         # The last batch of an epoch may be of one sample, over which nothing varies.
@@ -225,7 +215,6 @@ class CollapseDetector(Callback, Charted):
             self._check_losses(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check losses and weights."""
         self._seen = None
         if validates_fit(trainer):
             self._check_losses(trainer)
@@ -240,13 +229,11 @@ class CollapseDetector(Callback, Charted):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add a batch to the sums."""
         if validates_fit(trainer):
             part = LogitSpread.of(outputs["logits"], batch[1])
             self._seen = part if self._seen is None else self._seen + part
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge the validation; what is found is raised when its metrics are logged."""
         if self._seen is None:
             return
         seen = self._seen.over_ranks(trainer.strategy)
@@ -254,11 +241,9 @@ class CollapseDetector(Callback, Charted):
         self._judge(seen, trainer, "validation images", at_end=trainer.is_last_batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop if the validation showed a collapse."""
         self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check losses and weights, and the network's logits if they were not validated just now."""
         self._check_losses(trainer)
         self._check_weights(trainer, pl_module)
         if self._batch is not None and self._judged_step != trainer.global_step:
@@ -270,7 +255,6 @@ class CollapseDetector(Callback, Charted):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Let no weights be written that are not finite; once the run is stopped, the user has asked for them."""
         if self._reason is None:
             self._check_weights(trainer, pl_module)
 

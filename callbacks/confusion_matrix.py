@@ -20,13 +20,9 @@ class ConfusionMatrix(Callback):
 
     Args:
         every_n_epochs: epochs from one figure to the next; the last epoch is always drawn.
-
-    Raises:
-        ValueError: ``every_n_epochs`` is below 1.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
-        """Start without predictions."""
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs must be 1 or more, got {every_n_epochs}")
         self.every_n_epochs = every_n_epochs
@@ -35,7 +31,6 @@ class ConfusionMatrix(Callback):
         self._true: list[Tensor] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the validation before."""
         self._predicted, self._true = [], []
 
     def on_validation_batch_end(
@@ -47,7 +42,6 @@ class ConfusionMatrix(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in a batch, of a validation that will be drawn."""
         if not due(trainer, self.every_n_epochs):
             return
         assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
@@ -55,7 +49,6 @@ class ConfusionMatrix(Callback):
         self._true.append(batch[1])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count, over all ranks, and draw."""
         if not due(trainer, self.every_n_epochs):
             return
         names = image_data(trainer, type(self).__name__).class_names

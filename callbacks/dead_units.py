@@ -32,18 +32,13 @@ class AliveUnits:
     """
 
     def __init__(self, alive: Tensor) -> None:
-        """Start from what was seen before."""
         self.shape = alive.shape
         self._alive = alive.flatten().clone()
         self._batches = 0
         self._candidates: Tensor | None = None
 
     def look(self, outputs: Tensor) -> None:
-        """Look at a batch of outputs.
-
-        Raises:
-            ValueError: they are of another shape than those before.
-        """
+        """Look at a batch of outputs."""
         self._check(outputs.shape[1:])
         units = outputs.detach().flatten(1)
         if self._candidates is None:
@@ -57,11 +52,7 @@ class AliveUnits:
             self._candidates = (~self._alive).nonzero().squeeze(1)
 
     def mark(self, alive: Tensor) -> None:
-        """Add units that were seen alive in a batch, bool, in the shape of a sample.
-
-        Raises:
-            ValueError: it is another shape than before.
-        """
+        """Add units that were seen alive in a batch, bool, in the shape of a sample."""
         self._check(alive.shape)
         self._alive = self._alive.to(alive.device) | alive.flatten()
 
@@ -103,15 +94,11 @@ class DeadUnits(Callback, Charted):
     Units are seen by forward hooks, added when the fit starts and removed when it ends; ``ImageClassifier(compile=…)``
     compiles them with the network. A module that was compiled by ``torch.compile`` before that ignores them in silence;
     a warning says so where a layer was not seen in an epoch.
-
-    Raises:
-        ValueError: during the fit, if the units of a layer do not stay the same in number.
     """
 
     section = "dead units"
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
         self._hooks: list[RemovableHandle] = []
         self._names: list[str] = []
         self._seen: dict[str, AliveUnits] = {}
@@ -122,11 +109,9 @@ class DeadUnits(Callback, Charted):
         self._warned = False
 
     def charts(self) -> Charts:
-        """Draw units and channels apart."""
         return {"share of units": [r"dead/.*"], "share of channels": [r"dead_channels/.*"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the hooks."""
         self._remove()
         self._warned = False
         relus = {
@@ -138,18 +123,15 @@ class DeadUnits(Callback, Charted):
             self._hooks.append(module.register_forward_hook(partial(self._look, name)))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look anew; an epoch that is resumed in its midst does not start here."""
         self._seen = {}
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Let the hooks see."""
         self._training = True
         self._calls, self._found = {}, []
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Stop looking: what comes after is no forward of the batch."""
         self._training = False
         for name, alive in self._found:
             self._of_call(name, alive).mark(alive)
@@ -158,11 +140,9 @@ class DeadUnits(Callback, Charted):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop looking, where a batch was skipped and had no backward."""
         self._training = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's shares."""
         alive = self._of_all_ranks()
         self._seen = {}
         unseen = [name for name in self._names if name not in alive]
@@ -181,19 +161,15 @@ class DeadUnits(Callback, Charted):
         pl_module.log_dict(logged, sync_dist=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Remove the hooks; Lightning does not come to ``teardown`` then."""
         self._remove()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remove the hooks."""
         self._remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which units were seen alive on any rank; a collective call under DDP, as writing a checkpoint is."""
         return {"alive": self._of_all_ranks()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what was seen, on rank 0 alone: it is of all ranks."""
         alive = state_dict["alive"] if is_first_rank() else {}
         self._seen = {name: AliveUnits(mask) for name, mask in alive.items()}
 

@@ -21,28 +21,23 @@ class EpochLines(Callback):
         console: Console,
         metrics: tuple[str, ...] = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/auroc"),
     ) -> None:
-        """Keep the arguments."""
         self.console = console
         self.metrics = metrics
         self._start = 0.0
         self._ended = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock where the fit is resumed within an epoch, which then does not start again."""
         self._start = monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the epoch before, and start the clock."""
         self._print(trainer)
         self._start = monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock; the module logs its training metrics after this hook, so printing waits."""
         last = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         self._ended = f"epoch {trainer.current_epoch + 1}{last}  {monotonic() - self._start:.1f} s"
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the last epoch."""
         self._print(trainer)
 
     def _print(self, trainer: Trainer) -> None:

@@ -75,7 +75,6 @@ class Examples:
     """The first images of one kind, and what was said of them."""
 
     def __init__(self, most: int) -> None:
-        """Start empty."""
         self.most = most
         self.count = 0
         self.parts: list[tuple[Tensor, ...]] = []
@@ -110,7 +109,6 @@ class RightAndWrong:
     """
 
     def __init__(self, most: int) -> None:
-        """Start empty."""
         self.right = Examples(most)
         self.wrong = Examples(most)
 

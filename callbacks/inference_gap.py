@@ -86,15 +86,11 @@ class InferenceGap(Callback, Charted):
         images: how many of the batch to take at most.
         layers: pattern of names of layers (``fnmatch``); the logits are always measured. A warning says so where no
             layer's name matches.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     section = "inference gap"
 
     def __init__(self, passes: int = 16, images: int = 64, layers: str = "*") -> None:
-        """Check the arguments."""
         if not (passes >= 2 and passes % 1 == 0):
             raise ValueError(f"passes must be a whole number, 2 or more, got {passes}")
         if not (images >= 1 and images % 1 == 0):
@@ -105,11 +101,9 @@ class InferenceGap(Callback, Charted):
         self._batch: tuple[Tensor, Tensor] | None = None
 
     def charts(self) -> Charts:
-        """Draw the gaps, and the noise that they stand out from or not."""
         return {"gap": ["gap/(?!.*/noise$).*"], "noise": ["gap/.*/noise"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look for the layers, and say so if there will be no validation to measure in."""
         there = dropout_layers(pl_module)
         if not fnmatch.filter(there, self.layers):
             rank_zero_warn(
@@ -132,13 +126,11 @@ class InferenceGap(Callback, Charted):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the first batch."""
         if batch_idx == 0 and dataloader_idx == 0 and validates_fit(trainer):
             images, target = batch
             self._batch = images[: self.images], target[: self.images]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure and log."""
         if self._batch is None:
             return
         images, target = self._batch

@@ -44,11 +44,7 @@ def count_passes(kept: Tensor, batch_size: int) -> Passes:
 
 
 def add_passes(layer: str, one: Passes | None, other: Passes) -> Passes:
-    """Add two counts of a layer up.
-
-    Raises:
-        ValueError: they are of different numbers of units.
-    """
+    """Add two counts of a layer up."""
     if one is None:
         return other
     if len(one.passed) != len(other.passed):
@@ -85,15 +81,11 @@ class PassRateTracker(Callback, Charted):
 
     Args:
         layers: pattern of the names of the layers to watch, as in a shell: ``*``, ``network.head.*``.
-
-    Raises:
-        ValueError: during the fit, if the units of a layer do not stay the same in number.
     """
 
     section = "pass rate"
 
     def __init__(self, layers: str = "*") -> None:
-        """Keep the pattern."""
         self.layers = layers
         self._watched: dict[str, Dropout] = {}
         self._counts: dict[str, Passes] = {}
@@ -102,11 +94,9 @@ class PassRateTracker(Callback, Charted):
 
     @property
     def state_key(self) -> str:
-        """Tell trackers of one run apart."""
         return f"PassRateTracker(layers={self.layers!r})"
 
     def charts(self) -> Charts:
-        """Draw the means of all layers together, and the units at either end."""
         return {
             "mean over units": [r"pass_rate/.*/mean"],
             "least and largest": [r"pass_rate/.*/(min|max)"],
@@ -114,7 +104,6 @@ class PassRateTracker(Callback, Charted):
         }
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the layers."""
         layers = dropout_layers(pl_module)
         self._watched = {name: layer for name, layer in layers.items() if fnmatchcase(name, self.layers)}
         self._warned = not self._watched
@@ -126,13 +115,11 @@ class PassRateTracker(Callback, Charted):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count anew; an epoch that is resumed in its midst does not start here."""
         self._counts = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the masks that the batch has left."""
         for name, layer in self._watched.items():
             kept = layer.kept
             if kept is None or isinstance(layer, NoDropout):
@@ -145,7 +132,6 @@ class PassRateTracker(Callback, Charted):
             self._counts[name] = add_passes(name, self._counts.get(name), count_passes(kept, len(batch[0])))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's rates."""
         counts = self._of_all_ranks()
         self._counts = {}
         if not counts and not self._warned:
@@ -163,7 +149,6 @@ class PassRateTracker(Callback, Charted):
                 writer.add_histogram(f"pass_rate/{name}", rate.float(), trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts of all ranks; a collective call under DDP, as writing a checkpoint is."""
         counts = self._of_all_ranks()
         return {
             "passed": {name: count.passed for name, count in counts.items()},
@@ -171,7 +156,6 @@ class PassRateTracker(Callback, Charted):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the counts over, on rank 0 alone: they are of all ranks."""
         self._counts = {}
         if is_first_rank():
             samples = state_dict["samples"]

@@ -23,13 +23,9 @@ class PredictionPanels(Callback):
     Args:
         images: how many of each kind to show at most.
         every_n_epochs: epochs from one figure to the next; the last epoch is always drawn.
-
-    Raises:
-        ValueError: an argument is below 1.
     """
 
     def __init__(self, images: int = 10, every_n_epochs: int = 1) -> None:
-        """Start without images."""
         if min(images, every_n_epochs) < 1:
             raise ValueError(
                 f"images and every_n_epochs must be 1 or more, got {images} and {every_n_epochs}"
@@ -39,7 +35,6 @@ class PredictionPanels(Callback):
         self.examples = RightAndWrong(images)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the validation before."""
         self.examples = RightAndWrong(self.images)
 
     def on_validation_batch_end(
@@ -51,14 +46,12 @@ class PredictionPanels(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take what is still wanted of a batch."""
         wanted = due(trainer, self.every_n_epochs) and summary_writers(trainer)
         if wanted and not self.examples.full:
             assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
             self.examples.add(outputs["logits"], *batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw."""
         if not due(trainer, self.every_n_epochs):
             return
         for writer in summary_writers(trainer):

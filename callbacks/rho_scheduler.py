@@ -78,7 +78,6 @@ class RhoScheduler(Callback, Charted):
     section = "dropout"
 
     def __init__(self, schedule: Schedule, layers: str = "*") -> None:
-        """Keep the arguments; nothing is in force yet."""
         self.schedule = schedule
         self.layers = layers
         self.values: dict[str, float] = {}
@@ -89,27 +88,22 @@ class RhoScheduler(Callback, Charted):
 
     @property
     def state_key(self) -> str:
-        """Tell schedulers of one run apart."""
         return f"RhoScheduler(schedule={self.schedule!r}, layers={self.layers!r})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is in force and what the epoch had; where the schedule stands follows from the progress."""
         return {
             "values": dict(self.values),
             "epoch": {name: asdict(spread) for name, spread in self.epoch.items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was in force and what the epoch had."""
         self.values = dict(state_dict["values"])
         self.epoch = {name: Spread(**spread) for name, spread in state_dict["epoch"].items()}
 
     def charts(self) -> Charts:
-        """Return a chart of ρ and one of p."""
         return {"ρ": ["rho/.*"], "p": ["p/.*"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the layers; a resumed run may begin with the rest of a validation."""
         self._logged_step = -1
         self._matched = matching_layers(pl_module, self.layers)
         if not self._matched:
@@ -121,7 +115,6 @@ class RhoScheduler(Callback, Charted):
         self._apply()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the end of the run. Asked earlier, the trainer would read the data before a resumed run's state."""
         for name, layer in self._matched.items():
             if isinstance(layer, CountDropout) and layer.units is None:
                 raise ValueError(
@@ -137,13 +130,11 @@ class RhoScheduler(Callback, Charted):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the epoch before; one that is resumed does not start again."""
         self.epoch = {}
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set the batch's values where they are new, and log them."""
         for name, layer in self._matched.items():
             try:
                 value = self._value(trainer, layer)
@@ -159,22 +150,18 @@ class RhoScheduler(Callback, Charted):
         self._log(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the epoch's batches had; the loggers have the batches themselves."""
         for name, spread in self.epoch.items():
             kind = str(self._matched[name].scheduled)
             pl_module.log_dict(spread.named(kind, name), logger=False, sync_dist=True)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the checkpoint's values; within a fit they are in force."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._restore(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the checkpoint's values."""
         self._restore(pl_module)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the checkpoint's values."""
         self._restore(pl_module)
 
     def _value(self, trainer: Trainer, layer: Dropout) -> float:
@@ -215,11 +202,7 @@ class RhoScheduler(Callback, Charted):
 
 
 def set_strength(layer: Dropout, value: float) -> None:
-    """Set ρ or p, whichever the layer has.
-
-    Raises:
-        ValueError: the value is out of range.
-    """
+    """Set ρ or p, whichever the layer has."""
     if isinstance(layer, CountDropout):
         layer.rho = value
     else:

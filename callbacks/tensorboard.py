@@ -112,12 +112,10 @@ class NetworkGraph(Callback):
     """
 
     def __init__(self, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
-        """Keep the arguments."""
         self.network = network
         self.image_shape = image_shape
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Trace and draw."""
         writers = summary_writers(trainer)
         if not writers:
             return
@@ -157,24 +155,20 @@ class Hyperparameters(Callback):
     """
 
     def __init__(self, settings: dict[str, str | int | float | bool], best: BestStep) -> None:
-        """Keep the arguments."""
         self.settings = settings
         self.best = best
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the tab's row."""
         for logger in trainer.loggers:
             logger.log_hyperparams(self.settings, {VALIDATION: math.nan, TEST: math.nan})
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the best validation accuracy, if there was a validation."""
         if self.best.step is None:
             return
         for writer in summary_writers(trainer):
             writer.add_scalar(VALIDATION, self.best.metrics[ACCURACY], self.best.step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write it of a run that was stopped too, and ``hparams.yaml``, which loggers save at the end alone."""
         self.on_fit_end(trainer, pl_module)
         for logger in trainer.loggers:
             logger.save()
@@ -206,7 +200,6 @@ class FirstBatch(Callback):
     """
 
     def __init__(self, to_pixels: Callable[[Tensor], Tensor], images: int = 64) -> None:
-        """Keep the arguments; drawing waits for the batch."""
         self.to_pixels = to_pixels
         self.images = images
         self._drawn = False
@@ -214,7 +207,6 @@ class FirstBatch(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Draw the first batch, once."""
         if self._drawn:
             return
         self._drawn = True
@@ -266,7 +258,6 @@ class ScalarLayout(Callback):
     """
 
     def __init__(self, charts: dict[str, Charts]) -> None:
-        """Keep the arguments."""
         self.charts = charts
 
     def layout(self, callbacks: list[Callback]) -> dict[str, dict[str, list[object]]]:
@@ -281,7 +272,6 @@ class ScalarLayout(Callback):
         }
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the page once; curves may come later."""
         for writer in summary_writers(trainer):
             writer.add_custom_scalars(self.layout(trainer.callbacks))  # type: ignore[attr-defined]
 
@@ -309,7 +299,6 @@ class TensorBoardPages(Callback):
         first_batch: FirstBatch,
         written: bool = False,
     ) -> None:
-        """Keep the four."""
         self.hyperparameters = hyperparameters
         self.layout = layout
         self.graph = graph
@@ -317,7 +306,6 @@ class TensorBoardPages(Callback):
         self.written = written
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what is known before training."""
         if self.written:
             return
         self.hyperparameters.on_fit_start(trainer, pl_module)
@@ -327,14 +315,11 @@ class TensorBoardPages(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Draw the first batch."""
         if not self.written:
             self.first_batch.on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what was reached."""
         self.hyperparameters.on_fit_end(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write what was reached until then."""
         self.hyperparameters.on_exception(trainer, pl_module, exception)

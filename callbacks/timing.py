@@ -94,7 +94,6 @@ class Timing(Callback, Charted):
     section = "time"
 
     def __init__(self, console: Console | None = None) -> None:
-        """Keep the console."""
         self.console = console or Console()
         self.summary: dict[str, float] = {}
         self._fit = Times()
@@ -107,7 +106,6 @@ class Timing(Callback, Charted):
         self._waiting_since: float | None = None
 
     def charts(self) -> Charts:
-        """Draw steps, throughput, epochs and waiting."""
         return {
             "step, ms": [r"time/step_ms", r"time/step_ms_p95"],
             "images per second": [r"time/images_per_s"],
@@ -116,23 +114,19 @@ class Timing(Callback, Charted):
         }
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the fit's clock."""
         self.summary = {}
         self._fit = Times()
         self._fit_start = seconds(pl_module.device)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock where the fit is resumed within an epoch, which then does not start again."""
         self._start_epoch(pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
         self._start_epoch(pl_module)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """End waiting, and start a step."""
         self._step_start = seconds(pl_module.device)
         if self._waiting_since is not None:
             self._epoch.waiting += self._step_start - self._waiting_since
@@ -140,18 +134,15 @@ class Timing(Callback, Charted):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End a step, and start waiting."""
         now = seconds(pl_module.device)
         self._epoch.steps.append(now - self._step_start)
         self._epoch.images += len(batch[0])
         self._waiting_since = now
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the validation's clock."""
         self._validation_start = seconds(pl_module.device)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End a validation, and start waiting; the sanity check before training is none of an epoch."""
         now = seconds(pl_module.device)
         if not trainer.sanity_checking:
             self._epoch.validation += now - self._validation_start
@@ -160,11 +151,9 @@ class Timing(Callback, Charted):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Leave this pause out of waiting: no hook tells when the writing has ended."""
         self._waiting_since = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's times."""
         self._epoch.epochs = [seconds(pl_module.device) - self._epoch_start]
         ranks = gathered(self._epoch)
         # An epoch that was resumed at its very end has no step.
@@ -176,7 +165,6 @@ class Timing(Callback, Charted):
         self._start_epoch(pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the fit's time, and print the line."""
         fit_s = seconds(pl_module.device) - self._fit_start
         ranks = gathered(self._fit)
         if not all(times.steps for times in ranks):

@@ -52,6 +52,15 @@ def renamed(path: str) -> str | None:
     return None if _is_users(room) and _exists(path) else today
 
 
+def with_todays_names(settings: Any) -> Any:
+    """Return settings, plain values at any depth, with today's names for those from before (:func:`renamed`)."""
+    if isinstance(settings, Mapping):
+        return {key: with_todays_names(value) for key, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [with_todays_names(each) for each in settings]
+    return (renamed(settings) or settings) if isinstance(settings, str) else settings
+
+
 def _is_users(room: str) -> bool:
     """Tell whether a module of that name is not the room itself, which is found in a checkout too."""
     spec = importlib.util.find_spec(room)
@@ -61,10 +70,9 @@ def _is_users(room: str) -> bool:
 
 def _exists(path: str) -> bool:
     try:
-        pkgutil.resolve_name(path)
+        return callable(pkgutil.resolve_name(path))
     except (ImportError, AttributeError, ValueError):
         return False
-    return True
 
 
 def restrict_parser() -> None:
@@ -83,12 +91,8 @@ def restrict_parser() -> None:
 def check_named(parsed: Any, roles: Roles) -> None:
     """Check all that parsed settings name; nothing is imported or built.
 
-    Args:
-        parsed: what a parser has made of settings.
-        roles: what classes must be subclasses of; their places ask for more.
-
-    Raises:
-        ValueError: a class has none of the roles, or a function is that of an installed package.
+    A class must have one of the roles, though its place may ask for more; a function must not be that of an installed
+    package.
     """
     if isinstance(parsed, Namespace):
         parsed = vars(parsed)

@@ -1,7 +1,8 @@
 """The metrics of a split: next to free while batches pass, computed once an epoch, correct over processes."""
 
 import math
-from typing import Any, Protocol, final, runtime_checkable
+from abc import ABC
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -43,18 +44,15 @@ class TwoClassMetrics(Metric):
     targets: list[Tensor]
 
     def __init__(self) -> None:
-        """Start empty; both states are joined over processes."""
         super().__init__()
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("targets", [], dist_reduce_fx="cat")
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Add samples: logits ``(N, 2)``, labels ``(N,)``."""
         self.scores.append(logits[:, 1] - logits[:, 0])
         self.targets.append(target)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return each metric, float32 scalars."""
         # Lists, or tensors once they are joined over processes.
         scores, target = dim_zero_cat(self.scores), dim_zero_cat(self.targets)
         predicted, actual = scores > 0, target == 1
@@ -85,52 +83,45 @@ class TwoClassMetrics(Metric):
 BUFFER_NUMBERS = 4 * 2**20
 
 
-@final
-class MeanLoss(Metric):
-    """Weighted mean over samples of a loss that is given as weighted means over batches."""
+class Mean(Metric, ABC):
+    """A sum over a count, both summed over processes too."""
 
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self) -> None:
-        """Start at zero; both states are summed over processes."""
+    def __init__(self, count: float) -> None:
         super().__init__()
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(count), dist_reduce_fx="sum")
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+@final
+class MeanLoss(Mean):
+    """Weighted mean over samples of a loss that is given as weighted means over batches."""
+
+    def __init__(self) -> None:
+        super().__init__(count=0.0)
 
     def update(self, means: Tensor, weights: Tensor) -> None:
         """Add batches: their mean losses and the sums of their samples' weights, both ``(batches,)``."""
         self.total += (means * weights).sum()
         self.count += weights.sum()
 
-    def compute(self) -> Tensor:
-        """Return the mean over all samples."""
-        return self.total / self.count
-
 
 @final
-class NegativeLogLikelihood(Metric):
+class NegativeLogLikelihood(Mean):
     """−log softmax(logits)[label], natural logarithm, mean over samples."""
 
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
     def __init__(self) -> None:
-        """Start at zero; both states are summed over processes."""
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        super().__init__(count=0)
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Add samples: logits ``(N, classes)``, labels ``(N,)``."""
         self.total += F.cross_entropy(logits, target, reduction="sum")
         self.count += target.numel()
-
-    def compute(self) -> Tensor:
-        """Return the mean."""
-        return self.total / self.count
 
 
 @final
@@ -140,19 +131,14 @@ class SplitMetrics(nn.Module):
     A batch costs a list append: logits are held back and counted together, since updating torchmetrics at
     every step makes a small network's step more than twice as long.
 
-    Of two classes also :class:`dropout_lab.models.metrics.TwoClassMetrics`, with ``majority``, which tells what an accuracy is
-    worth. The calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is
-    there from six classes on.
-
-    Args:
-        num_classes: classes of the task.
-        class_weights: weight of each class in the loss, ``(classes,)``; None weighs all alike. May be filled in later.
+    Of two classes also :class:`TwoClassMetrics`, with ``majority``, which tells what an accuracy is worth. The
+    calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is there from six
+    classes on. ``class_weights``, ``(classes,)``, are those of the loss, and may be filled in later.
     """
 
     class_weights: Tensor | None
 
     def __init__(self, num_classes: int, class_weights: Tensor | None = None) -> None:
-        """Start empty."""
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
         metrics: dict[str, Metric] = {
@@ -191,7 +177,6 @@ class SplitMetrics(nn.Module):
         return self._buffered == 0 and not self.loss.update_called
 
     def compute(self) -> dict[str, Tensor]:
-        """Return each metric over all batches since the last ``reset``, and over all processes."""
         self._flush()
         results: dict[str, Tensor] = {"loss": self.loss.compute(), **self.metrics.compute()}
         if self.two_classes:
@@ -268,51 +253,3 @@ def _give_state(metric: Metric, state: dict[str, Any], device: torch.device) -> 
         )
     # By this it knows that it has something to compute.
     metric._update_count = 1
-
-
-@runtime_checkable
-class CountsClasses(Protocol):
-    """Data that know how many training images each class has."""
-
-    @property
-    def class_counts(self) -> Tensor:
-        """Training images of each class, ``(classes,)``."""
-
-
-def loss_weights(class_weights: list[float] | str | None, classes: int) -> Tensor | None:
-    """Return the weights in an argument, ``(classes,)``; ones where ``"balanced"`` waits for the data.
-
-    Raises:
-        ValueError: they are of another number, or one is not above 0.
-    """
-    if class_weights is None:
-        return None
-    if class_weights == "balanced":
-        return torch.ones(classes)
-    if isinstance(class_weights, str) or len(class_weights) != classes or min(class_weights) <= 0:
-        raise ValueError(
-            f"class_weights needs {classes} numbers above 0, one a class, or 'balanced', got {class_weights!r}"
-        )
-    return torch.tensor(class_weights, dtype=torch.float32)
-
-
-def balanced_weights(data: object) -> Tensor:
-    """Return w_c = N / (C · n_c), ``(classes,)``: each class counts as much as any other, and the mean sample 1.
-
-    Source: G. King, L. Zeng, *Logistic regression in rare events data*, 2001; scikit-learn's ``"balanced"``.
-
-    Raises:
-        ValueError: the data do not count their training images by class, or a class has none.
-    """
-    if not isinstance(data, CountsClasses):
-        raise ValueError(
-            f"class_weights='balanced' needs a data module with class_counts, got {type(data).__name__}; "
-            "give the weights as numbers"
-        )
-    counts = data.class_counts
-    if counts.min() == 0:
-        raise ValueError(
-            "class_weights='balanced' needs a training image of each class, "
-            f"got {counts.tolist()} images; give the weights as numbers"
-        )
-    return counts.sum() / (len(counts) * counts)

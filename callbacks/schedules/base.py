@@ -54,20 +54,12 @@ def upper_bound(given: float | None, moment: Moment) -> float:
 
 
 def check_amount(name: str, amount: float) -> None:
-    """Check a value that a layer is to be set to.
-
-    Raises:
-        ValueError: it is below 0 or not finite.
-    """
+    """Check a value that a layer is to be set to."""
     if not 0 <= amount < math.inf:
         raise ValueError(f"{name} must be a number of 0 or more, got {amount}")
 
 
 def check_count(name: str, count: int) -> None:
-    """Check a number of batches or epochs.
-
-    Raises:
-        ValueError: it is below 1 or no whole number.
-    """
+    """Check a number of batches or epochs."""
     if not (count >= 1 and count % 1 == 0):
         raise ValueError(f"{name} must be a whole number of 1 or more, got {count}")

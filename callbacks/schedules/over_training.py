@@ -15,9 +15,6 @@ class OverTraining(Schedule, ABC):
     Args:
         start: where it comes from, 0 or more.
         end: where it goes to, 0 or more.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     start: float
@@ -26,12 +23,10 @@ class OverTraining(Schedule, ABC):
     uses_progress: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         check_amount("start", self.start)
         check_amount("end", self.end)
 
     def at(self, moment: Moment) -> float:
-        """Return the value at this share of training."""
         return self.start + (self.end - self.start) * self.share(moment.progress)
 
     @abstractmethod
@@ -47,13 +42,9 @@ class Linear(OverTraining):
     Args:
         start: the value of the first batch, 0 or more.
         end: where it goes to, 0 or more.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     def share(self, progress: float) -> float:
-        """Return the share of the way."""
         return progress
 
 
@@ -65,13 +56,9 @@ class Cosine(OverTraining):
     Args:
         start: the value of the first batch, 0 or more.
         end: where it goes to, 0 or more.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     def share(self, progress: float) -> float:
-        """Return the share of the way."""
         return (1 - math.cos(math.pi * progress)) / 2
 
 
@@ -88,16 +75,12 @@ class Logistic(OverTraining):
         end: where it goes to, 0 or more.
         midpoint: share of training, in [0, 1], at which it is halfway.
         rate: steepness, above 0, per whole training.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     midpoint: float = 0.5
     rate: float = 12.0
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         super().__post_init__()
         if not 0 <= self.midpoint <= 1:
             raise ValueError(f"midpoint must be in [0, 1], got {self.midpoint}")
@@ -105,5 +88,4 @@ class Logistic(OverTraining):
             raise ValueError(f"rate must be a number above 0, got {self.rate}")
 
     def share(self, progress: float) -> float:
-        """Return the share of the way."""
         return logistic(self.rate * (progress - self.midpoint))

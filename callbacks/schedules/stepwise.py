@@ -22,19 +22,14 @@ class Constant(Schedule):
 
     Args:
         rho: the value, 0 or more.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     rho: float
 
     def __post_init__(self) -> None:
-        """Check the argument."""
         check_amount("rho", self.rho)
 
     def at(self, moment: Moment) -> float:
-        """Return ρ."""
         return self.rho
 
 
@@ -59,13 +54,11 @@ class Randomized(Schedule):
     high: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         check_amount("low", self.low)
         if self.high is not None and not self.low <= self.high < math.inf:
             raise ValueError(f"high must be a number of at least low={self.low:g}, or None, got {self.high}")
 
     def at(self, moment: Moment) -> float:
-        """Draw."""
         high = upper_bound(self.high, moment)
         # Of Python's generators, random() alone gives the same numbers in every version.
         drawn = Random(f"{moment.seed} {moment.batch}").random()
@@ -95,20 +88,15 @@ class ForwardAnnealing(Schedule):
     Args:
         rho: ρ, any number; below 0 the rise comes at epoch −ρ.
         L: upper bound, above 0; None is the layer's number of units.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     rho: float
     L: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         _check_annealing(self.rho, self.L)
 
     def at(self, moment: Moment) -> float:
-        """Return the epoch's ρ."""
         return upper_bound(self.L, moment) * logistic(self.rho + moment.epoch)
 
 
@@ -123,20 +111,15 @@ class ReverseAnnealing(Schedule):
     Args:
         rho: ρ, any number; below 0 the fall comes at epoch −ρ.
         L: upper bound, above 0; None is the layer's number of units.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     rho: float
     L: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         _check_annealing(self.rho, self.L)
 
     def at(self, moment: Moment) -> float:
-        """Return the epoch's ρ."""
         # 1 − 1/(1 + e^−x) = 1/(1 + e^x), without the difference of two numbers close to 1.
         return upper_bound(self.L, moment) * logistic(-(self.rho + moment.epoch))
 
@@ -149,21 +132,16 @@ class Periodic(Schedule):
     Args:
         rho: the value of active batches, 0 or more.
         period: batches from one active batch to the next, 1 or more; counted across epochs.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     rho: float
     period: int = 5
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         check_amount("rho", self.rho)
         check_count("period", self.period)
 
     def at(self, moment: Moment) -> float:
-        """Return ρ or 0."""
         return self.rho if moment.batch % self.period == 0 else 0
 
 
@@ -179,9 +157,6 @@ class Alternating(Schedule):
         value: of the first epochs, 0 or more.
         off: of the epochs between, 0 or more; in YAML ``"off"`` with quotes, as a bare one is read as false.
         every: epochs before each change, 1 or more.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     value: float
@@ -189,13 +164,11 @@ class Alternating(Schedule):
     every: int = 1
 
     def __post_init__(self) -> None:
-        """Check the arguments."""
         check_amount("value", self.value)
         check_amount("off", self.off)
         check_count("every", self.every)
 
     def at(self, moment: Moment) -> float:
-        """Return the value of this epoch."""
         return self.off if moment.epoch // self.every % 2 else self.value
 
 

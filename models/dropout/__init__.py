@@ -1,6 +1,15 @@
 """Dropout variants. Each is one file: a pure function and a thin class."""
 
-from dropout_lab.models.dropout.base import CountDropout, Dropout, DropoutFactory, RateDropout, Stage
+from dropout_lab.models.dropout.base import (
+    CountDropout,
+    Dropout,
+    DropoutFactory,
+    RateDropout,
+    Stage,
+    divergence,
+    dropout_layers,
+    scheduled_layers,
+)
 from dropout_lab.models.dropout.chain import Chain
 from dropout_lab.models.dropout.drop_act import DropAct, DropInv
 from dropout_lab.models.dropout.drop_alan import DropAlan
@@ -19,15 +28,7 @@ from dropout_lab.models.dropout.standard import StandardDropout
 from dropout_lab.models.dropout.standout import Standout
 from dropout_lab.models.dropout.swap import LabelledHead, labels, swap_dropout
 from dropout_lab.models.dropout.variational import VariationalDropout
-from dropout_lab.models.dropout.wrap import (
-    TORCH_DROPOUTS,
-    ForeignDropout,
-    as_dropout,
-    divergence,
-    dropout_layers,
-    made_layers,
-    scheduled_layers,
-)
+from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, ForeignDropout, as_dropout, made_layers
 
 __all__ = [
     "TORCH_DROPOUTS",

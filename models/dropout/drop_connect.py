@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.base import RateDropout, check_choice, check_count
 from dropout_lab.models.dropout.masked_linear import masked_linear
 from dropout_lab.models.dropout.standard import bernoulli_mask
 
-MASKS = ("sample", "batch", "gaussian")
-INFERENCES = ("gaussian", "mean")
+Mask = Literal["sample", "batch", "gaussian"]
+Inference = Literal["gaussian", "mean"]
 
 # Each takes a pass through the activation; more than some hundreds change nothing.
 MOST_SAMPLES = 10**6
@@ -72,28 +72,22 @@ class DropConnect(RateDropout):
             ``"gaussian"``, the pre-activation drawn instead.
         inference: ``"gaussian"`` or ``"mean"``.
         samples: quantiles of the normal in evaluation.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     needs_stage = True
+    shown = "p={0.p}, mask={0.mask!r}, inference={0.inference!r}, samples={0.samples}"
 
     def __init__(
         self,
         p: float = 0.5,
-        mask: Literal["sample", "batch", "gaussian"] = "sample",
-        inference: Literal["gaussian", "mean"] = "gaussian",
+        mask: Mask = "sample",
+        inference: Inference = "gaussian",
         samples: int = 64,
     ) -> None:
-        """Check the arguments."""
         super().__init__(p)
-        if mask not in MASKS:
-            raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
-        if inference not in INFERENCES:
-            raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
-        if not (samples >= 1 and samples % 1 == 0):
-            raise ValueError(f"samples must be a whole number, 1 or more, got {samples}")
+        check_choice("mask", mask, Mask)
+        check_choice("inference", inference, Inference)
+        check_count("samples", samples, least=1)
         if samples > MOST_SAMPLES:
             raise ValueError(f"samples must be {MOST_SAMPLES} or less, got {samples}")
         self.mask = mask
@@ -101,19 +95,9 @@ class DropConnect(RateDropout):
         self.samples = samples
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Refuse: units alone have no weights to mask.
-
-        Raises:
-            ValueError: always.
-        """
         raise ValueError("DropConnect masks weights: build its stage with join(linear, activation)")
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
-        """Build the stage that masks a linear layer's weights.
-
-        Raises:
-            ValueError: the affine map does not begin with a linear layer.
-        """
         if isinstance(affine, nn.Sequential) and isinstance(affine[0], nn.Linear):
             return DropConnectStage(affine[0], nn.Sequential(*affine[1:], activation), self)
         if not isinstance(affine, nn.Linear):
@@ -123,10 +107,6 @@ class DropConnect(RateDropout):
             )
         return DropConnectStage(affine, activation, self)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, mask={self.mask!r}, inference={self.inference!r}, samples={self.samples}"
-
 
 @final
 class DropConnectStage(nn.Module):
@@ -135,7 +115,6 @@ class DropConnectStage(nn.Module):
     quantiles: Tensor
 
     def __init__(self, linear: nn.Linear, activation: nn.Module, dropout: DropConnect) -> None:
-        """Put the parts together."""
         super().__init__()
         self.affine = linear
         self.activation = activation
@@ -143,7 +122,6 @@ class DropConnectStage(nn.Module):
         self.register_buffer("quantiles", normal_quantiles(dropout.samples).float(), persistent=False)
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map x to activated units; labels and weight are ignored."""
         units: Tensor
         if self.dropout.drops:
             units = self.activation(self._drawn(x))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from dropout_lab.models.dropout.topk import as_numbers
+from dropout_lab.models.dropout.numerics import as_numbers
 
 # Weights that are masked at a time, 8 MiB of float32: fewer at a time keep the cores waiting for each other.
 CHUNK = 2**21
@@ -35,7 +35,6 @@ class MaskedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
-        """Map x, ``(B, inputs)``, to ``(B, outputs)``."""
         ctx.save_for_backward(x, weight, kept)
         out = x.new_empty(len(x), len(weight))
         for rows in _rows(weight):

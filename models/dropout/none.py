@@ -14,17 +14,14 @@ class NoDropout(Dropout, Pointwise):
     """Passes everything: y = x, in training and in evaluation."""
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Return x."""
         if self.drops:
             self.kept = torch.ones((), dtype=torch.bool, device=x.device).expand(x.shape)
         return x
 
     def drop_curve(self, x: Tensor) -> Tensor:
-        """Return 0 for every x."""
         return torch.zeros_like(x)
 
     def expectation(self, x: Tensor) -> Tensor:
-        """Return x."""
         return x
 
     def set_rate(self, p: float) -> None:

@@ -50,26 +50,19 @@ class LabelledHead(nn.Module):
     """
 
     def __init__(self, dropout: nn.Module, linear: nn.Linear) -> None:
-        """Own both, so that the variant is handed the weight as an argument."""
         super().__init__()
         self.dropout = dropout
         self.linear = linear
         self.target: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map units to logits."""
         logits: Tensor = self.linear(self.dropout(x, self.target, self.linear.weight))
         return logits
 
 
 @contextmanager
 def labels(module: nn.Module, target: Tensor) -> Iterator[None]:
-    """Hand labels to the swapped dropout layers of a module that look at them.
-
-    Args:
-        module: what :func:`swap_dropout` was called with.
-        target: labels of the batch, ``(B,)``.
-    """
+    """Hand a batch's labels, ``(B,)``, to the layers that :func:`swap_dropout` has put into a module."""
     heads = [each for each in module.modules() if isinstance(each, LabelledHead)]
     for head in heads:
         head.target = target
@@ -84,7 +77,7 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
     """Replace every dropout layer of torch.nn in a module, in place, by ``make()``.
 
     A variant that looks at labels is put before the final linear layer only, if a dropout layer stands right
-    before it in one ``nn.Sequential``; other places become :meth:`~dropout_lab.models.dropout.Dropout.inner`. Train it inside
+    before it in one ``nn.Sequential``; other places become :meth:`Dropout.inner`. Train it inside
     ``with labels(module, target)``. A variant that takes over its stage takes the affine map and the activation
     before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays. A new layer is in the
     mode, training or evaluation, of the one it replaces, and on the module's device.
@@ -98,7 +91,6 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
 
     Raises:
         ValueError: the variant cannot work in one of the places; the module is left as it was.
-        TypeError: what ``make`` returns is no module.
     """
     final_linear = ([None, *(each for each in module.modules() if isinstance(each, nn.Linear))])[-1]
     # Not named_children(), which leaves out a layer that stands in a second place.

@@ -28,9 +28,6 @@ class AlanCNN(Network):
         rates: p of the one place; None leaves the layer its own.
         convolutions: 2, as run, or 3, as written.
         relu_logits: put a ReLU on the logits.
-
-    Raises:
-        ValueError: the images are too small, ``convolutions`` is neither 2 nor 3.
     """
 
     def __init__(
@@ -42,7 +39,6 @@ class AlanCNN(Network):
         convolutions: Literal[2, 3] = 2,
         relu_logits: bool = False,
     ) -> None:
-        """Build the layers."""
         # 18 − 6 = 12, pooled 6, − 4 = 2, pooled 1: the smallest image that leaves a pixel.
         check_image_shape("AlanCNN", image_shape, smallest=18)
         if convolutions not in (2, 3):

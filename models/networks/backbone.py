@@ -53,7 +53,6 @@ class Backbone(Network):
         pretrained: bool = False,
         weights: str | None = None,
     ) -> None:
-        """Build the model and cut it before its last linear layer."""
         rgb = as_rgb(name, image_shape[0])
         published = published_model(name, image_shape, num_classes, pretrained, weights)
         model = published.module

@@ -34,7 +34,6 @@ class Head(nn.Module):
         self.activation = activation or nn.Identity()
 
     def forward(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        """Map features to logits, ``(B, classes)``."""
         units = self.stage(x, target, self.linear.weight)
         logits: Tensor = self.activation(self.linear(units.flatten(1)))
         return logits
@@ -53,7 +52,6 @@ class Network(nn.Module, ABC):
     start: str | None = None
 
     def __init__(self, image_shape: ImageShape, num_classes: int, body: nn.Module, head: Head) -> None:
-        """Put the head on the body."""
         super().__init__()
         self.image_shape = image_shape
         self.num_classes = num_classes
@@ -62,7 +60,6 @@ class Network(nn.Module, ABC):
         self._shape_lazy_layers()
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Map images to logits; labels are for the variants that look at them in training."""
         logits: Tensor = self.head(self.body(images), target)
         return logits
 
@@ -90,9 +87,6 @@ def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | N
         places: how many the network has.
         rates: p of each place, from input to output, for variants that have a p; None leaves each layer the
             p that it was made with.
-
-    Raises:
-        ValueError: ``rates`` has another length, or a p is out of range.
     """
     *inner, penultimate = made_layers(make, places)
     layers = [*(layer.inner() for layer in inner), penultimate]

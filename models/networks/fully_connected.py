@@ -29,9 +29,6 @@ class FullyConnected(Network):
         normalization: between affine layer and ReLU.
         weight_scale: standard deviation of the normal initial weights, biases 0, as in CS 6353;
             None takes PyTorch's initialization.
-
-    Raises:
-        ValueError: ``hidden`` is empty or has a size below 1, a name or a scale is unknown.
     """
 
     def __init__(
@@ -44,7 +41,6 @@ class FullyConnected(Network):
         normalization: Literal["batch", "layer"] | None = None,
         weight_scale: float | None = None,
     ) -> None:
-        """Build the layers."""
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden needs at least one layer size, each 1 or more, got {hidden}")
         if normalization is not None and normalization not in NORMALIZATIONS:

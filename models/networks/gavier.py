@@ -25,9 +25,6 @@ class GavierMNIST(Network):
         dropout: makes the layer for each of the two places; None is the source's network:
             ``StandardDropout`` at its rates, 0.2 and 0.2.
         rates: p of each place; None leaves each layer its own.
-
-    Raises:
-        ValueError: the images are too small or odd.
     """
 
     def __init__(
@@ -37,7 +34,6 @@ class GavierMNIST(Network):
         dropout: DropoutFactory | None = None,
         rates: Sequence[float] | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("GavierMNIST", image_shape, smallest=2, even=2)
         if dropout is None:
             dropout, rates = StandardDropout, (0.2, 0.2) if rates is None else rates
@@ -69,9 +65,6 @@ class GavierCIFAR(Network):
         dropout: makes the layer for each of the five places; None is the source's network:
             ``StandardDropout`` at its rates, 0.2, 0.3, 0.4, 0.5, 0.5.
         rates: p of each place; None leaves each layer its own.
-
-    Raises:
-        ValueError: the images' sides are no multiples of 8.
     """
 
     def __init__(
@@ -81,7 +74,6 @@ class GavierCIFAR(Network):
         dropout: DropoutFactory | None = None,
         rates: Sequence[float] | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("GavierCIFAR", image_shape, smallest=8, even=8)
         if dropout is None:
             dropout, rates = StandardDropout, (0.2, 0.3, 0.4, 0.5, 0.5) if rates is None else rates

@@ -32,7 +32,6 @@ class MalDropCNN(Network):
         dropout: DropoutFactory = NoDropout,
         rates: Sequence[float] | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("MalDropCNN", image_shape, smallest=1)
         (layer,) = dropout_places(dropout, 1, rates)
         channels, height, width = image_shape

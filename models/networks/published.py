@@ -43,16 +43,11 @@ class GrayAsRGB(nn.Module):
     """Shows a grey image to three channels: a first convolution then acts with the sum of its three kernels."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map ``(B, 1, H, W)`` to ``(B, 3, H, W)``."""
         return images.expand(-1, 3, -1, -1)
 
 
 def as_rgb(network: str, channels: int) -> list[nn.Module]:
-    """Return what stands before a model for RGB images: nothing, or for grey images :class:`GrayAsRGB`.
-
-    Raises:
-        ValueError: images have neither 1 nor 3 channels.
-    """
+    """Return what stands before a model for RGB images: nothing, or for grey images :class:`GrayAsRGB`."""
     if channels not in (1, 3):
         raise ValueError(f"{network} needs images of 1 or 3 channels, got {channels}")
     return [] if channels == 3 else [GrayAsRGB()]

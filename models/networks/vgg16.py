@@ -54,7 +54,6 @@ class VGG16(Network):
         pretrained: bool = False,
         weights: str | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("VGG16", image_shape, smallest=32)
         if places not in (1, 2):
             raise ValueError(f"places must be 1 or 2, got {places}")
