@@ -4,6 +4,7 @@ from dropout_lab.models.dropout.base import (
     CountDropout,
     Dropout,
     DropoutFactory,
+    Pointwise,
     RateDropout,
     Stage,
     divergence,
@@ -21,7 +22,6 @@ from dropout_lab.models.dropout.mal_drop import MalDrop, SpatialMalDrop
 from dropout_lab.models.dropout.multinomial import MultinomialDropout
 from dropout_lab.models.dropout.nested import NestedDropout
 from dropout_lab.models.dropout.none import NoDropout
-from dropout_lab.models.dropout.pointwise import Pointwise
 from dropout_lab.models.dropout.sampling import sampling
 from dropout_lab.models.dropout.spatial import SpatialDropout
 from dropout_lab.models.dropout.standard import StandardDropout

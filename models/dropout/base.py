@@ -68,13 +68,7 @@ class Dropout(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x.
-
-        Args:
-            x: activations, ``(B, D)`` or ``(B, C, H, W)``.
-            target: labels, ``(B,)`` int64, for variants that look at them.
-            weight: weight of the linear layer that follows, ``(classes, D)``, for variants that look at it.
-        """
+        """Drop units of x; labels ``(B,)`` int64 and the next layer's weight ``(classes, D)`` are for some variants."""
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
         """Build the stage in which this layer follows an affine map and its activation.
@@ -218,6 +212,18 @@ class CountDropout(Dropout, ABC):
         # As in RateDropout: what is derived from an argument is made from it again.
         self.drop_count = torch.tensor(self._rho, device=self.drop_count.device)
         return self
+
+
+class Pointwise(ABC):
+    """A variant whose unit of input x drops with a probability d(x), whatever the other units are."""
+
+    @abstractmethod
+    def drop_curve(self, x: Tensor) -> Tensor:
+        """Return d(x) for inputs of any shape."""
+
+    @abstractmethod
+    def expectation(self, x: Tensor) -> Tensor:
+        """Return the mean over masks of the output in training, E[y | x], for inputs of any shape."""
 
 
 @final

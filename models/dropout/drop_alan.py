@@ -5,9 +5,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout, Stage, check_choice
+from dropout_lab.models.dropout.base import Dropout, Pointwise, Stage, check_choice
 from dropout_lab.models.dropout.numerics import as_numbers, saturated
-from dropout_lab.models.dropout.pointwise import Pointwise
 
 Distribution = Literal["alpha", "beta"]
 Inference = Literal["identity", "expectation"]

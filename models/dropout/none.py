@@ -5,8 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import Dropout
-from dropout_lab.models.dropout.pointwise import Pointwise
+from dropout_lab.models.dropout.base import Dropout, Pointwise
 
 
 @final

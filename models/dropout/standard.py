@@ -5,9 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import RateDropout
+from dropout_lab.models.dropout.base import Pointwise, RateDropout
 from dropout_lab.models.dropout.numerics import as_numbers, scaled
-from dropout_lab.models.dropout.pointwise import Pointwise
 
 
 def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:

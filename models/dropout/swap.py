@@ -11,29 +11,10 @@ from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, made_layers
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (
-    nn.CELU,
-    nn.ELU,
-    nn.GELU,
-    nn.Hardshrink,
-    nn.Hardsigmoid,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.LeakyReLU,
-    nn.LogSigmoid,
-    nn.Mish,
-    nn.PReLU,
-    nn.ReLU,
-    nn.RReLU,
-    nn.SELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Softplus,
-    nn.Softshrink,
-    nn.Softsign,
-    nn.Tanh,
-    nn.Tanhshrink,
-    nn.Threshold,
-)
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU,
+    nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.RReLU, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus,
+    nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
+)  # fmt: skip
 """Unit by unit; a pooling or a normalization is none, and a variant that leaves it out would change the network."""
 
 Change = tuple[nn.Module, str, object]
@@ -42,9 +23,7 @@ Change = tuple[nn.Module, str, object]
 
 @final
 class LabelledHead(nn.Module):
-    """A dropout layer and the final linear layer after it, in a module whose forward takes no labels.
-
-    In the place of the layer there may be the stage that it has taken over.
+    """A dropout layer, or the stage that it has taken over, and the final linear layer, whose weight it is handed.
 
     The labels of the next forward are a plain attribute, set by :func:`labels`.
     """

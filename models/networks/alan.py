@@ -23,7 +23,6 @@ class AlanCNN(Network):
 
     Args:
         image_shape: channels, height, width; at least 18×18.
-        num_classes: number of logits.
         dropout: makes the layer after the dense ReLU.
         rates: p of the one place; None leaves the layer its own.
         convolutions: 2, as run, or 3, as written.

@@ -23,7 +23,6 @@ class FullyConnected(Network):
     Args:
         hidden: units of each hidden layer.
         image_shape: channels, height, width of the input, which is flattened.
-        num_classes: number of logits.
         dropout: makes the layer for each place, one after each hidden ReLU.
         rates: p of each place; None leaves each layer its own.
         normalization: between affine layer and ReLU.

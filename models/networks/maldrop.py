@@ -20,7 +20,6 @@ class MalDropCNN(Network):
 
     Args:
         image_shape: channels, height, width.
-        num_classes: number of logits.
         dropout: makes the layer before the affine one.
         rates: p of the one place; None leaves the layer its own.
     """

@@ -58,18 +58,9 @@ def published_model(
 ) -> Published:
     """Build a model of torchvision's, initialized as there, and load weights into it if asked for.
 
-    Weights keep their last layer if it has ``num_classes`` outputs; otherwise it stays as initialized.
-
-    Args:
-        name: one of :data:`MODELS`.
-        image_shape: channels, height, width; vision transformers are built for one size.
-        num_classes: outputs of the last layer.
-        pretrained: load torchvision's default weights.
-        weights: load these instead: the name of some of torchvision's, or a file with a state dict in its layout.
-
-    Raises:
-        ValueError: there is no such model, it takes no such images, it has no last linear layer, or there are no
-            such weights, they cannot be fetched or read, or are of another model.
+    ``pretrained`` loads torchvision's default weights; ``weights`` loads these instead: the name of some of
+    torchvision's, or a file with a state dict in its layout. They keep their last layer if it has ``num_classes``
+    outputs; otherwise it stays as initialized.
     """
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)

@@ -31,17 +31,12 @@ class VGG16(Network):
 
     Args:
         image_shape: channels, height, width; at least 32×32. Grey images are shown to all three channels.
-        num_classes: number of logits.
         dropout: makes the layer for each place.
         rates: p of each place; None leaves each layer its own.
         places: 1, the penultimate layer; 2, after the first dense layer too.
         pretrained: start from torchvision's default weights (528 MB, fetched once), ImageNet's 1,000 classes.
         weights: start from these instead: ``IMAGENET1K_V1``, or a file with a state dict in torchvision's layout.
             The last layer is kept if it has ``num_classes`` outputs.
-
-    Raises:
-        ValueError: the images are too small or have neither 1 nor 3 channels, ``places`` is neither 1 nor 2, or the
-            weights cannot be fetched or read, or are of another model.
     """
 
     def __init__(
