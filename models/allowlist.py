@@ -76,10 +76,7 @@ def _exists(path: str) -> bool:
 
 
 def restrict_parser() -> None:
-    """Let jsonargparse import nothing of Python's own library by name, build nothing where anything goes.
-
-    These are settings of the process; all of its parsers are then so.
-    """
+    """Let jsonargparse, in all of this process, import nothing of Python's own library, build nothing in an ``Any``."""
     set_parsing_settings(
         import_path_denylist=sorted(sys.stdlib_module_names),
         instantiate_subclass_spec_in_any=False,
@@ -115,9 +112,8 @@ def check_named(parsed: Any, roles: Roles) -> None:
         for each in parsed:
             check_named(each, roles)
     elif inspect.ismodule(parsed) or (callable(parsed) and not isinstance(parsed, (*roles, os.PathLike))):
-        _check_one(
-            parsed, f"{getattr(parsed, '__module__', '')}.{getattr(parsed, '__qualname__', parsed)}", roles
-        )
+        path = f"{getattr(parsed, '__module__', '')}.{getattr(parsed, '__qualname__', parsed)}"
+        _check_one(parsed, path, roles)
 
 
 def _check_one(found: object, path: str, roles: Roles) -> None:

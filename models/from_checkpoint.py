@@ -37,19 +37,12 @@ class FromCheckpoint(LightningModule, ABC):
         weights_only: bool = True,
         **arguments: Any,
     ) -> Self:
-        """Build the model that a checkpoint describes, and load its weights.
+        """Build the model that a checkpoint describes, and load its weights; as Lightning's, but for what is refused.
 
-        Args:
-            checkpoint_path: the file.
-            map_location: where tensors go, as in ``torch.load``; None: where they were, if that is here.
-            strict: whether the weights must be those of the model, no more and no fewer; None: the module's own.
-            weights_only: True; there is no other way.
-            arguments: of the model, that win over those in the checkpoint.
+        ``weights_only`` is True, there is no other way. Arguments of the model win over those in the checkpoint.
 
         Raises:
-            ValueError: ``weights_only`` is False; the file is no checkpoint, holds code, or its settings name what
-                may not be named.
-            OSError: the file cannot be read.
+            ValueError: the file is no checkpoint, holds code, or its settings name what may not be named.
         """
         if not weights_only:
             raise ValueError(

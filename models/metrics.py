@@ -12,15 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
-TWO_CLASS_NAMES = (
-    "majority",
-    "balanced_accuracy",
-    "sensitivity",
-    "specificity",
-    "auroc",
-    "ap",
-    "f1",
-)
+TWO_CLASS_NAMES = ("majority", "balanced_accuracy", "sensitivity", "specificity", "auroc", "ap", "f1")
 
 
 @final
@@ -81,6 +73,8 @@ class TwoClassMetrics(Metric):
 
 # Logits held back before they are counted, in numbers: 16 MiB of float32.
 BUFFER_NUMBERS = 4 * 2**20
+# What is held back of a batch, as a saved run names it.
+HELD = ("losses", "logits", "targets")
 
 
 class Mean(Metric, ABC):
@@ -151,10 +145,8 @@ class SplitMetrics(nn.Module):
         self.metrics = MetricCollection(dict(metrics), compute_groups=False)
         self.loss = MeanLoss()
         self.two_classes = TwoClassMetrics() if num_classes == 2 else None
-        self._losses: list[Tensor] = []
-        self._logits: list[Tensor] = []
-        self._targets: list[Tensor] = []
-        self._buffered = 0
+        self._held: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._numbers = 0
 
     def names(self) -> list[str]:
         """Return the names of what ``compute`` returns."""
@@ -164,92 +156,74 @@ class SplitMetrics(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def update(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Take in a batch: its mean loss, logits ``(B, classes)``, labels ``(B,)``."""
-        self._losses.append(loss.detach())
-        self._logits.append(logits.detach())
-        self._targets.append(target)
-        self._buffered += logits.numel()
-        if self._buffered >= BUFFER_NUMBERS:
-            self._flush()
+        self._held.append((loss.detach(), logits.detach(), target))
+        self._numbers += logits.numel()
+        if self._numbers >= BUFFER_NUMBERS:
+            self._count()
 
     @property
     def empty(self) -> bool:
         """Whether there was no batch since the last ``reset``."""
-        return self._buffered == 0 and not self.loss.update_called
+        return not self._held and not self.loss.update_called
 
     def compute(self) -> dict[str, Tensor]:
-        self._flush()
-        results: dict[str, Tensor] = {"loss": self.loss.compute(), **self.metrics.compute()}
-        if self.two_classes:
-            results |= self.two_classes.compute()
-        return results
+        """Return each metric over all batches since the last ``reset``, and over all processes."""
+        self._count()
+        of_two = self.two_classes.compute() if self.two_classes else {}
+        return {"loss": self.loss.compute(), **self.metrics.compute(), **of_two}
 
     def reset(self) -> None:
         """Forget all batches."""
-        self._drop_buffer()
-        self.loss.reset()
-        self.metrics.reset()
-        if self.two_classes:
-            self.two_classes.reset()
+        self._held, self._numbers = [], 0
+        for metric in self._all().values():
+            metric.reset()
 
     def progress(self) -> dict[str, Any]:
         """Return what was taken in since the last ``reset``, on the CPU and as it is held.
 
         Counted at another moment, sums would be rounded otherwise.
         """
+        held: dict[str, Any] = {name: [batch[i].cpu() for batch in self._held] for i, name in enumerate(HELD)}
+        counted = {name: metric for name, metric in self._all().items() if metric.update_called}
         return {
-            "losses": [loss.cpu() for loss in self._losses],
-            "logits": [logits.cpu() for logits in self._logits],
-            "targets": [target.cpu() for target in self._targets],
-            "counted": {
-                name: _state_of(metric) for name, metric in self._counted().items() if metric.update_called
-            },
+            **held,
+            "counted": {name: _moved(metric.metric_state, "cpu") for name, metric in counted.items()},
         }
 
     def go_on(self, progress: dict[str, Any], device: torch.device) -> None:
         """Go on from what :meth:`progress` has returned."""
         self.reset()
-        for loss, logits, target in zip(
-            progress["losses"], progress["logits"], progress["targets"], strict=True
-        ):
-            self.update(loss.to(device), logits.to(device), target.to(device))
-        counted = self._counted()
-        for name, state in progress["counted"].items():
-            _give_state(counted[name], state, device)
+        for batch in zip(*(progress[name] for name in HELD), strict=True):
+            self.update(*(part.to(device) for part in batch))
+        metrics = self._all()
+        for name, states in progress["counted"].items():
+            for state, value in _moved(states, device).items():
+                setattr(metrics[name], state, value)
+            # By this it knows that it has something to compute.
+            metrics[name]._update_count = 1
 
-    def _counted(self) -> dict[str, Metric]:
+    def _all(self) -> dict[str, Metric]:
         return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
 
-    def _flush(self) -> None:
-        if not self._logits:
+    def _count(self) -> None:
+        if not self._held:
             return
+        losses, logits, targets = zip(*self._held, strict=True)
+        self._held, self._numbers = [], 0
         if self.class_weights is None:
-            sizes = [float(len(target)) for target in self._targets]
-            weights = torch.tensor(sizes, device=self._targets[0].device)
+            weights = torch.tensor([float(len(target)) for target in targets], device=targets[0].device)
         else:
-            weights = torch.stack([self.class_weights[target].sum() for target in self._targets])
-        self.loss.update(torch.stack(self._losses).float(), weights)
-        logits, targets = torch.cat(self._logits).float(), torch.cat(self._targets)
-        self.metrics.update(logits, targets)
+            weights = torch.stack([self.class_weights[target].sum() for target in targets])
+        self.loss.update(torch.stack(losses).float(), weights)
+        samples = torch.cat(logits).float(), torch.cat(targets)
+        self.metrics.update(*samples)
         if self.two_classes:
-            self.two_classes.update(logits, targets)
-        self._drop_buffer()
-
-    def _drop_buffer(self) -> None:
-        self._losses, self._logits, self._targets = [], [], []
-        self._buffered = 0
+            self.two_classes.update(*samples)
 
 
-def _state_of(metric: Metric) -> dict[str, Any]:
+def _moved(states: dict[str, Any], device: torch.device | str) -> dict[str, Any]:
+    """Return a metric's states, tensors and lists of them, on a device."""
     return {
-        name: [each.cpu() for each in state] if isinstance(state, list) else state.cpu()
-        for name, state in metric.metric_state.items()
+        name: [each.to(device) for each in state] if isinstance(state, list) else state.to(device)
+        for name, state in states.items()
     }
-
-
-def _give_state(metric: Metric, state: dict[str, Any], device: torch.device) -> None:
-    for name, value in state.items():
-        setattr(
-            metric, name, [each.to(device) for each in value] if isinstance(value, list) else value.to(device)
-        )
-    # By this it knows that it has something to compute.
-    metric._update_count = 1

@@ -88,12 +88,8 @@ def lay_out_like_parameters(optimizer: Optimizer) -> None:
 
 
 def _nobody_has_chosen(group: dict[str, object]) -> bool:
-    return (
-        group["fused"] is None
-        and group.get("foreach") is None
-        and not group.get("capturable")
-        and not group.get("differentiable")
-    )
+    chosen = group["fused"] is not None or group.get("foreach") is not None
+    return not (chosen or group.get("capturable") or group.get("differentiable"))
 
 
 def _has_kernels(group: dict[str, list[Tensor]]) -> bool:

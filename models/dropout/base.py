@@ -19,7 +19,7 @@ def check_choice(name: str, value: str, choices: object) -> None:
 
 def check_count(name: str, value: float, least: int) -> None:
     """Check an argument that counts something."""
-    if not (value >= least and value % 1 == 0):
+    if not (least <= value < 2**63 and value % 1 == 0):
         raise ValueError(f"{name} must be a whole number, {least} or more, got {value}")
 
 
@@ -193,8 +193,7 @@ class CountDropout(Dropout, ABC):
 
     @rho.setter
     def rho(self, value: float) -> None:
-        if not (0 <= value < 2**63 and value % 1 == 0):
-            raise ValueError(f"rho must be a whole number, 0 or more, got {value}")
+        check_count("rho", value, least=0)
         self.check_rho(int(value))
         self._rho = int(value)
         self.drop_count.fill_(int(value))

@@ -22,7 +22,9 @@ class ActivationDropout(RateDropout, ABC):
     many drops were missing, over all training forwards so far.
 
     The k smallest of E_i/w_i, E_i exponential, are such a sequence exactly: an exponential race, for one logarithm
-    and one selection where drawing one after another takes k rounds.
+    and one selection where the source draws in a loop over k.
+
+    Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.
 
     Args:
         p: share of units to drop, in [0, 1).
@@ -73,8 +75,7 @@ class ActivationDropout(RateDropout, ABC):
 class DropAct(ActivationDropout):
     """Drops ⌊pN⌋ units of each sample, the more active the likelier: weight x if x > 0, else 0. Evaluation: x.
 
-    Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.1, algorithm 1. It
-    draws in a loop over k; here one selection does, with the same inclusion probabilities exactly.
+    Source: Gavier's algorithm 1 (:class:`ActivationDropout`).
     """
 
     @staticmethod
@@ -86,8 +87,7 @@ class DropAct(ActivationDropout):
 class DropInv(ActivationDropout):
     """Drops ⌊pN⌋ units of each sample, the less active the likelier: weight 1/x if x > 0, else 0. Evaluation: x.
 
-    Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.2, algorithm 2. It
-    draws in a loop over k; here one selection does, with the same inclusion probabilities exactly.
+    Source: Gavier's algorithm 2 (:class:`ActivationDropout`).
     """
 
     @staticmethod

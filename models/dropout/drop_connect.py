@@ -80,11 +80,7 @@ class DropConnect(RateDropout):
     shown = "p={0.p}, mask={0.mask!r}, inference={0.inference!r}, samples={0.samples}"
 
     def __init__(
-        self,
-        p: float = 0.5,
-        mask: Mask = "sample",
-        inference: Inference = "gaussian",
-        samples: int = 64,
+        self, p: float = 0.5, mask: Mask = "sample", inference: Inference = "gaussian", samples: int = 64
     ) -> None:
         super().__init__(p)
         check_choice("mask", mask, Mask)

@@ -60,11 +60,7 @@ class DropCorr(RateDropout):
     shown = "p={0.p}, center={0.center!r}, mask={0.mask!r}, rescale={0.rescale}"
 
     def __init__(
-        self,
-        p: float = 0.2,
-        center: Center = "unit",
-        mask: Mask = "sample",
-        rescale: bool = False,
+        self, p: float = 0.2, center: Center = "unit", mask: Mask = "sample", rescale: bool = False
     ) -> None:
         super().__init__(p)
         check_choice("center", center, Center)

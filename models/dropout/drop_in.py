@@ -55,11 +55,7 @@ class DropIn(RateDropout):
     value: Tensor
 
     def __init__(
-        self,
-        p: float = 0.5,
-        value: Value = "uniform",
-        scale: Scale = "count",
-        scope: Scope = "batch",
+        self, p: float = 0.5, value: Value = "uniform", scale: Scale = "count", scope: Scope = "batch"
     ) -> None:
         super().__init__(p)
         if value not in ("uniform", "mean") and (

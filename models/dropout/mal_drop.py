@@ -21,10 +21,9 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     """Sets the ``rho`` highest-scoring sets of units of each sample to 0; kept ones are not scaled.
 
     In evaluation each set is multiplied by its pass rate: the mean of ``kept`` over the training samples since
-    the last :meth:`reset_pass_rate`, 1 before any; over the samples of all ranks since :meth:`synchronize`. It is in
-    the state dict as ``pass_rate``, beside ``pass_samples``, the number of samples it is the mean of. Counts are plain
-    tensors, no buffers: DDP would overwrite every rank's with rank 0's. The first input tells the layer how many sets
-    there are.
+    the last :meth:`reset_pass_rate`, 1 before any; over the samples of all ranks since :meth:`synchronize`. The state
+    dict has it as ``pass_rate``, and as ``pass_samples`` of how many. Counts are plain tensors, no buffers: DDP would
+    overwrite every rank's with rank 0's. The first input tells how many sets there are.
     """
 
     needs_labels = True
@@ -142,16 +141,8 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         destination[prefix + "pass_rate"] = self.pass_rate
         destination[prefix + "pass_samples"] = self._samples.clone()
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        _, _, missing_keys, _, error_msgs = rest
         keys = [prefix + "pass_rate", prefix + "pass_samples"]
         missing_keys += [key for key in keys if key not in state_dict]
         rate, samples = (state_dict.pop(key, None) for key in keys)
@@ -167,9 +158,7 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 self._agreed = self._counted()
             else:
                 self.reset_pass_rate()
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 @final
@@ -219,8 +208,7 @@ class SpatialMalDrop(MaliciousDropout):
 
     Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel.
 
-    Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §6,
-    where it is future work.
+    Source: future work of Maris and Pashayev (:class:`MalDrop`), §6.
 
     Args:
         rho: channels to drop of each sample, 0 to C; settable at any time.

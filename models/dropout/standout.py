@@ -40,11 +40,7 @@ class Standout(Dropout):
     beta: Tensor
 
     def __init__(
-        self,
-        alpha: float = 1.0,
-        beta: float = 0.0,
-        gate: Gate = "sigmoid",
-        learnable: bool = False,
+        self, alpha: float = 1.0, beta: float = 0.0, gate: Gate = "sigmoid", learnable: bool = False
     ) -> None:
         super().__init__()
         check_choice("gate", gate, Gate)

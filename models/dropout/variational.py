@@ -43,7 +43,7 @@ class VariationalDropout(LazyModuleMixin, Dropout):
 
     def __init__(self, p: float = 0.5, granularity: Granularity = "layer") -> None:
         super().__init__()
-        self._check(p)
+        _check_start(p)
         check_choice("granularity", granularity, Granularity)
         self.p = p
         self.granularity = granularity
@@ -89,12 +89,12 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         return divergence * self._units if self.granularity == "layer" else divergence.sum()
 
     def set_rate(self, p: float) -> None:
-        self._check(p)
+        _check_start(p)
         self.p = p
         if not is_lazy(self.log_alpha):
             nn.init.constant_(self.log_alpha, math.log(p / (1 - p)))
 
-    @staticmethod
-    def _check(p: float) -> None:
-        if not 0 < p <= 0.5:
-            raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
+
+def _check_start(p: float) -> None:
+    if not 0 < p <= 0.5:
+        raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")

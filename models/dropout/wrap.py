@@ -72,6 +72,5 @@ def _make_one(make: DropoutFactory) -> nn.Module:
         # Python has no class of its own for it.
         if "abstract class" not in str(error):
             raise
-        raise ValueError(
-            f"a dropout place needs a class that can be made: {error}; name a subclass"
-        ) from error
+        reason = f"a dropout place needs a class that can be made: {error}; name a subclass"
+        raise ValueError(reason) from error

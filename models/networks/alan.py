@@ -48,20 +48,10 @@ class AlanCNN(Network):
         if convolutions == 3:
             first = [nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
             channels = 64
-        body = nn.Sequential(
-            *first,
-            nn.Conv2d(channels, 64, 7),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(64, 64, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-        )
+        convolution = [nn.Conv2d(channels, 64, 7), nn.ReLU(), nn.MaxPool2d(2)]
+        another = [nn.Conv2d(64, 64, 5), nn.ReLU(), nn.MaxPool2d(2)]
+        body = nn.Sequential(*first, *convolution, *another, nn.Flatten())
         features = 64 * (((height - 6) // 2 - 4) // 2) * (((width - 6) // 2 - 4) // 2)
-        head = Head(
-            layer.join(nn.Linear(features, 1000), nn.ReLU()),
-            nn.Linear(1000, num_classes),
-            nn.ReLU() if relu_logits else None,
-        )
+        stage, logits = layer.join(nn.Linear(features, 1000), nn.ReLU()), nn.Linear(1000, num_classes)
+        head = Head(stage, logits, nn.ReLU() if relu_logits else None)
         super().__init__(image_shape, num_classes, body, head)

@@ -37,15 +37,9 @@ class GavierMNIST(Network):
         first, second = _places(dropout, rates, own=(0.2, 0.2))
         channels, height, width = image_shape
         features = 32 * (height // 2) * (width // 2)
-        body = nn.Sequential(
-            nn.Conv2d(channels, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            first.join(nn.Linear(features, 1000), nn.ReLU()),
-        )
+        convolutions = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU()]
+        convolutions += [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        body = nn.Sequential(*convolutions, first.join(nn.Linear(features, 1000), nn.ReLU()))
         head = Head(second.join(nn.Linear(1000, 1000), nn.ReLU()), nn.Linear(1000, num_classes))
         super().__init__(image_shape, num_classes, body, head)
 
@@ -75,16 +69,9 @@ class GavierCIFAR(Network):
         channels, height, width = image_shape
         blocks: list[nn.Module] = []
         for outputs, layer in zip((32, 64, 128), after_pool, strict=True):
-            blocks += [
-                nn.Conv2d(channels, outputs, 3, padding=1),
-                nn.ReLU(),
-                nn.BatchNorm2d(outputs),
-                nn.Conv2d(outputs, outputs, 3, padding=1),
-                nn.ReLU(),
-                nn.BatchNorm2d(outputs),
-                nn.MaxPool2d(2),
-                layer.alone("a pooling layer"),
-            ]
+            for inputs in (channels, outputs):
+                blocks += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(outputs)]
+            blocks += [nn.MaxPool2d(2), layer.alone("a pooling layer")]
             channels = outputs
         features = 128 * (height // 8) * (width // 8)
         body = nn.Sequential(*blocks, nn.Flatten(), fourth.join(nn.Linear(features, 256), nn.ReLU()))

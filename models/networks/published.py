@@ -97,14 +97,10 @@ def cannot_take(name: str, image_shape: ImageShape, error: Exception) -> str:
 
 def _own_arguments(name: str, image_shape: ImageShape) -> Mapping[str, object]:
     """Return the arguments that a model has beside the number of classes."""
-    _, height, width = image_shape
-    transformers = [each for each in MODELS if each.startswith("vit_")]
-    return {
-        "googlenet": _INCEPTION,
-        "inception_v3": _INCEPTION,
-        "maxvit_t": {"input_size": (height, width)},
-        **{each: {"image_size": height} for each in transformers},
-    }.get(name, {})
+    transformers = {each: {"image_size": image_shape[1]} for each in MODELS if each.startswith("vit_")}
+    maxvit = {"input_size": image_shape[1:]}
+    own = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION, "maxvit_t": maxvit, **transformers}
+    return own.get(name, {})
 
 
 def _state_dict(name: str, weights: str) -> tuple[str, dict[str, Tensor]]:
