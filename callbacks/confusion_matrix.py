@@ -1,6 +1,5 @@
 """Which classes are taken for which."""
 
-from collections.abc import Mapping
 from typing import Any, final
 
 import torch
@@ -34,19 +33,11 @@ class ConfusionMatrix(Callback):
         self._predicted, self._true = [], []
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *index: int
     ) -> None:
-        if not due(trainer, self.every_n_epochs):
-            return
-        assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
-        self._predicted.append(outputs["logits"].argmax(dim=1))
-        self._true.append(batch[1])
+        if due(trainer, self.every_n_epochs):
+            self._predicted.append(outputs["logits"].argmax(dim=1))
+            self._true.append(batch[1])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not due(trainer, self.every_n_epochs):

@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from dropout_lab.callbacks.ranks import gathered, is_first_rank
+from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts
 from dropout_lab.models.dropout import dropout_layers
 
@@ -25,10 +25,7 @@ class AliveUnits:
     """Which units of a layer were seen alive, at the cost of looking at those that were not.
 
     The first batch is looked at whole, later ones at what may still be dead. That set shrinks after batches 1, 2, 4,
-    8, …: to know its size a GPU must be waited for.
-
-    Args:
-        alive: bool, in the shape of a sample: what was seen before.
+    8, …: to know its size a GPU must be waited for. ``alive`` is what was seen before, bool, in the shape of a sample.
     """
 
     def __init__(self, alive: Tensor) -> None:
@@ -69,11 +66,7 @@ class AliveUnits:
 
 
 def dead_shares(alive: Tensor) -> dict[str, float]:
-    """Return the share of dead units as ``dead``, and of feature maps' channels that are all dead as ``dead_channels``.
-
-    Args:
-        alive: bool, in the shape of a sample: ``(D,)``, or feature maps ``(C, H, W)``.
-    """
+    """Return the share of dead units, and of feature maps' channels that are all dead; of ``(D,)`` or ``(C, H, W)``."""
     shares = {"dead": (~alive).double().mean().item()}
     if alive.dim() == 3:
         shares["dead_channels"] = (~alive.flatten(1).any(1)).double().mean().item()
@@ -132,6 +125,7 @@ class DeadUnits(Callback, Charted):
         self._calls, self._found = {}, []
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        # What comes after is no forward of the batch.
         self._training = False
         for name, alive in self._found:
             self._of_call(name, alive).mark(alive)
@@ -140,6 +134,7 @@ class DeadUnits(Callback, Charted):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        # A batch that was skipped had no backward.
         self._training = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -161,6 +156,7 @@ class DeadUnits(Callback, Charted):
         pl_module.log_dict(logged, sync_dist=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # Lightning does not come to teardown then.
         self._remove()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -170,6 +166,7 @@ class DeadUnits(Callback, Charted):
         return {"alive": self._of_all_ranks()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # On rank 0 alone: it is of all ranks.
         alive = state_dict["alive"] if is_first_rank() else {}
         self._seen = {name: AliveUnits(mask) for name, mask in alive.items()}
 
@@ -193,11 +190,8 @@ class DeadUnits(Callback, Charted):
         return self._seen[called]
 
     def _of_all_ranks(self) -> dict[str, Tensor]:
-        union: dict[str, Tensor] = {}
-        for seen in gathered({name: units.alive() for name, units in self._seen.items()}):
-            for name, alive in seen.items():
-                union[name] = union[name] | alive if name in union else alive
-        return union
+        own = {name: units.alive() for name, units in self._seen.items()}
+        return gathered_by_name(own, lambda name, one, other: one | other)
 
     def _remove(self) -> None:
         for hook in self._hooks:

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from dropout_lab.callbacks.ranks import gathered, is_first_rank
+from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts, summary_writers
 from dropout_lab.models.dropout import Dropout, NoDropout, dropout_layers
 
@@ -27,12 +27,7 @@ class Passes(NamedTuple):
 
 
 def count_passes(kept: Tensor, batch_size: int) -> Passes:
-    """Count a batch.
-
-    Args:
-        kept: which units passed, bool; ``(B, …)``, or ``(1, …)`` or ``(D,)`` for one mask that all samples share.
-        batch_size: B.
-    """
+    """Count a batch of B, from which units passed: bool ``(B, …)``, or ``(1, …)`` or ``(D,)`` for one shared mask."""
     masks = 1 if kept.dim() < 2 else len(kept)
     rows = kept.reshape(masks, -1).view(torch.uint8)
     passed = torch.zeros(rows.shape[1], dtype=torch.int64, device=kept.device)
@@ -43,10 +38,8 @@ def count_passes(kept: Tensor, batch_size: int) -> Passes:
     return Passes(passed * batch_size, batch_size) if masks == 1 else Passes(passed, masks)
 
 
-def add_passes(layer: str, one: Passes | None, other: Passes) -> Passes:
+def add_passes(layer: str, one: Passes, other: Passes) -> Passes:
     """Add two counts of a layer up."""
-    if one is None:
-        return other
     if len(one.passed) != len(other.passed):
         raise ValueError(
             f"PassRateTracker: {layer} had {len(one.passed)} units and now has {len(other.passed)}; a pass rate needs "
@@ -115,6 +108,7 @@ class PassRateTracker(Callback, Charted):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # An epoch that is resumed in its midst does not start here.
         self._counts = {}
 
     def on_train_batch_end(
@@ -129,7 +123,9 @@ class PassRateTracker(Callback, Charted):
             if counted is not None and counted() is kept:
                 continue
             self._counted[name] = ref(kept)
-            self._counts[name] = add_passes(name, self._counts.get(name), count_passes(kept, len(batch[0])))
+            passes = count_passes(kept, len(batch[0]))
+            before = self._counts.get(name)
+            self._counts[name] = passes if before is None else add_passes(name, before, passes)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         counts = self._of_all_ranks()
@@ -157,6 +153,7 @@ class PassRateTracker(Callback, Charted):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._counts = {}
+        # On rank 0 alone: they are of all ranks.
         if is_first_rank():
             samples = state_dict["samples"]
             self._counts = {
@@ -165,8 +162,4 @@ class PassRateTracker(Callback, Charted):
 
     def _of_all_ranks(self) -> dict[str, Passes]:
         own = {name: Passes(count.passed.cpu(), count.samples) for name, count in self._counts.items()}
-        total: dict[str, Passes] = {}
-        for counts in gathered(own):
-            for name, count in counts.items():
-                total[name] = add_passes(name, total.get(name), count)
-        return total
+        return gathered_by_name(own, add_passes)

@@ -1,10 +1,8 @@
 """What the network gets right, and what it takes for something else."""
 
-from collections.abc import Mapping
 from typing import Any, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from dropout_lab.callbacks.examples import RightAndWrong, image_data
 from dropout_lab.callbacks.ranks import due
@@ -38,17 +36,10 @@ class PredictionPanels(Callback):
         self.examples = RightAndWrong(self.images)
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *index: int
     ) -> None:
         wanted = due(trainer, self.every_n_epochs) and summary_writers(trainer)
         if wanted and not self.examples.full:
-            assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
             self.examples.add(outputs["logits"], *batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -18,14 +18,7 @@ from dropout_lab.models.dropout import CountDropout, Dropout, dropout_layers, sc
 @final
 @dataclass
 class Spread:
-    """Takes numbers one by one and keeps what tells them in short.
-
-    Attributes:
-        count: how many.
-        total: their sum.
-        least: the least of them; ∞ before the first.
-        most: the most of them; −∞ before the first.
-    """
+    """Takes numbers one by one and keeps what tells them in short."""
 
     count: int = 0
     total: float = 0.0
@@ -33,14 +26,13 @@ class Spread:
     most: float = -math.inf
 
     def add(self, value: float) -> None:
-        """Take a number."""
         self.count += 1
         self.total += value
         self.least = min(self.least, value)
         self.most = max(self.most, value)
 
     def named(self, kind: str, name: str) -> dict[str, float]:
-        """Return ``<kind>_mean/<name>``, ``<kind>_min/<name>`` and ``<kind>_max/<name>``; there is a number."""
+        """Return ``<kind>_mean/<name>``, ``<kind>_min/<name>`` and ``<kind>_max/<name>``, once there is a number."""
         return {
             f"{kind}_mean/{name}": self.total / self.count,
             f"{kind}_min/{name}": self.least,
@@ -68,11 +60,6 @@ class RhoScheduler(Callback, Charted):
         schedule: the value of each batch.
         layers: pattern, as of file names, of the names of the layers to set; ``*`` is every layer. Parts of a Chain
             have names of their own, ``network.head.stage.dropout.layers.0``.
-
-    Raises:
-        ValueError: when the fit starts, if the pattern takes in both ρ and p, if another scheduler sets the same
-            layer, or if the schedule goes by the share of training done and the run has no end; at a batch, if
-            the value is out of range for a layer.
     """
 
     section = "dropout"
@@ -91,10 +78,8 @@ class RhoScheduler(Callback, Charted):
         return f"RhoScheduler(schedule={self.schedule!r}, layers={self.layers!r})"
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "values": dict(self.values),
-            "epoch": {name: asdict(spread) for name, spread in self.epoch.items()},
-        }
+        epoch = {name: asdict(spread) for name, spread in self.epoch.items()}
+        return {"values": dict(self.values), "epoch": epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.values = dict(state_dict["values"])
@@ -104,6 +89,7 @@ class RhoScheduler(Callback, Charted):
         return {"ρ": ["rho/.*"], "p": ["p/.*"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Before training: a resumed run may begin with the rest of a validation.
         self._logged_step = -1
         self._matched = matching_layers(pl_module, self.layers)
         if not self._matched:
@@ -122,6 +108,7 @@ class RhoScheduler(Callback, Charted):
                 )
         if not self.schedule.uses_progress:
             return
+        # Asked earlier, the trainer would read the data before a resumed run's state.
         self._steps = trainer.estimated_stepping_batches
         if not 0 < self._steps < math.inf:
             raise ValueError(
@@ -130,6 +117,7 @@ class RhoScheduler(Callback, Charted):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # An epoch that is resumed does not start again.
         self.epoch = {}
 
     def on_train_batch_start(
@@ -161,8 +149,7 @@ class RhoScheduler(Callback, Charted):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore(pl_module)
 
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._restore(pl_module)
+    on_predict_start = on_test_start
 
     def _value(self, trainer: Trainer, layer: Dropout) -> float:
         moment = Moment(
@@ -181,10 +168,8 @@ class RhoScheduler(Callback, Charted):
         # With gradients accumulated several batches make one step; the first one's value stands for them.
         if interval and (step + 1) % interval == 0 and step != self._logged_step:
             self._logged_step = step
-            log_scalars(
-                trainer,
-                {f"{layer.scheduled}/{name}": self.values[name] for name, layer in self._matched.items()},
-            )
+            names = {name: f"{layer.scheduled}/{name}" for name, layer in self._matched.items()}
+            log_scalars(trainer, {shown: self.values[name] for name, shown in names.items()})
 
     def _restore(self, pl_module: LightningModule) -> None:
         self._matched = matching_layers(pl_module, self.layers)

@@ -21,17 +21,10 @@ def seconds(device: torch.device) -> float:
     return perf_counter()
 
 
+@final
 @dataclass
 class Times:
-    """What one rank has measured, in an epoch or in a fit.
-
-    Attributes:
-        steps: seconds of each step.
-        waiting: seconds spent waiting for batches.
-        images: trained on.
-        validation: seconds of validations.
-        epochs: seconds of each epoch.
-    """
+    """What one rank has measured, in seconds, in an epoch or in a fit; and on how many images."""
 
     steps: "array[float]" = field(default_factory=lambda: array("d"))
     waiting: float = 0.0
@@ -119,6 +112,7 @@ class Timing(Callback, Charted):
         self._fit_start = seconds(pl_module.device)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # An epoch within which a fit is resumed does not start again.
         self._start_epoch(pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,6 +138,7 @@ class Timing(Callback, Charted):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now = seconds(pl_module.device)
+        # The sanity check before training is none of an epoch.
         if not trainer.sanity_checking:
             self._epoch.validation += now - self._validation_start
         self._waiting_since = now
@@ -151,6 +146,7 @@ class Timing(Callback, Charted):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        # No hook tells when the writing has ended.
         self._waiting_since = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -3,36 +3,31 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, final
 
 
+@final
 @dataclass(frozen=True)
 class Moment:
-    """Where training is when a batch begins.
-
-    Attributes:
-        epoch: number of the epoch, from 0.
-        batch: number of the batch over the whole run, across epochs, from 0.
-        progress: share of training that is done: 0 at the first batch, 1 when the last one is over.
-        seed: the run's seed.
-        units: L, the layer's number of units; None where a probability is scheduled, whose L is 1.
-    """
+    """Where training is when a batch begins."""
 
     epoch: int
+    """From 0."""
     batch: int
+    """Over the whole run, across epochs, from 0."""
     progress: float
+    """Share of training that is done: 0 at the first batch, 1 when the last one is over."""
     seed: int
+    """Of the run."""
     units: int | None
+    """L, the layer's number of units; None where a probability is scheduled, whose L is 1."""
 
 
 class Schedule(ABC):
-    """A value for each batch. One of your own is a frozen dataclass, so that its name tells its arguments.
-
-    Attributes:
-        uses_progress: reads ``Moment.progress``, so the run needs an end.
-    """
+    """A value for each batch. One of your own is a frozen dataclass, so that its name tells its arguments."""
 
     uses_progress: ClassVar[bool] = False
+    """Whether it reads ``Moment.progress``, so that the run needs an end."""
 
     @abstractmethod
     def at(self, moment: Moment) -> float:

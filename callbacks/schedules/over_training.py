@@ -37,12 +37,7 @@ class OverTraining(Schedule, ABC):
 @final
 @dataclass(frozen=True)
 class Linear(OverTraining):
-    """start + (end − start)·progress; the last batch is one step short of ``end``.
-
-    Args:
-        start: the value of the first batch, 0 or more.
-        end: where it goes to, 0 or more.
-    """
+    """start + (end − start)·progress; the last batch is one step short of ``end``."""
 
     def share(self, progress: float) -> float:
         return progress
@@ -51,12 +46,7 @@ class Linear(OverTraining):
 @final
 @dataclass(frozen=True)
 class Cosine(OverTraining):
-    """start + (end − start)·(1 − cos(π·progress))/2: half a cosine, flat at both ends, fastest in the middle.
-
-    Args:
-        start: the value of the first batch, 0 or more.
-        end: where it goes to, 0 or more.
-    """
+    """start + (end − start)·(1 − cos(π·progress))/2: half a cosine, flat at both ends, fastest in the middle."""
 
     def share(self, progress: float) -> float:
         return (1 - math.cos(math.pi * progress)) / 2

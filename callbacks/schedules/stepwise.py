@@ -1,6 +1,7 @@
 """Schedules that go by the number of the batch or of the epoch: those of the papers."""
 
 import math
+from abc import ABC
 from dataclasses import dataclass
 from random import Random
 from typing import final
@@ -75,18 +76,12 @@ class Randomized(Schedule):
         return first + math.floor((last - first + 1) * drawn)
 
 
-@final
 @dataclass(frozen=True)
-class ForwardAnnealing(Schedule):
-    """ρ_i = L/(1 + e^−(ρ + i)) in epoch i, the paper's equation 1, as it stands there.
-
-    It rises from L/(1 + e^−ρ) to L within some ten epochs of i = −ρ, so it **saturates** for the paper's own values:
-    with ρ = 256 it is L from epoch 0, everything is dropped, and nothing is learned. It is L/2 at the start only for
-    ρ = 0; for ρ = −10 it rises from 0 to L around epoch 10. ``Logistic`` is the same curve over the whole run,
-    between ends of one's choice.
+class Annealing(Schedule, ABC):
+    """The paper's annealing, with the epoch i.
 
     Args:
-        rho: ρ, any number; below 0 the rise comes at epoch −ρ.
+        rho: ρ, any number; below 0 the change comes at epoch −ρ.
         L: upper bound, above 0; None is the layer's number of units.
     """
 
@@ -94,7 +89,24 @@ class ForwardAnnealing(Schedule):
     L: float | None = None
 
     def __post_init__(self) -> None:
-        _check_annealing(self.rho, self.L)
+        if not math.isfinite(self.rho):
+            raise ValueError(f"rho must be a finite number, got {self.rho}")
+        if self.L is not None and not 0 < self.L < math.inf:
+            raise ValueError(
+                f"L must be a number above 0, or None for the layer's number of units, got {self.L}"
+            )
+
+
+@final
+@dataclass(frozen=True)
+class ForwardAnnealing(Annealing):
+    """ρ_i = L/(1 + e^−(ρ + i)) in epoch i, the paper's equation 1, as it stands there.
+
+    It rises from L/(1 + e^−ρ) to L within some ten epochs of i = −ρ, so it **saturates** for the paper's own values:
+    with ρ = 256 it is L from epoch 0, everything is dropped, and nothing is learned. It is L/2 at the start only for
+    ρ = 0; for ρ = −10 it rises from 0 to L around epoch 10. ``Logistic`` is the same curve over the whole run,
+    between ends of one's choice.
+    """
 
     def at(self, moment: Moment) -> float:
         return upper_bound(self.L, moment) * logistic(self.rho + moment.epoch)
@@ -102,22 +114,12 @@ class ForwardAnnealing(Schedule):
 
 @final
 @dataclass(frozen=True)
-class ReverseAnnealing(Schedule):
+class ReverseAnnealing(Annealing):
     """ρ_i = L·(1 − 1/(1 + e^−(ρ + i))) in epoch i, the paper's mirror image of :class:`ForwardAnnealing`.
 
     It **saturates** likewise: with ρ = 256 nothing is dropped from epoch 0 on. For ρ = −10 it falls from L to 0 around
     epoch 10. ``Logistic`` with ``start`` above ``end`` falls over the whole run.
-
-    Args:
-        rho: ρ, any number; below 0 the fall comes at epoch −ρ.
-        L: upper bound, above 0; None is the layer's number of units.
     """
-
-    rho: float
-    L: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_annealing(self.rho, self.L)
 
     def at(self, moment: Moment) -> float:
         # 1 − 1/(1 + e^−x) = 1/(1 + e^x), without the difference of two numbers close to 1.
@@ -170,10 +172,3 @@ class Alternating(Schedule):
 
     def at(self, moment: Moment) -> float:
         return self.off if moment.epoch // self.every % 2 else self.value
-
-
-def _check_annealing(rho: float, bound: float | None) -> None:
-    if not math.isfinite(rho):
-        raise ValueError(f"rho must be a finite number, got {rho}")
-    if bound is not None and not 0 < bound < math.inf:
-        raise ValueError(f"L must be a number above 0, or None for the layer's number of units, got {bound}")
