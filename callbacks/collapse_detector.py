@@ -130,14 +130,12 @@ class CollapseDetector(Callback, Charted):
     ``loss_tolerance``, only ends of epochs count, and only logits that are the same to the last bit, as those of a
     network whose ReLUs are all dead.
 
+    A network that gives the same logits for all images but has learned how frequent the classes are is not seen
+    where classes are unbalanced: its loss is the entropy of the labels, below ln C. Lightning calls no ``on_fit_end``
+    then, but ``on_exception``; the command ``fit`` catches it, and the run's result stands, with the reason in it.
+
     Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §III.B: its network "lost
     its ability to inference, as the loss increased to 2.30", after 55,000 iterations, and trained on.
-
-    Lightning calls no ``on_fit_end`` then, but ``on_exception``. The command ``fit`` catches the exception: the run's
-    result stands, with the reason in it.
-
-    A network that gives the same logits for all images but has learned how frequent the classes are is not seen
-    where classes are unbalanced: its loss is the entropy of the labels, below ln C.
 
     Args:
         loss_tolerance: in nats, above 0. 0.01 is far above the noise of constant logits that go on training (1e-4 by
@@ -227,9 +225,7 @@ class CollapseDetector(Callback, Charted):
             self._stop(trainer)
         self._batch = None
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         # Once the run is stopped, the user has asked for this one.
         if self._reason is None:
             self._check_weights(trainer, pl_module)

@@ -79,10 +79,9 @@ class DeadUnits(Callback, Charted):
 
     Watched are each ``torch.nn.ReLU`` and ``ReLU6`` and each dropout layer; logged once an epoch, over all ranks'
     samples: ``dead/<layer>``, and for feature maps ``dead_channels/<layer>``, the share of channels that are dead
-    everywhere. A module that a forward calls again has the further calls numbered: ``layer1.0.relu``,
-    ``layer1.0.relu#2``. Only forwards of training count: those of modules in training mode, between the start of a
-    training batch and its backward. ReLUs that a forward calls as a function are not seen. A checkpoint holds what all
-    ranks have seen.
+    everywhere. A module that a forward calls again has the further calls numbered: ``layer1.0.relu#2``. Only forwards
+    of training count: those of modules in training mode, between the start of a batch and its backward. ReLUs that a
+    forward calls as a function are not seen. A checkpoint holds what all ranks have seen.
 
     Units are seen by forward hooks, added when the fit starts and removed when it ends; ``ImageClassifier(compile=…)``
     compiles them with the network. A module that was compiled by ``torch.compile`` before that ignores them in silence;
@@ -92,8 +91,7 @@ class DeadUnits(Callback, Charted):
     section = "dead units"
 
     def __init__(self) -> None:
-        self._hooks: list[RemovableHandle] = []
-        self._names: list[str] = []
+        self._hooks: dict[str, RemovableHandle] = {}
         self._seen: dict[str, AliveUnits] = {}
         self._calls: dict[str, int] = {}
         # What compiled code has seen of a batch, in the order of calls: which units were alive.
@@ -107,20 +105,18 @@ class DeadUnits(Callback, Charted):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._remove()
         self._warned = False
-        relus = {
-            name: each for name, each in pl_module.named_modules() if isinstance(each, nn.ReLU | nn.ReLU6)
+        modules = dict(pl_module.named_modules())
+        watched: dict[str, nn.Module] = {
+            name: each for name, each in modules.items() if isinstance(each, nn.ReLU | nn.ReLU6)
         }
-        watched: dict[str, nn.Module] = {**relus, **dropout_layers(pl_module)}
-        self._names = list(watched)
+        watched |= dropout_layers(pl_module)
         for name, module in watched.items():
-            self._hooks.append(module.register_forward_hook(partial(self._look, name)))
+            self._hooks[name] = module.register_forward_hook(partial(self._look, name))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen = {}
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._training = True
         self._calls, self._found = {}, []
 
@@ -131,27 +127,22 @@ class DeadUnits(Callback, Charted):
             self._of_call(name, alive).mark(alive)
         self._found = []
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         # A batch that was skipped had no backward.
         self._training = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         alive = self._of_all_ranks()
         self._seen = {}
-        unseen = [name for name in self._names if name not in alive]
+        unseen = [name for name in self._hooks if name not in alive]
         if unseen and not self._warned:
             self._warned = True
             rank_zero_warn(
                 f"DeadUnits has seen no training forward of {', '.join(unseen)}: it was not run, was in evaluation, or "
                 "is part of a module that torch.compile had compiled, which ignores forward hooks"
             )
-        logged = {
-            f"{what}/{name}": share
-            for name, units in alive.items()
-            for what, share in dead_shares(units).items()
-        }
+        shares = {name: dead_shares(units) for name, units in alive.items()}
+        logged = {f"{what}/{name}": share for name, of in shares.items() for what, share in of.items()}
         # Equal on all ranks; sync_dist tells Lightning so.
         pl_module.log_dict(logged, sync_dist=True)
 
@@ -185,8 +176,7 @@ class DeadUnits(Callback, Charted):
         self._calls[name] = call = self._calls.get(name, 0) + 1
         called = name if call == 1 else f"{name}#{call}"
         if called not in self._seen:
-            unseen = torch.zeros(sample.shape, dtype=torch.bool, device=sample.device)
-            self._seen[called] = AliveUnits(unseen)
+            self._seen[called] = AliveUnits(torch.zeros_like(sample, dtype=torch.bool))
         return self._seen[called]
 
     def _of_all_ranks(self) -> dict[str, Tensor]:
@@ -194,7 +184,7 @@ class DeadUnits(Callback, Charted):
         return gathered_by_name(own, lambda name, one, other: one | other)
 
     def _remove(self) -> None:
-        for hook in self._hooks:
+        for hook in self._hooks.values():
             hook.remove()
-        self._hooks = []
+        self._hooks = {}
         self._training = False

@@ -137,16 +137,14 @@ class InferenceGap(Callback, Charted):
     def _measure(
         self, pl_module: LightningModule, layers: dict[str, Dropout], images: Tensor, target: Tensor
     ) -> dict[str, GapSums]:
-        owners = {
-            name: (layer, pl_module.get_submodule(name.rpartition(".")[0])) for name, layer in layers.items()
+        # A layer, and the stage that it may have taken over.
+        pairs = {
+            name: (each, pl_module.get_submodule(name.rpartition(".")[0])) for name, each in layers.items()
         }
-        with _recorded([module for pair in owners.values() for module in pair]) as calls:
+        with _recorded([module for pair in pairs.values() for module in pair]) as calls:
             logits = pl_module(images, target)
-        modules = {
-            name: next(each for each in pair if each in calls)
-            for name, pair in owners.items()
-            if calls.keys() & set(pair)
-        }
+        called = {name: [each for each in pair if each in calls] for name, pair in pairs.items()}
+        modules = {name: found[0] for name, found in called.items() if found}
         evaluations = {name: _call(module, calls) for name, module in modules.items()}
         with sampling(pl_module, with_labels=True):
             sums = {

@@ -69,8 +69,7 @@ class PassRateTracker(Callback, Charted):
     leaves; of a layer that runs several times for a batch the last time is counted. Layers without a mask (Gaussian,
     variational, foreign ones) and ``NoDropout`` are left out.
 
-    A checkpoint holds the counts of all ranks, so that an epoch which is resumed in its midst ends with all of its
-    samples counted.
+    A checkpoint holds the counts of all ranks, so that a resumed epoch ends with all of its samples counted.
 
     Args:
         layers: pattern of the names of the layers to watch, as in a shell: ``*``, ``network.head.*``.
@@ -101,11 +100,12 @@ class PassRateTracker(Callback, Charted):
         self._watched = {name: layer for name, layer in layers.items() if fnmatchcase(name, self.layers)}
         self._warned = not self._watched
         if self._warned:
-            there = ", ".join(layers)
-            rank_zero_warn(
-                f"PassRateTracker(layers={self.layers!r}) watches nothing: "
-                + (f"the dropout layers are {there}" if there else "the network has no dropout layer")
+            there = (
+                f"the dropout layers are {', '.join(layers)}"
+                if layers
+                else "the network has no dropout layer"
             )
+            rank_zero_warn(f"PassRateTracker(layers={self.layers!r}) watches nothing: {there}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # An epoch that is resumed in its midst does not start here.
@@ -115,12 +115,10 @@ class PassRateTracker(Callback, Charted):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         for name, layer in self._watched.items():
-            kept = layer.kept
-            if kept is None or isinstance(layer, NoDropout):
-                continue
-            counted = self._counted.get(name)
+            kept, counted = layer.kept, self._counted.get(name)
             # A layer that the batch has not run still has its old mask.
-            if counted is not None and counted() is kept:
+            old = counted is not None and counted() is kept
+            if kept is None or old or isinstance(layer, NoDropout):
                 continue
             self._counted[name] = ref(kept)
             passes = count_passes(kept, len(batch[0]))
@@ -152,13 +150,9 @@ class PassRateTracker(Callback, Charted):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._counts = {}
         # On rank 0 alone: they are of all ranks.
-        if is_first_rank():
-            samples = state_dict["samples"]
-            self._counts = {
-                name: Passes(passed, samples[name]) for name, passed in state_dict["passed"].items()
-            }
+        passed = state_dict["passed"] if is_first_rank() else {}
+        self._counts = {name: Passes(units, state_dict["samples"][name]) for name, units in passed.items()}
 
     def _of_all_ranks(self) -> dict[str, Passes]:
         own = {name: Passes(count.passed.cpu(), count.samples) for name, count in self._counts.items()}

@@ -25,9 +25,8 @@ class PredictionPanels(Callback):
 
     def __init__(self, images: int = 10, every_n_epochs: int = 1) -> None:
         if min(images, every_n_epochs) < 1:
-            raise ValueError(
-                f"images and every_n_epochs must be 1 or more, got {images} and {every_n_epochs}"
-            )
+            got = f"{images} and {every_n_epochs}"
+            raise ValueError(f"images and every_n_epochs must be 1 or more, got {got}")
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.examples = RightAndWrong(images)
@@ -49,6 +48,5 @@ class PredictionPanels(Callback):
             data = image_data(trainer, type(self).__name__)
             for kind, examples in self.examples.kinds().items():
                 if examples.count:
-                    title = f"{kind} after epoch {trainer.current_epoch + 1}"
-                    figure = examples.taken(data).figure(title)
+                    figure = examples.taken(data).figure(f"{kind} after epoch {trainer.current_epoch + 1}")
                     writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)

@@ -49,10 +49,8 @@ class RhoScheduler(Callback, Charted):
     evaluation of a checkpoint those that were in force when it was saved, which matters to variants that look at p
     there, such as ``StandardDropout(inverted=False)``. Several schedulers may stand side by side, for different
     layers. Logged every ``log_every_n_steps`` steps as ``rho/<layer>`` or ``p/<layer>``; what an epoch's batches had is
-    among its metrics, as ``rho_mean/<layer>``, ``rho_min/<layer>`` and ``rho_max/<layer>``, or with ``p``.
-
-    Layers without ρ and p are passed over: NoDropout, VariationalDropout, which learns its noise, modules of one's own.
-    Where nothing is left to set, a warning says so.
+    among its metrics, as ``rho_mean/<layer>``, ``rho_min/<layer>`` and ``rho_max/<layer>``, or with ``p``. Layers
+    without ρ and p are passed over: NoDropout, VariationalDropout, which learns its noise, modules of one's own.
 
     Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.4.
 
@@ -97,7 +95,8 @@ class RhoScheduler(Callback, Charted):
         _check_one_kind(self._matched, self.layers)
         for other in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(other, RhoScheduler) and other is not self:
-                _check_apart(self, other, pl_module)
+                both = self._matched.keys() & matching_layers(pl_module, other.layers).keys()
+                self._check_apart(other, both)
         self._apply()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -120,9 +119,7 @@ class RhoScheduler(Callback, Charted):
         # An epoch that is resumed does not start again.
         self.epoch = {}
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         for name, layer in self._matched.items():
             try:
                 value = self._value(trainer, layer)
@@ -150,6 +147,13 @@ class RhoScheduler(Callback, Charted):
         self._restore(pl_module)
 
     on_predict_start = on_test_start
+
+    def _check_apart(self, other: "RhoScheduler", both: set[str]) -> None:
+        if both:
+            raise ValueError(
+                f"{min(both)} is set by two RhoSchedulers, {self.schedule} with layers={self.layers!r} and "
+                f"{other.schedule} with layers={other.layers!r}; leave one out, or give each layers of its own"
+            )
 
     def _value(self, trainer: Trainer, layer: Dropout) -> float:
         moment = Moment(
@@ -215,12 +219,4 @@ def _check_one_kind(layers: dict[str, Dropout], pattern: str) -> None:
             f"RhoScheduler(layers={pattern!r}) takes in rho of {', '.join(rho)} and p of {', '.join(p)}: one schedule "
             f"cannot be both a number of units and a probability. Name those of one kind, as layers: '{rho[0]}', "
             "and give the others a RhoScheduler of their own"
-        )
-
-
-def _check_apart(one: RhoScheduler, other: RhoScheduler, module: LightningModule) -> None:
-    if both := matching_layers(module, one.layers).keys() & matching_layers(module, other.layers).keys():
-        raise ValueError(
-            f"{min(both)} is set by two RhoSchedulers, {one.schedule} with layers={one.layers!r} and "
-            f"{other.schedule} with layers={other.layers!r}; leave one out, or give each layers of its own"
         )

@@ -33,7 +33,6 @@ class Times:
     epochs: list[float] = field(default_factory=list)
 
     def add(self, other: "Times") -> None:
-        """Add an epoch to a fit."""
         self.steps.extend(other.steps)
         self.waiting += other.waiting
         self.images += other.images
@@ -72,8 +71,7 @@ class Timing(Callback, Charted):
       optimizer. Hooks of callbacks listed before it are outside at the start and inside at the end.
     - **Waiting** is from the end of a step, of a validation, or the start of the epoch, to the start of the next step:
       fetching a batch and bringing it to the device. A pause in which a checkpoint is written is left out.
-    - An **epoch** is from ``on_train_epoch_start`` to ``on_train_epoch_end``, the **fit** from ``on_fit_start`` to
-      ``on_fit_end``; both with the validations in them.
+    - An **epoch** and the **fit** are from their hooks' start to their end, with the validations in them.
 
     Logged once an epoch, over all ranks: ``time/step_ms`` (median), ``time/step_ms_p95`` (95 % quantile),
     ``time/images_per_s`` (images of all ranks per second of steps and waiting), ``time/waiting_share`` (waiting /
@@ -89,12 +87,8 @@ class Timing(Callback, Charted):
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
         self.summary: dict[str, float] = {}
-        self._fit = Times()
-        self._epoch = Times()
-        self._fit_start = 0.0
-        self._epoch_start = 0.0
-        self._step_start = 0.0
-        self._validation_start = 0.0
+        self._fit, self._epoch = Times(), Times()
+        self._fit_start = self._epoch_start = self._step_start = self._validation_start = 0.0
         # Since when the next batch has been waited for; None where a checkpoint was written.
         self._waiting_since: float | None = None
 
@@ -118,9 +112,7 @@ class Timing(Callback, Charted):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start_epoch(pl_module)
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._step_start = seconds(pl_module.device)
         if self._waiting_since is not None:
             self._epoch.waiting += self._step_start - self._waiting_since
@@ -143,9 +135,7 @@ class Timing(Callback, Charted):
             self._epoch.validation += now - self._validation_start
         self._waiting_since = now
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         # No hook tells when the writing has ended.
         self._waiting_since = None
 

@@ -1,19 +1,71 @@
-"""Schedules that go by the number of the batch or of the epoch: those of the papers."""
+"""Schedules of ρ, the number of units to drop, or of p, the probability: plain mathematics.
+
+Each says what holds for a batch as a function of the :class:`Moment` alone, so that every process finds the same
+value, and a resumed run goes on where it was. ``RhoScheduler`` rounds where a number of units is set.
+
+L is the layer's number of units, and 1 where a probability is set. "The paper" is J. Maris, I. Pashayev, *Improving
+Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.4.
+"""
 
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from random import Random
-from typing import final
+from typing import ClassVar, final
 
-from dropout_lab.callbacks.schedules.base import (
-    Moment,
-    Schedule,
-    check_amount,
-    check_count,
-    logistic,
-    upper_bound,
-)
+
+@final
+@dataclass(frozen=True)
+class Moment:
+    """Where training is when a batch begins."""
+
+    epoch: int
+    """From 0."""
+    batch: int
+    """Over the whole run, across epochs, from 0."""
+    progress: float
+    """Share of training that is done: 0 at the first batch, 1 when the last one is over."""
+    seed: int
+    """Of the run."""
+    units: int | None
+    """L, the layer's number of units; None where a probability is scheduled, whose L is 1."""
+
+
+class Schedule(ABC):
+    """A value for each batch. One of your own is a frozen dataclass, so that its name tells its arguments."""
+
+    uses_progress: ClassVar[bool] = False
+    """Whether it reads ``Moment.progress``, so that the run needs an end."""
+
+    @abstractmethod
+    def at(self, moment: Moment) -> float:
+        """Return ρ, not rounded yet, or p."""
+
+
+def logistic(x: float) -> float:
+    """Return 1/(1 + e^−x), for any x: the exponential that is taken is never above 1."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    return math.exp(x) / (1 + math.exp(x))
+
+
+def upper_bound(given: float | None, moment: Moment) -> float:
+    """Return the bound that was given, or L: the layer's units, 1 for a probability."""
+    if given is not None:
+        return given
+    return 1 if moment.units is None else moment.units
+
+
+def check_amount(name: str, amount: float) -> None:
+    """Check a value that a layer is to be set to."""
+    if not 0 <= amount < math.inf:
+        raise ValueError(f"{name} must be a number of 0 or more, got {amount}")
+
+
+def check_count(name: str, count: int) -> None:
+    """Check a number of batches or epochs."""
+    if not (count >= 1 and count % 1 == 0):
+        raise ValueError(f"{name} must be a whole number of 1 or more, got {count}")
 
 
 @final
@@ -46,9 +98,6 @@ class Randomized(Schedule):
     Args:
         low: the least, 0 or more.
         high: the most, at least ``low``; None is L.
-
-    Raises:
-        ValueError: an argument is out of range; by :meth:`at`, if there is nothing to draw from.
     """
 
     low: float = 0
@@ -65,9 +114,8 @@ class Randomized(Schedule):
         drawn = Random(f"{moment.seed} {moment.batch}").random()
         if moment.units is None:
             if not self.low <= high <= 1:
-                raise ValueError(
-                    f"low and high must be in [0, 1] for a probability, got {self.low:g}, {high:g}"
-                )
+                got = f"{self.low:g}, {high:g}"
+                raise ValueError(f"low and high must be in [0, 1] for a probability, got {got}")
             # In 24 bits, as float32 has: the largest number below 1 must not become 1 there.
             return self.low + (high - self.low) * math.floor(drawn * 2**24) / 2**24
         first, last = math.ceil(self.low), math.floor(high)
@@ -92,9 +140,8 @@ class Annealing(Schedule, ABC):
         if not math.isfinite(self.rho):
             raise ValueError(f"rho must be a finite number, got {self.rho}")
         if self.L is not None and not 0 < self.L < math.inf:
-            raise ValueError(
-                f"L must be a number above 0, or None for the layer's number of units, got {self.L}"
-            )
+            alternative = "or None for the layer's number of units"
+            raise ValueError(f"L must be a number above 0, {alternative}, got {self.L}")
 
 
 @final
@@ -172,3 +219,76 @@ class Alternating(Schedule):
 
     def at(self, moment: Moment) -> float:
         return self.off if moment.epoch // self.every % 2 else self.value
+
+
+@dataclass(frozen=True)
+class OverTraining(Schedule, ABC):
+    """start + (end − start)·s, with s the share of the way that is gone.
+
+    Args:
+        start: where it comes from, 0 or more.
+        end: where it goes to, 0 or more.
+    """
+
+    start: float
+    end: float
+
+    uses_progress: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_amount("start", self.start)
+        check_amount("end", self.end)
+
+    def at(self, moment: Moment) -> float:
+        return self.start + (self.end - self.start) * self.share(moment.progress)
+
+    @abstractmethod
+    def share(self, progress: float) -> float:
+        """Return s, from 0 to 1."""
+
+
+@final
+@dataclass(frozen=True)
+class Linear(OverTraining):
+    """start + (end − start)·progress; the last batch is one step short of ``end``."""
+
+    def share(self, progress: float) -> float:
+        return progress
+
+
+@final
+@dataclass(frozen=True)
+class Cosine(OverTraining):
+    """start + (end − start)·(1 − cos(π·progress))/2: half a cosine, flat at both ends, fastest in the middle."""
+
+    def share(self, progress: float) -> float:
+        return (1 - math.cos(math.pi * progress)) / 2
+
+
+@final
+@dataclass(frozen=True)
+class Logistic(OverTraining):
+    """start + (end − start)/(1 + e^(−rate·(progress − midpoint))): the smoother annealing that the paper wishes for.
+
+    It comes close to its ends without touching them: with the default rate it begins and stops 1/4 % of the way
+    short. Where an end must be exact, as no dropout at all, take ``Cosine`` or ``Linear``.
+
+    Args:
+        start: where it comes from, 0 or more.
+        end: where it goes to, 0 or more.
+        midpoint: share of training, in [0, 1], at which it is halfway.
+        rate: steepness, above 0, per whole training.
+    """
+
+    midpoint: float = 0.5
+    rate: float = 12.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.midpoint <= 1:
+            raise ValueError(f"midpoint must be in [0, 1], got {self.midpoint}")
+        if not 0 < self.rate < math.inf:
+            raise ValueError(f"rate must be a number above 0, got {self.rate}")
+
+    def share(self, progress: float) -> float:
+        return logistic(self.rate * (progress - self.midpoint))
