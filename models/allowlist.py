@@ -40,10 +40,9 @@ _INSTALLED = {
 
 
 def renamed(path: str) -> str | None:
-    """Return today's name of a class of this package, named as before it had the import name ``dropout_lab``.
+    """Return today's name of a class or function of this package, named as before its import name ``dropout_lab``.
 
-    None for every other path, and where a module of the user's own, such as a package ``models`` beside the data,
-    provides that very name.
+    None for every other path, and where a module of the user's own, such as ``models`` beside the data, provides it.
     """
     room = path.partition(".")[0]
     today = f"dropout_lab.{path}"
@@ -117,9 +116,8 @@ def check_named(parsed: Any, roles: Roles) -> None:
 
 
 def _check_one(found: object, path: str, roles: Roles) -> None:
-    if isinstance(found, roles) or (isinstance(found, type) and issubclass(found, roles)):
-        return
-    if inspect.isfunction(found) and _is_own(found):
+    has_role = isinstance(found, roles) or (isinstance(found, type) and issubclass(found, roles))
+    if has_role or (inspect.isfunction(found) and _is_own(found)):
         return
     names = ", ".join(role.__name__ for role in roles)
     raise ValueError(

@@ -37,12 +37,10 @@ class FromCheckpoint(LightningModule, ABC):
         weights_only: bool = True,
         **arguments: Any,
     ) -> Self:
-        """Build the model that a checkpoint describes, and load its weights; as Lightning's, but for what is refused.
+        """Build the model that a checkpoint describes, and load its weights; arguments of the model win over its own.
 
-        ``weights_only`` is True, there is no other way. Arguments of the model win over those in the checkpoint.
-
-        Raises:
-            ValueError: the file is no checkpoint, holds code, or its settings name what may not be named.
+        As Lightning's, but that ``weights_only`` must be True, and that a ValueError answers a file that is no
+        checkpoint or holds code, and settings that name what may not be named.
         """
         if not weights_only:
             raise ValueError(

@@ -80,17 +80,11 @@ class Dropout(nn.Module, ABC):
         return Stage(affine, activation, self)
 
     def inner(self) -> "Dropout":
-        """Return the layer for a place whose units the final linear layer does not read: here this one.
-
-        A variant that looks at the final layer's weight has nothing to look at there.
-        """
+        """Return the layer for a place whose units the final linear layer, and its weight, do not read."""
         return self
 
     def alone(self, place: str) -> nn.Module:
-        """Return the module for a place after something else than an affine map and its activation.
-
-        ``place`` says in an error what that is; a variant with ``needs_stage`` cannot stand there.
-        """
+        """Return the module for a place after something else, ``place``, than an affine map and its activation."""
         if self.needs_stage:
             raise ValueError(
                 f"{type(self).__name__} works on an affine map and its activation and cannot stand after {place}; "
@@ -170,10 +164,9 @@ class RateDropout(Dropout, ABC):
 
 
 class CountDropout(Dropout, ABC):
-    """A variant that drops a number of units (or channels) ``rho``, settable at any time without recompilation.
+    """A variant that drops ``rho`` units (or channels) of each sample, settable at any time without recompilation.
 
-    Args:
-        rho: units to drop of each sample, 0 or more; more than there are is found at the first forward.
+    That there are so many is found at the first forward.
     """
 
     scheduled = "rho"
@@ -241,10 +234,7 @@ class Stage(nn.Module):
 
 
 def dropout_layers(module: nn.Module) -> dict[str, Dropout]:
-    """Return the dropout variants in a module by their names in it, in the order of registration.
-
-    A layer inside another (of a Chain) is not listed.
-    """
+    """Return the dropout variants in a module by name, in the order of registration; none inside another (Chain)."""
     layers: dict[str, Dropout] = {}
     for name, each in module.named_modules():
         if isinstance(each, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):

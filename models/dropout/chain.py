@@ -38,14 +38,13 @@ class Chain(Dropout):
         self.needs_stage = chain[0].needs_stage
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        kept, dropped = None, False
+        kept = None
         for layer in self._all():
             x = layer(x, target, weight)
             # In sampling some may not drop; what they kept before is of another batch.
             if layer.drops and layer.kept is not None:
                 kept = layer.kept if kept is None or layer.revives else kept & layer.kept
-                dropped = True
-        if dropped:
+        if kept is not None:
             self.kept = kept
         return x
 

@@ -19,10 +19,7 @@ def correlated_normal(units: Tensor, center: Center, draws: int) -> Tensor:
     With X_c the centred activations and z ~ N(0, I_B), X_cᵀ z has exactly this law, at a cost of B·D a draw; the
     D × D matrix is never formed. The factor keeps large activations finite and leaves every ranking alone.
 
-    Args:
-        units: ``(B, D)``, float32 or float64.
-        center: as of :class:`DropCorr`.
-        draws: how many vectors; returned are ``(draws, D)``.
+    Units are ``(B, D)``, float32 or float64, the vectors ``(draws, D)``.
     """
     dim = 0 if center == "unit" else 1
     low, high = units.aminmax()

@@ -148,9 +148,8 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         rate, samples = (state_dict.pop(key, None) for key in keys)
         if rate is not None and samples is not None:
             if rate.dim() > 0 and self._dropped is not None and len(rate) != len(self._dropped):
-                error_msgs.append(
-                    f"{keys[0]} is of {len(rate)} sets of units, here there are {len(self._dropped)}"
-                )
+                here = len(self._dropped)
+                error_msgs.append(f"{keys[0]} is of {len(rate)} sets of units, here there are {here}")
             elif rate.dim() > 0:
                 self._samples = samples.double().clone()
                 # A whole number, which the rate gives back but for its rounding.
@@ -206,9 +205,8 @@ class MalDrop(MaliciousDropout):
 class SpatialMalDrop(MaliciousDropout):
     """MalDrop on channels: drops the ``rho`` channels of each sample with the highest V summed over H × W.
 
-    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel.
-
-    Source: future work of Maris and Pashayev (:class:`MalDrop`), §6.
+    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel. It is future work in
+    :class:`MalDrop`'s source, §6.
 
     Args:
         rho: channels to drop of each sample, 0 to C; settable at any time.

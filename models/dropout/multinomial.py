@@ -80,11 +80,9 @@ CELLS = 16
 
 
 def first_above(cumulated: Tensor, points: Tensor) -> Tensor:
-    """Return the index of the first cumulated number above each point; the last index if there is none.
+    """Return the index of the first cumulated number, ``(D,)``, above each point; the last index if there is none.
 
-    Args:
-        cumulated: in order, of 0 or more, the last above 0; ``(D,)``.
-        points: of 0 or more, of the same type; of any shape, and on a CPU many more than D.
+    Numbers are of 0 or more, the last above 0; points, of any shape, likewise, and on a CPU many more than D.
     """
     last = len(cumulated) - 1
     if torch.compiler.is_compiling() or cumulated.device.type != "cpu":

@@ -53,23 +53,14 @@ def labels(module: nn.Module, target: Tensor) -> Iterator[None]:
 
 
 def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
-    """Replace every dropout layer of torch.nn in a module, in place, by ``make()``.
+    """Replace every dropout layer of torch.nn in a module, in place, by ``make()``; return how many there were.
 
     A variant that looks at labels is put before the final linear layer only, if a dropout layer stands right
     before it in one ``nn.Sequential``; other places become :meth:`Dropout.inner`. Train it inside
     ``with labels(module, target)``. A variant that takes over its stage takes the affine map and the activation
     before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays. A new layer is in the
-    mode, training or evaluation, of the one it replaces, and on the module's device.
-
-    Args:
-        module: any module; its dropout layers are children of some module in it.
-        make: makes a layer.
-
-    Returns:
-        How many layers were replaced.
-
-    Raises:
-        ValueError: the variant cannot work in one of the places; the module is left as it was.
+    mode, training or evaluation, of the one it replaces, and on the module's device. Where the variant cannot work in
+    one of the places, that is a ValueError, and the module is left as it was.
     """
     final_linear = ([None, *(each for each in module.modules() if isinstance(each, nn.Linear))])[-1]
     # Not named_children(), which leaves out a layer that stands in a second place.

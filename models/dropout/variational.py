@@ -43,16 +43,13 @@ class VariationalDropout(LazyModuleMixin, Dropout):
 
     def __init__(self, p: float = 0.5, granularity: Granularity = "layer") -> None:
         super().__init__()
-        _check_start(p)
+        start = _start(p)
         check_choice("granularity", granularity, Granularity)
         self.p = p
         self.granularity = granularity
         self._units = 0
-        start = math.log(p / (1 - p))
-        if granularity == "layer":
-            self.log_alpha = nn.Parameter(torch.tensor(start))
-        else:
-            self.log_alpha = UninitializedParameter()
+        layer = granularity == "layer"
+        self.log_alpha = nn.Parameter(torch.tensor(start)) if layer else UninitializedParameter()
 
     def has_uninitialized_params(self) -> bool:
         return self._units == 0
@@ -62,7 +59,7 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         self._units = x[0].numel()
         if isinstance(self.log_alpha, UninitializedParameter):
             self.log_alpha.materialize(x.shape[1:])
-            nn.init.constant_(self.log_alpha, math.log(self.p / (1 - self.p)))
+            nn.init.constant_(self.log_alpha, _start(self.p))
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         if not self.drops:
@@ -89,12 +86,14 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         return divergence * self._units if self.granularity == "layer" else divergence.sum()
 
     def set_rate(self, p: float) -> None:
-        _check_start(p)
+        start = _start(p)
         self.p = p
         if not is_lazy(self.log_alpha):
-            nn.init.constant_(self.log_alpha, math.log(p / (1 - p)))
+            nn.init.constant_(self.log_alpha, start)
 
 
-def _check_start(p: float) -> None:
+def _start(p: float) -> float:
+    """Return log α for α = p/(1 − p)."""
     if not 0 < p <= 0.5:
         raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
+    return math.log(p / (1 - p))

@@ -17,14 +17,9 @@ ImageShape = tuple[int, int, int]
 class Head(nn.Module):
     """The penultimate stage, ``forward(x, target, weight)``, and the linear layer that reads it.
 
-    It owns both, so that a variant that looks at labels and at the next layer's weight (MalDrop) is handed
-    them as plain arguments: this compiles without a graph break, survives ``deepcopy`` and pickle, and no key
-    stands twice in the state dict.
-
-    Args:
-        stage: what ``Dropout.join`` returned, or a dropout layer by itself.
-        linear: from the stage's units to the classes.
-        activation: applied to the logits; None leaves them alone, as a classifier should.
+    It owns both, so that a variant that looks at labels and at the next layer's weight (MalDrop) is handed them as
+    plain arguments: this compiles without a graph break, survives ``deepcopy`` and pickle, and no key stands twice in
+    the state dict. An activation is applied to the logits; a classifier should have none.
     """
 
     def __init__(self, stage: nn.Module, linear: nn.Linear, activation: nn.Module | None = None) -> None:

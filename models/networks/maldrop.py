@@ -35,7 +35,6 @@ class MalDropCNN(Network):
         (layer,) = dropout_places(dropout, 1, rates)
         channels, height, width = image_shape
         body = nn.Sequential(nn.Conv2d(channels, 10, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(10))
-        head = Head(
-            layer.join(nn.Conv2d(10, 1, 3, padding=1), nn.ReLU()), nn.Linear(height * width, num_classes)
-        )
+        stage = layer.join(nn.Conv2d(10, 1, 3, padding=1), nn.ReLU())
+        head = Head(stage, nn.Linear(height * width, num_classes))
         super().__init__(image_shape, num_classes, body, head)

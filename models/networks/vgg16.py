@@ -26,8 +26,7 @@ class VGG16(Network):
     and does not say what became of the other; here it is gone, so that the networks compared differ in one place.
     ``places=2`` brings it back, as a place for the variant too.
 
-    torchvision's weights expect images standardized by ImageNet's means (0.485, 0.456, 0.406) and standard deviations
-    (0.229, 0.224, 0.225) per channel; ``normalize="standard"`` standardizes by the data's own, which is near.
+    torchvision's weights expect images as :class:`~dropout_lab.models.networks.Backbone` says.
 
     Args:
         image_shape: channels, height, width; at least 32×32. Grey images are shown to all three channels.
