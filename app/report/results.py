@@ -15,8 +15,7 @@ from typing import Any
 from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.run.folder import damaged
-from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.folder import StudyFolder, damaged
 from dropout_lab.app.study.grid import expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.spec import Labels, Select, Study

@@ -13,9 +13,9 @@ from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.console import silence_lightning
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.run.build import build
-from dropout_lab.app.run.train import RunTask
 from dropout_lab.app.study.folder import StudyFolder, check_same_data, finished, write_results
 from dropout_lab.app.study.grid import Run, expand, only, run_settings
+from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.progress import progress
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.scheduler import Engine

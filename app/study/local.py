@@ -10,8 +10,8 @@ from multiprocessing.context import SpawnProcess
 from typing import cast, final
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.train import RunTask
 from dropout_lab.app.study.command import Options
+from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.scheduler import Crew, Engine, OnEvent, Worker, work_off
 from dropout_lab.app.study.worker import Event, on_several, safe_path, serve, visible_gpus
 

@@ -11,8 +11,8 @@ from typing import Any, cast, final
 from uuid import uuid4
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.train import RunTask, prepare
 from dropout_lab.app.study.command import Options
+from dropout_lab.app.study.one_run import RunTask, prepare
 from dropout_lab.app.study.scheduler import Crew, Engine, OnEvent, Worker, work_off
 from dropout_lab.app.study.worker import VISIBLE, Event, do, import_paths
 

@@ -18,9 +18,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.folder import RunFiles, RunIsLocked, RunResult
-from dropout_lab.app.run.train import RunTask, prepare, run_one
+from dropout_lab.app.study.folder import RunFiles, RunIsLocked, RunResult
 from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.one_run import RunTask, prepare, run_one
 
 SAFE_PATH = "PYTHONSAFEPATH"
 

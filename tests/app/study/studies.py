@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from dropout_lab.app.run.train import RunTask
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand
+from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.scheduler import Engine
 from dropout_lab.app.study.worker import Event
