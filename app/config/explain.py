@@ -177,8 +177,17 @@ def _arguments(owner: str | None) -> Iterable[str]:
         known = next((each for each in every if each.__name__ == name), None)
     if known is None:
         return ()
-    parameters = inspect.signature(known).parameters.values()
-    return [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    names: dict[str, None] = {}
+    for base in known.__mro__ if inspect.isclass(known) else (known,):
+        if base is not known and "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base).parameters.values()
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        names |= {each.name: None for each in parameters if each.kind not in kinds}
+        # What a class takes as **common are the arguments of its base.
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters):
+            break
+    return names
 
 
 def meant(name: str, known: Iterable[str]) -> str:
