@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from dropout_lab.app.benchmark.names import VARIANTS, spec_of
+from dropout_lab.app.benchmark.classes import VARIANTS, spec_of
 from dropout_lab.app.errors import UserError
 from dropout_lab.models.dropout import Dropout
 
@@ -43,7 +43,7 @@ def test_nothing_is_run() -> None:
 
 def test_no_variant_is_forgotten() -> None:
     named = {spec_of(text)["class_path"] for text in VARIANTS}
-    there = {each.__name__ for each in concrete(Dropout) if each.__module__.startswith("models.")}
+    there = {each.__name__ for each in concrete(Dropout) if each.__module__.startswith("dropout_lab.models.")}
     assert named == there - {"NoDropout", "ForeignDropout"}
 
 

@@ -1,6 +1,7 @@
-"""Tiny data sets that torchvision reads, too."""
+"""Tiny data sets that torchvision reads, too; and the scripts, which import each other as they do when they are run."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from torchvision import datasets
 
 from dropout_lab.datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
+
+sys.path.append(str(Path(__file__).parents[2] / "docs"))
 
 
 @pytest.fixture
