@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dropout_lab.app.config.settings import settings_hash
+from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.console import silence_lightning
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.run.build import build
@@ -140,7 +141,7 @@ def study(options: Options) -> bool:
         UserError: something in the study or in the options is wrong; nothing has been run then.
     """
     console = Console(soft_wrap=True, highlight=False)
-    asked = read_study(options.file, options.form, options.changes)
+    asked = read_study(find_config(options.file, group="studies"), options.form, options.changes)
     runs = expand(asked)
     wanted = only(asked, runs, options.only)
     if not wanted:

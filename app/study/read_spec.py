@@ -18,6 +18,7 @@ from dropout_lab.app.config.settings import (
     placeholders,
     settings_hash,
 )
+from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import parse_value, read_yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.spec import (
@@ -342,11 +343,10 @@ class _Reader:
         base = self.check.mapping(value, "base", ("configs", "settings"))
         settings: Settings = {}
         for config in self.check.texts(base.get("configs"), "base.configs"):
-            path = self.file.parent / config
-            if not path.is_file():
-                raise self.check.wrong(
-                    "base.configs", f"no file {path}; paths count from the study's own folder"
-                )
+            try:
+                path = find_config(config, beside=self.file.parent)
+            except UserError as error:
+                raise self.check.wrong("base.configs", str(error)) from error
             settings = merged(settings, read_yaml(path))
         own = self._settings(base.get("settings"), "base.settings")
         whole: Settings = merged(settings, own)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.study.studies import BASE, write_study
+from tests.app.study.studies import BASE, dropout, write_study
 from tests.data.sockets import LOOPBACK, PROC, listening
 from tests.data.traps import MARK, unharmed
 from tests.programs import CLI, HANGS_S, REPOSITORY
@@ -19,16 +19,41 @@ from tests.programs import CLI, HANGS_S, REPOSITORY
 linux = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
 
 
+OWN = """
+import torch
+
+class Mine(torch.nn.Dropout):
+    pass
+"""
+CALLBACK = """
+from pytorch_lightning import Callback
+
+class Noted(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        print("noted")
+"""
+
+
 def hide_libraries() -> None:
-    """Put files of the libraries' names into the current folder."""
+    """Put files of the libraries' names into the current folder, and of the program's own, which nobody asks for."""
     hostile = f"from pathlib import Path\nPath({str(MARK.resolve())!r}).touch()\n"
-    for name in ("yaml", "torch", "rich", "models", "app", "jsonargparse", "json", "re", "multiprocessing"):
+    for name in ("yaml", "torch", "rich", "app", "cli", "jsonargparse", "json", "re", "multiprocessing"):
         Path(f"{name}.py").write_text(hostile)
+
+
+def write_own() -> None:
+    """Put modules of one's own beside one's data, of the names that the program's rooms have."""
+    Path("models").mkdir()
+    Path("models/__init__.py").write_text("")
+    Path("models/mine.py").write_text(OWN)
+    Path("callbacks.py").write_text(CALLBACK)
 
 
 @pytest.fixture
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The program as it is called uninstalled, and as the installed script calls it."""
+    if request.param == "-m":
+        return [sys.executable, "-m", "dropout_lab"]
     if request.param == "cli.py":
         return [sys.executable, str(CLI)]
     script = tmp_path_factory.mktemp("bin") / "dropout-lab"
@@ -36,19 +61,20 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
+@pytest.mark.parametrize("program", ["cli.py", "dropout-lab", "-m"], indirect=True)
 def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
     hide_libraries()
-    Path("mine.py").write_text("import torch\n\nclass Mine(torch.nn.Dropout):\n    pass\n")
+    write_own()
     words = (
-        "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout mine.Mine "
-        "--trainer.fast_dev_run 1 --trainer.accelerator cpu"
+        "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout models.mine.Mine "
+        "--trainer.callbacks callbacks.Noted --trainer.fast_dev_run 1 --trainer.accelerator cpu"
     )
     done = subprocess.run(
         [*program, *words.split()], env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "noted" in done.stdout
     assert unharmed()
 
 
@@ -58,8 +84,13 @@ def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
 def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
     trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
     settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
-    file = write_study(base={"settings": settings}, seeds=[0])
+    own = {
+        "own": dropout("models.mine.Mine"),
+        "own with a callback": {"trainer": {"callbacks": "callbacks.Noted"}},
+    }
+    file = write_study(base={"settings": settings}, grid={"method": own}, seeds=[0])
     hide_libraries()
+    write_own()
     done = subprocess.run(
         [*program, "study", str(file), "--jobs", "1"], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True, text=True, check=False, timeout=HANGS_S,
