@@ -5,15 +5,16 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from dropout_lab.app.plotting import styled
-from dropout_lab.app.report.figures.curves import bars, curves, loss, sweep, time
+from dropout_lab.app.report.figures.bars import bars
+from dropout_lab.app.report.figures.curves import curves, loss, sweep, time
 from dropout_lab.app.report.figures.distributions import distributions
 from dropout_lab.app.report.figures.panels import panels
 from dropout_lab.app.report.figures.schedules import schedules
 from dropout_lab.app.report.formatting import label_words
-from dropout_lab.app.report.results import Cells
+from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import PANELS, Labels
 
-Draw = Callable[[Cells, str, Labels], Figure | None]
+Draw = Callable[[Results, str, Labels], Figure | None]
 
 BANDS = "Mean over seeds; the band is the 95 % interval of that mean."
 SOURCES = "Crosses, where there are any, are the source's own numbers."
@@ -50,17 +51,17 @@ KINDS: dict[str, tuple[Draw, str]] = {
 }
 
 
-def draw(kind: str, cells: Cells, metric: str, table: Labels) -> Figure | None:
+def draw(kind: str, results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw a kind of figure; None where the runs have nothing to show in it.
 
     Args:
         kind: one of :data:`KINDS`.
-        cells: the chosen runs.
+        results: of the study.
         metric: that the study reports.
         table: labels that all runs in the figure share.
     """
     with styled():
-        return KINDS[kind][0](cells, metric, table)
+        return KINDS[kind][0](results, metric, table)
 
 
 def caption(kind: str, table: Labels) -> str:

@@ -1,26 +1,21 @@
 """The figure of right and wrong test images, of one run a method."""
 
-import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.report.formatting import label_words
-from dropout_lab.app.report.results import Cells, Run, select_best
+from dropout_lab.app.report.results import Results
 from dropout_lab.app.run.folder import damaged
-from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.spec import Labels, Select
 
-Images = npt.NDArray[np.float32]
 KINDS = ("right", "wrong")
 WORDS = 8.0
 """Points; names of classes stand side by side."""
@@ -31,66 +26,61 @@ class Panel:
     """Images of one kind, and what was said of them.
 
     Attributes:
-        stored: ``(N, H, W, C)``, within [0, 1].
-        normalized: likewise, as the network sees them.
+        rows: images ``(N, H, W, C)`` within [0, 1], as stored and as the network sees them, with their titles.
         truth: each one's class.
         predicted: what it was taken for, and how surely.
     """
 
-    stored: Images
-    normalized: Images
+    rows: tuple[tuple[str, npt.NDArray[np.float32]], ...]
     truth: tuple[str, ...]
     predicted: tuple[str, ...]
 
 
-def panels(cells: Cells, metric: str, table: Labels) -> Figure | None:
+def panels(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw right and wrong test images of each method, two panels side by side; None where no run has kept any."""
-    found = []
-    for title, run in chosen_runs(cells, table):
-        file = StudyFolder(cells.results.folder).of_hash(run.hash).panels
-        if file.is_file():
-            found.append((title, read_panels(file)))
+    files = [(title, results.panels_file(run)) for title, run in chosen_runs(results, table)]
+    found = [(title, read_panels(file)) for title, file in files if file.is_file()]
     if not found:
         return None
-    draw: Callable[..., None] = importlib.import_module("dropout_lab.callbacks.figures").draw_panel
+    # It is with a callback, which needs torch.
+    from dropout_lab.callbacks.figures import draw_panel
+
     figure = Figure(figsize=(WIDTH, 2.55 * len(found)), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, (title, kinds) in enumerate(found):
-        for column, kind in enumerate(KINDS):
-            axes = figure.add_subplot(len(found), 2, 2 * place + column + 1)
-            _draw(draw, axes, kinds.get(kind), f"{title}: {kind}" if column == 0 else kind)
+    grid = figure.subplots(len(found), 2, squeeze=False)
+    for (title, kinds), row in zip(found, grid, strict=True):
+        for axes, kind, name in zip(row, KINDS, (f"{title}: right", "wrong"), strict=True):
+            if kind in kinds:
+                panel = kinds[kind]
+                draw_panel(axes, panel.rows, panel.truth, panel.predicted, name, WORDS)
+            else:
+                axes.set_axis_off()
+                axes.set_title(f"{name}: none")
     return figure
 
 
-def chosen_runs(cells: Cells, table: Labels) -> list[tuple[str, Run]]:
-    """Return a run for each row and column, with its name: of the first finished seed.
+def chosen_runs(results: Results, table: Labels) -> list[tuple[str, str]]:
+    """Return the name and the run of each row and column: of the first finished seed.
 
     Of the values of an axis that is selected over, or else has numbers, it is the best in validation.
     """
-    select = cells.study.select or Select(_numbers(cells), "val/accuracy", "max")
-    found: dict[str, tuple[str, Run]] = {}
-    for row in cells.rows():
-        for column in cells.columns():
-            labels = {
-                name: label for name, label in (table | row | column).items() if name not in select.over
-            }
-            seeds = (cells.candidates(labels, seed) for seed in cells.study.seeds)
-            runs = next((runs for runs in seeds if runs), [])
-            known = runs if len(runs) == 1 else [run for run in runs if select.by in run.values]
-            if known:
-                run = select_best(known, select) if len(known) > 1 else known[0]
-                value = {axis: run.labels[axis] for axis in select.over} if len(runs) > 1 else {}
-                # The table's own labels are in the caption.
-                named = {axis: label for axis, label in labels.items() if axis not in table}
-                found.setdefault(run.hash, (label_words(named | value), run))
-    return list(found.values())
-
-
-def _numbers(cells: Cells) -> tuple[str, ...]:
-    """Return the rows' or columns' axis whose values are numbers; none where all are names."""
-    axes = (*cells.study.report.rows, *cells.study.report.columns)
-    numbers = [axis for axis in axes if not any(isinstance(value, str) for value in cells.study.axes[axis])]
-    return tuple(numbers[:1])
+    report = results.study.report
+    numeric = tuple(axis for axis in (*report.rows, *report.columns) if results.is_numeric(axis))
+    select = results.study.select or Select(numeric[:1], "val/accuracy", "max")
+    found: dict[str, str] = {}
+    for row, column in product(results.rows, results.columns):
+        labels = {axis: label for axis, label in (table | row | column).items() if axis not in select.over}
+        runs = next(iter(results.candidates(labels).values()), [])
+        several = len(runs) > 1
+        if several:
+            measured = results.metric(select.by)
+            runs = [run for run in runs if run in measured]
+        if runs:
+            run = results.best(runs, select) if several else runs[0]
+            value = {axis: results.run(run).labels[axis] for axis in select.over} if several else {}
+            # The table's own labels are in the caption.
+            named = {axis: label for axis, label in labels.items() if axis not in table}
+            found.setdefault(run, label_words(named | value))
+    return [(title, run) for run, title in found.items()]
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
@@ -108,23 +98,12 @@ def read_panels(file: Path) -> dict[str, Panel]:
 
 
 def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
+    stored, normalized = (
+        arrays[f"{kind}/{name}"].astype(np.float32) / 255 for name in ("stored", "normalized")
+    )
     said = zip(arrays[f"{kind}/predicted"], arrays[f"{kind}/probability"], strict=True)
     return Panel(
-        _shares(arrays[f"{kind}/stored"]),
-        _shares(arrays[f"{kind}/normalized"]),
+        (("as stored", stored), ("normalized", normalized)),
         tuple(str(names[label]) for label in arrays[f"{kind}/target"]),
         tuple(f"{names[label]}\n{share:.0%}" for label, share in said),
     )
-
-
-def _shares(pixels: npt.NDArray[np.uint8]) -> Images:
-    return pixels.astype(np.float32) / np.float32(255)
-
-
-def _draw(draw: Callable[..., None], axes: Axes, panel: Panel | None, title: str) -> None:
-    if panel is None:
-        axes.set_axis_off()
-        axes.set_title(f"{title}: none")
-        return
-    rows = [("as stored", panel.stored), ("normalized", panel.normalized)]
-    draw(axes, rows, panel.truth, panel.predicted, title, WORDS)
