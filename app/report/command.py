@@ -1,6 +1,5 @@
 """The command line of ``report``."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from dropout_lab.app.errors import CommandParser, UserError
@@ -13,22 +12,8 @@ study is reported as far as it is.
 EXAMPLE = "example:  dropout-lab report studies/dropin-table"
 
 
-@dataclass(frozen=True)
-class Options:
-    """What ``report`` is asked for: folders of studies; ``out`` None puts each report into its study's folder."""
-
-    folders: tuple[Path, ...]
-    out: Path | None
-
-    def target(self, folder: Path) -> Path:
-        """Return the folder of a study's report."""
-        if self.out is None:
-            return folder / "report"
-        return self.out if len(self.folders) == 1 else self.out / folder.resolve().name
-
-
-def parse(words: list[str]) -> Options:
-    """Parse the words after ``report``.
+def parse(words: list[str]) -> dict[Path, Path]:
+    """Parse the words after ``report``; return the folder of each study's report.
 
     Raises:
         UserError: an option is wrong.
@@ -43,14 +28,17 @@ def parse(words: list[str]) -> Options:
         help="folder of the report (default: STUDY_FOLDER/report); of several studies, a folder each in it",
     )
     given = parser.parse_args(words)
-    options = Options(tuple(given.folders), given.out)
-    names = [options.target(folder).resolve() for folder in options.folders]
-    for place, name in enumerate(names):
-        if name in names[:place]:
+    targets: dict[Path, Path] = {}
+    for folder in given.folders:
+        target = folder / "report" if given.out is None else given.out
+        if given.out is not None and len(given.folders) > 1:
+            target /= folder.resolve().name
+        if target.resolve() in (other.resolve() for other in targets.values()):
             raise UserError(
-                f"two studies would be reported in {name}; give them one at a time, each with its --out"
+                f"two studies would be reported in {target.resolve()}; give them one at a time, each with its --out"
             )
-    return options
+        targets[folder] = target
+    return targets
 
 
 def run(words: list[str]) -> None:
@@ -59,9 +47,9 @@ def run(words: list[str]) -> None:
     Raises:
         UserError: an option, a study's folder or a file in it is wrong.
     """
-    options = parse(words[1:])
+    targets = parse(words[1:])
     # What draws takes a second to import; help does not wait for it.
     from dropout_lab.app.report.write import make_report
 
-    for folder in options.folders:
-        make_report(folder, options.target(folder))
+    for folder, target in targets.items():
+        make_report(folder, target)

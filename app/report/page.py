@@ -2,11 +2,11 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -29,12 +29,12 @@ MARKS = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A PNG file and what is seen on it."""
+class Picture(NamedTuple):
+    """A figure in the page's folder, and the labels that it is of, in words."""
 
-    file: Path
-    caption: str
+    kind: str
+    name: str
+    where: str
 
 
 def escape(value: Any) -> str:
@@ -44,44 +44,47 @@ def escape(value: Any) -> str:
     return MARKS.sub(r"\g<1>\\", " ".join(str(value).splitlines()).strip())
 
 
-def to_markdown(results: Results, command: str, pictures: Mapping[str, Sequence[Picture]]) -> str:
-    """Return the page.
+def progress(results: Results) -> tuple[str, str]:
+    """Return ``24 of 42 runs``, and ``1 failed, 17 missing``; the latter is empty where all are finished."""
+    rest = {"failed": len(results.failed), "missing": len(results.missing)}
+    words = ", ".join(f"{count} {what}" for what, count in rest.items() if count)
+    return f"{len(results.finished)} of {len(results.finished) + sum(rest.values())} runs", words
 
-    Args:
-        results: of the study.
-        command: that makes this page.
-        pictures: its figures by kind, in the page's folder; empty where the runs have nothing to show.
-    """
+
+def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> str:
+    """Return the page that ``command`` makes."""
     lines = [" ".join(line.split()) for line in (*results.commands, command)]
     longest = max((len(ticks) for line in lines for ticks in re.findall("`+", line)), default=0)
-    metrics = results.study.report.metrics
-    tables = [metric_table(results, metric, table) for metric in metrics for table in results.tables]
-    chosen = [chosen_table(results, table) for table in results.tables]
-    finished = results.finished.values()
-    runs, unfinished = results.progress()
+    report, tables = results.study.report, results.tables
+    finished = list(results.finished.values())
+    runs, unfinished = progress(results)
+    versions = pd.DataFrame([result.versions for _, result in finished])
+    stopped = [(run, result.stopped) for run, result in finished if result.stopped]
+    drawn = {picture.kind for picture in pictures}
     return _template("page.md.j2", finalize=escape).render(
+        study=results.study,
+        results=results,
         runs=runs,
         unfinished=unfinished,
-        results=results,
-        study=results.study,
         lines=lines,
         # Longer than any in the lines, so that none of them ends it.
         fence="`" * max(3, longest + 1),
         recommendations=recommendations(results),
-        tables=[*tables, *filter(None, chosen)],
+        tables=[metric_table(results, metric, table) for metric in report.metrics for table in tables]
+        + [chosen for table in tables if (chosen := chosen_table(results, table)) is not None],
         rankings=rankings(results),
         pictures=pictures,
-        empty=[kind for kind, several in pictures.items() if not several],
+        empty=[kind for kind in report.figures if kind not in drawn],
         lists={
             "Failed runs": [f"{run_words(run)} ({run.hash}): {reason}" for run, reason in results.failed],
             "Runs that were stopped early; their figures until then count": [
-                f"{run_words(run)} ({run.hash}): {result.stopped}"
-                for run, result in finished
-                if result.stopped
+                f"{run_words(run)} ({run.hash}): {reason}" for run, reason in stopped
             ],
-            "Missing runs": list(map(run_words, results.missing)),
+            "Missing runs": [run_words(run) for run in results.missing],
         },
         listed=LISTED,
+        # Of each library the commonest first.
+        versions=[f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(versions)],
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,16 +24,14 @@ NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_st
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table in one metric: the mean over seeds here, and the paper's number.
+    """A cell of a table in one metric; of each part None where there is none.
 
     Attributes:
         labels: of the cell.
-        here: None without a finished run.
-        paper: None where the paper has none.
-        difference: to the baseline with the cell's other labels, paired; None where there is none.
-        paper_difference: the same in the paper.
-        time: of a training step, relative to the baseline's, paired. Of a step, since a run that was stopped early is
-            not a fast one.
+        here: the mean over seeds.
+        paper: the source's number.
+        difference: to the baseline in the same column, paired by seed; ``paper_difference`` is the source's.
+        time: of a training step, relative to the baseline's: a run that was stopped early is not a fast one.
     """
 
     labels: Labels
@@ -57,8 +55,8 @@ class Results:
         missing: runs that have not ended.
         left_over: how many finished runs are in the folder that the study does not ask for (any more).
         commands: that have made finished runs, in the order in which they were given.
-        grid: labels, seed and run of each combination of labels and each seed whose run is finished. Combinations with
-            the same settings, as of a method without a p at each p, have the same run, the skipped ones too.
+        grid: labels, seed and run of each combination whose run is finished. Combinations with the same settings, as
+            of a method without a p at each p, have the same run, the skipped ones too.
         values: by metric and run. No frame: a NaN in it would be a step never reached, or a loss that has diverged.
         history: rows of all ``epochs.csv``, indexed by ``run`` and ``row``.
     """
@@ -67,11 +65,11 @@ class Results:
     study: Study
     select: Select | None
     finished: dict[str, tuple[Run, RunResult]]
-    failed: Sequence[tuple[Run, str]]
-    missing: Sequence[Run]
+    failed: list[tuple[Run, str]]
+    missing: list[Run]
     left_over: int
-    commands: Sequence[str]
-    grid: Sequence[tuple[Labels, int, str]]
+    commands: list[str]
+    grid: list[tuple[Labels, int, str]]
     values: dict[str, dict[str, float]]
     history: pd.DataFrame
 
@@ -84,10 +82,7 @@ class Results:
         return {seed: list(found[seed]) for seed in sorted(found)}
 
     def of(self, labels: Labels) -> dict[int, str]:
-        """Return the run with these labels by seed, chosen where there is a selection.
-
-        Labels that leave several runs of a seed, and no selection among them, name no cell: it is empty.
-        """
+        """Return the run with these labels by seed, of several the one that is selected."""
         candidates = self.candidates(labels)
         if self.select is None:
             return {seed: runs[0] for seed, runs in candidates.items() if len(runs) == 1}
@@ -97,14 +92,14 @@ class Results:
         """Return the selected axes' labels that were chosen for each seed; none where there was no choice."""
         if self.select is None or all(len(runs) == 1 for runs in self.candidates(labels).values()):
             return []
-        runs = (self.run(name).labels for name in self.of(labels).values())
+        runs = (self.finished[run][0].labels for run in self.of(labels).values())
         return [{axis: run[axis] for axis in self.select.over} for run in runs]
 
     def best(self, runs: Sequence[str], select: Select) -> str:
-        """Return the run that is best by the selection's metric, one of validation: the test split has no say.
+        """Return the run that is best by the selection's metric, one of validation; of equal ones the first.
 
-        Of equal ones it is the first. A value that is not finite loses, and so does a run without one, as one that has
-        collapsed before its first validation.
+        A value that is not finite loses, and so does a run without one, as one that has collapsed before its first
+        validation.
         """
         by, sign = self.metric(select.by, "select.by"), 1 if select.mode == "max" else -1
         finite = {run: sign * by[run] for run in runs if math.isfinite(by.get(run, math.nan))}
@@ -198,10 +193,6 @@ class Results:
         """Return whether an axis has numbers alone."""
         return not any(isinstance(value, str) for value in self.study.axes[axis])
 
-    def run(self, name: str) -> Run:
-        """Return a finished run: its labels, seed and settings."""
-        return self.finished[name][0]
-
     def panels_file(self, run: str) -> Path:
         """Return the file of test images that a run may have kept."""
         return StudyFolder(self.folder).of_hash(run).panels
@@ -209,17 +200,6 @@ class Results:
     def write_csv(self, file: Path) -> None:
         """Write what each run has come to, as the study's own ``results.csv``."""
         write_results(StudyFolder(self.folder), [run for run, _ in self.finished.values()], to=file)
-
-    def progress(self) -> tuple[str, str]:
-        """Return ``24 of 42 runs``, and ``1 failed, 17 missing``; the latter is empty where all are finished."""
-        rest = {"failed": len(self.failed), "missing": len(self.missing)}
-        words = ", ".join(f"{count} {what}" for what, count in rest.items() if count)
-        return f"{len(self.finished)} of {len(self.finished) + sum(rest.values())} runs", words
-
-    def versions(self) -> list[str]:
-        """Return each library with the versions that runs were made with, the commonest first."""
-        versions = pd.DataFrame([result.versions for _, result in self.finished.values()])
-        return [f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(versions)]
 
 
 def read_results(folder: Path) -> Results:
@@ -232,63 +212,47 @@ def read_results(folder: Path) -> Results:
         raise UserError(f"no study folder {folder}; `study` makes one and prints its name")
     if not (folder / "study.yaml").is_file():
         raise UserError(f"no study in {folder}: it has no study.yaml; `study` makes such a folder")
-    study, files = read_study(folder / "study.yaml"), StudyFolder(folder)
+    study, place = read_study(folder / "study.yaml"), StudyFolder(folder)
+    planned = expand(study)
+    files = {run.hash: place.run(run) for run in planned}
     finished: dict[str, tuple[Run, RunResult]] = {}
     failed, missing = [], []
-    planned = expand(study)
+    values: dict[str, dict[str, float]] = {}
     for run in planned:
-        if (result := files.run(run).result()) is not None:
+        if (result := files[run.hash].result()) is not None:
             finished[run.hash] = run, result
-        elif (reason := files.run(run).failure()) is not None:
+            for name, value in _values(result, files[run.hash].result_file).items():
+                values.setdefault(name, {})[run.hash] = value
+        elif (reason := files[run.hash].failure()) is not None:
             failed.append((run, reason))
         else:
             missing.append(run)
     if not finished:
         why = f"; the first of {len(failed)} that failed: {failed[0][1]}" if failed else ""
         raise UserError(f"no finished run in {folder / 'runs'}{why}; run `study` first")
-    known = {files.run(run).result_file for run in planned}
-    made = {_command(files.run(run).path / "run.json") for run, _ in finished.values()}
-    values: dict[str, dict[str, float]] = {}
-    for run, result in finished.values():
-        for name, value in _values(result, files.run(run).result_file).items():
-            values.setdefault(name, {})[run.hash] = value
+    known = {each.result_file for each in files.values()}
+    made = {_command(files[run].path / "run.json") for run in finished}
+    every = product(_combinations(study, study.axes), study.seeds)
+    grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
     return Results(
-        folder,
-        study,
-        study.select,
-        finished,
-        failed,
-        missing,
+        folder, study, study.select, finished, failed, missing,
         left_over=sum(file not in known for file in (folder / "runs").glob("*/result.json")),
-        commands=[command for command in files.commands() if command in made],
-        grid=_grid(study, finished),
+        commands=[command for command in place.commands() if command in made],
+        grid=[each for each in grid if each[2] in finished],
         values=values,
-        history=pd.concat(
-            {name: _read_history(files.run(run).epochs) for name, (run, _) in finished.items()},
-            names=["run", "row"],
-        ),
-    )
+        history=pd.concat({run: _history(files[run].epochs) for run in finished}, names=["run", "row"]),
+    )  # fmt: skip
 
 
 def _combinations(study: Study, axes: Collection[str]) -> list[Labels]:
     return [dict(zip(axes, labels, strict=True)) for labels in product(*(study.axes[axis] for axis in axes))]
 
 
-def _grid(study: Study, finished: Container[str]) -> list[tuple[Labels, int, str]]:
-    every = product(_combinations(study, study.axes), study.seeds)
-    named = ((*each, settings_hash(run_settings(study, *each))) for each in every)
-    return [(labels, seed, run) for labels, seed, run in named if run in finished]
-
-
 def _values(result: RunResult, file: Path) -> dict[str, float]:
     first = {f"first_steps/{threshold}": step for threshold, step in result.first_steps.items()}
-    numbers = {name: getattr(result, name) for name in NUMBERS}
+    found = {**result.metrics, **first, **{name: getattr(result, name) for name in NUMBERS}}
     try:
-        values = {
-            name: float(value)
-            for name, value in {**result.metrics, **numbers, **first}.items()
-            if value is not None
-        }
+        values = {name: float(value) for name, value in found.items() if value is not None}
     except (TypeError, ValueError) as error:
         raise damaged(file, error) from error
     if values.get("steps"):
@@ -298,17 +262,17 @@ def _values(result: RunResult, file: Path) -> dict[str, float]:
 
 def _command(file: Path) -> str | None:
     try:
-        return json.loads(file.read_text()).get("command")
-    except FileNotFoundError:
+        return str(json.loads(file.read_text())["command"])
+    except (FileNotFoundError, KeyError):
         return None
-    except (AttributeError, OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-def _read_history(file: Path) -> pd.DataFrame:
+def _history(file: Path) -> pd.DataFrame:
+    if not file.is_file() or not file.stat().st_size:
+        return pd.DataFrame({"epoch": []}, dtype=float)
     try:
-        if not file.is_file() or not file.stat().st_size:
-            return pd.DataFrame({"epoch": []}, dtype=float)
         history = pd.read_csv(file, dtype=float, float_precision="round_trip")
         if "epoch" not in history:
             raise KeyError("no column epoch")

@@ -2,6 +2,7 @@
 
 import shlex
 from errno import EISDIR
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,10 +10,11 @@ from rich.console import Console
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for, naming
-from dropout_lab.app.plotting import save
+from dropout_lab.app.plotting import save, styled
 from dropout_lab.app.report.compare import recommendations
-from dropout_lab.app.report.figures.kinds import caption, draw
-from dropout_lab.app.report.page import Picture, to_html, to_markdown
+from dropout_lab.app.report.figures.kinds import KINDS
+from dropout_lab.app.report.formatting import label_words
+from dropout_lab.app.report.page import Picture, progress, to_html, to_markdown
 from dropout_lab.app.report.results import Results, read_results
 from dropout_lab.app.report.tables import terminal_table
 
@@ -50,23 +52,23 @@ def make_report(folder: Path, target: Path) -> None:
             f"cannot write the report into {target}: {error.strerror}; choose another --out"
         ) from error
     console = Console(soft_wrap=True, highlight=False)
-    runs, unfinished = results.progress()
+    runs, unfinished = progress(results)
     rest = f", {unfinished}" if unfinished else ""
     console.print(f"study    {folder}: {runs} finished{rest}", markup=False)
     print_summary(results, console)
     console.print(f"report   {target / 'report.html'}", markup=False)
 
 
-def _draw_all(results: Results, target: Path) -> dict[str, list[Picture]]:
-    """Draw each kind of figure for each table; a figure with nothing to show is left out."""
-    pictures: dict[str, list[Picture]] = {kind: [] for kind in results.study.report.figures}
-    for kind, several in pictures.items():
-        for place, table in enumerate(results.tables, start=1):
-            figure = draw(kind, results, results.study.report.metrics[0], table)
-            if figure is not None:
-                number = f"-{place}" if len(results.tables) > 1 else ""
-                file = save(figure, target / f"figure-{kind}{number}.png")
-                several.append(Picture(file, caption(kind, table)))
+def _draw_all(results: Results, target: Path) -> list[Picture]:
+    """Draw each kind of figure for each table; one with nothing to show is left out."""
+    metric, tables = results.study.report.metrics[0], results.tables
+    pictures = []
+    for kind, (place, table) in product(results.study.report.figures, enumerate(tables, start=1)):
+        with styled():
+            figure = KINDS[kind](results, metric, table)
+        if figure is not None:
+            file = target / f"figure-{kind}{f'-{place}' if len(tables) > 1 else ''}.png"
+            pictures.append(Picture(kind, save(figure, file).name, label_words(table)))
     return pictures
 
 

@@ -65,7 +65,7 @@ def _settings(results: Results, table: Labels) -> list[tuple[str, Look, Settings
         seen: list[tuple[Labels, Settings]] = []
         for column in results.columns:
             for run in list(results.of(table | row | column).values())[:1]:
-                settings = results.run(run).settings
+                settings = results.finished[run][0].settings
                 if all(dropout_of(settings) != dropout_of(other) for _, other in seen):
                     seen.append((column, settings))
         # More than one: the columns are methods, too.

@@ -76,7 +76,7 @@ def chosen_runs(results: Results, table: Labels) -> list[tuple[str, str]]:
             runs = [run for run in runs if run in measured]
         if runs:
             run = results.best(runs, select) if several else runs[0]
-            value = {axis: results.run(run).labels[axis] for axis in select.over} if several else {}
+            value = {axis: results.finished[run][0].labels[axis] for axis in select.over} if several else {}
             # The table's own labels are in the caption.
             named = {axis: label for axis, label in labels.items() if axis not in table}
             found.setdefault(run, label_words(named | value))

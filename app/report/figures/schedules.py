@@ -46,7 +46,9 @@ def schedules(results: Results, metric: str, table: Labels) -> Figure | None:
             if result is None:
                 continue
             found = recorded(results, labels, kind, over)
-            values = {constant(results.run(run).settings, kind) for run in results.of(labels).values()}
+            values = {
+                constant(results.finished[run][0].settings, kind) for run in results.of(labels).values()
+            }
             if not found and len(values) == 1 and None not in values:
                 constants = dict.fromkeys(("mean", "least", "most"), values.pop())
                 found = [result[["x"]].assign(**constants)]
