@@ -2,7 +2,6 @@
 
 import math
 
-from dropout_lab.app.config.settings import Label
 from dropout_lab.app.report.statistics import Estimate
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.spec import Labels
@@ -83,13 +82,8 @@ def ratio(found: Estimate | None) -> str:
 
 
 def label_words(labels: Labels) -> str:
-    """Write labels: names as they are, numbers with their axis: ``dropin, layers 3``."""
-    return ", ".join(label_word(axis, label) for axis, label in labels.items())
-
-
-def label_word(axis: str, label: Label) -> str:
-    """Write a label: a name as it is, a number with its axis before it."""
-    return label if isinstance(label, str) else f"{axis} {label}"
+    """Write labels, a number with its axis before it: ``dropin, layers 3``."""
+    return ", ".join(label if isinstance(label, str) else f"{axis} {label}" for axis, label in labels.items())
 
 
 def run_words(run: Run) -> str:

@@ -59,6 +59,10 @@ class Results:
             of a method without a p at each p, have the same run, the skipped ones too.
         values: by metric and run. No frame: a NaN in it would be a step never reached, or a loss that has diverged.
         history: rows of all ``epochs.csv``, indexed by ``run`` and ``row``.
+        panels: files of test images, of the runs that have kept any.
+        rows: labels of a table's rows.
+        columns: labels of a table's columns; a single empty one where no axis is named.
+        tables: what is left of the axes, a table for each; a single empty one where nothing is left.
     """
 
     folder: Path
@@ -72,6 +76,10 @@ class Results:
     grid: list[tuple[Labels, int, str]]
     values: dict[str, dict[str, float]]
     history: pd.DataFrame
+    panels: dict[str, Path]
+    rows: list[Labels]
+    columns: list[Labels]
+    tables: list[Labels]
 
     def candidates(self, labels: Labels) -> dict[int, list[str]]:
         """Return the finished runs with these labels by seed, each once."""
@@ -172,30 +180,9 @@ class Results:
                 return numbers.metrics[metric]
         return None
 
-    @property
-    def rows(self) -> list[Labels]:
-        """Labels of a table's rows."""
-        return _combinations(self.study, self.study.report.rows)
-
-    @property
-    def columns(self) -> list[Labels]:
-        """Labels of a table's columns; a single empty one where no axis is named."""
-        return _combinations(self.study, self.study.report.columns)
-
-    @property
-    def tables(self) -> list[Labels]:
-        """What is left of the axes: a table for each; a single empty one where nothing is left."""
-        report, select = self.study.report, self.study.select
-        shown = {*report.rows, *report.columns, *(select.over if select else ())}
-        return _combinations(self.study, [axis for axis in self.study.axes if axis not in shown])
-
     def is_numeric(self, axis: str) -> bool:
         """Return whether an axis has numbers alone."""
         return not any(isinstance(value, str) for value in self.study.axes[axis])
-
-    def panels_file(self, run: str) -> Path:
-        """Return the file of test images that a run may have kept."""
-        return StudyFolder(self.folder).of_hash(run).panels
 
     def write_csv(self, file: Path) -> None:
         """Write what each run has come to, as the study's own ``results.csv``."""
@@ -230,6 +217,8 @@ def read_results(folder: Path) -> Results:
     if not finished:
         why = f"; the first of {len(failed)} that failed: {failed[0][1]}" if failed else ""
         raise UserError(f"no finished run in {folder / 'runs'}{why}; run `study` first")
+    report = study.report
+    shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
     known = {each.result_file for each in files.values()}
     made = {_command(files[run].path / "run.json") for run in finished}
     every = product(_combinations(study, study.axes), study.seeds)
@@ -241,6 +230,10 @@ def read_results(folder: Path) -> Results:
         grid=[each for each in grid if each[2] in finished],
         values=values,
         history=pd.concat({run: _history(files[run].epochs) for run in finished}, names=["run", "row"]),
+        panels={run: files[run].panels for run in finished if files[run].panels.is_file()},
+        rows=_combinations(study, report.rows),
+        columns=_combinations(study, report.columns),
+        tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
     )  # fmt: skip
 
 

@@ -15,10 +15,9 @@ class Estimate:
     """A mean over seeds and how well it is known.
 
     Attributes:
-        mean: of the values.
+        mean: of ``count`` seeds.
         deviation: standard deviation between seeds, with n − 1 (ddof=1); None for a single seed.
         half: half the width of the 95 % interval of the mean; None for a single seed.
-        count: how many seeds.
     """
 
     mean: float

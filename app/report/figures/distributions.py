@@ -21,8 +21,6 @@ DROP_X, MEAN_X = np.linspace(-6.0, 2.0, 1001), np.linspace(-3.0, 2.0, 1001)
 SAME = 0.5
 DASH = 4.0
 
-Line = tuple[Look, npt.NDArray[np.float64]]
-
 
 def distributions(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw d(x) and E[y | x] of each method, and ReLU's line; methods that have no d(x) are named below.
@@ -32,18 +30,15 @@ def distributions(results: Results, metric: str, table: Labels) -> Figure | None
     # The curves are those of the layers themselves: only this figure needs torch.
     from dropout_lab.app.report.figures.dropout_curves import dropout_curves
 
-    names: dict[str, Look] = {}
-    drops: list[Line] = []
-    means: list[Line] = []
-    without = []
+    names, drops, means, without = [("ReLU", RELU)], [], [], []
     for name, look, settings in _settings(results, table):
         drop, mean = dropout_curves(settings, DROP_X), dropout_curves(settings, MEAN_X)
         if drop is None or mean is None:
             without.append(name)
             continue
-        names[name] = Look(look.color)
-        drops.append((look, drop.drop))
-        means.append((look, mean.expectation))
+        names.append((name, Look(look.color)))
+        drops.append((look.color, drop[0]))
+        means.append((look.color, mean[1]))
     if not drops:
         return None
     figure, ((left, right),) = figure_of_pairs(1, share_x=False)
@@ -52,7 +47,7 @@ def distributions(results: Results, metric: str, table: Labels) -> Figure | None
     _draw(right, MEAN_X, means)
     left.set(title="probability of dropping", ylabel="d(x)", ylim=(-0.04, 1.04), xlabel="pre-activation x")
     right.set(title="expectation in training", ylabel="E[y | x]", xlabel="pre-activation x")
-    legend_above(figure, [("ReLU", RELU), *names.items()], columns=5)
+    legend_above(figure, names, columns=5)
     if without:
         figure.supxlabel(f"No d(x): {', '.join(without)}", fontsize=9, color=FAINT, x=0.01, ha="left")
     return figure
@@ -73,13 +68,15 @@ def _settings(results: Results, table: Labels) -> list[tuple[str, Look, Settings
     return found
 
 
-def _draw(axes: Axes, x: npt.NDArray[np.float64], lines: Sequence[Line]) -> None:
+def _draw(
+    axes: Axes, x: npt.NDArray[np.float64], lines: Sequence[tuple[str, npt.NDArray[np.float64]]]
+) -> None:
     """Draw lines; where one lies upon another both are seen, the first of them solid and the others in dashes on it."""
-    for place, (look, y) in enumerate(lines):
+    for place, (color, y) in enumerate(lines):
         same = [other for other, (_, each) in enumerate(lines) if np.isclose(y, each).mean() > SAME]
         turn, first = same.index(place), lines[same[0]][1]
         if turn:
             dashes: Dashes = (-turn * DASH, (DASH, (len(same) - 1) * DASH))
-            axes.plot(x, y, color=look.color, linestyle=dashes, linewidth=2.0, dash_capstyle="butt")
-        apart = y if not turn else np.where(np.isclose(y, first), np.nan, y)
-        axes.plot(x, apart, color=look.color, linewidth=2.0)
+            axes.plot(x, y, color=color, linestyle=dashes, linewidth=2.0, dash_capstyle="butt")
+            y = np.where(np.isclose(y, first), np.nan, y)
+        axes.plot(x, y, color=color, linewidth=2.0)

@@ -1,7 +1,5 @@
 """From a run's settings to the exact curves of its dropout: d(x) and E[y | x], without training anything."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,25 +14,11 @@ from dropout_lab.models.dropout import DropoutFactory, Pointwise, Stage, as_drop
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Curves:
-    """What a hidden stage with a dropout layer does to a unit.
+def dropout_curves(settings: Settings, x: Array) -> tuple[Array, Array] | None:
+    """Return d(x), how likely a unit is dropped, and E[y | x], the mean of what comes out in training.
 
-    Attributes:
-        drop: d(x), how likely it is dropped.
-        expectation: E[y | x], the mean of what comes out in training.
-    """
-
-    drop: Array
-    expectation: Array
-
-
-def dropout_curves(settings: Settings, x: Array) -> Curves | None:
-    """Return the curves of the stage that a run's dropout makes with a ReLU; None where they are not of x alone.
-
-    Args:
-        settings: the run's.
-        x: pre-activations.
+    They are of the stage that a run's dropout makes with a ReLU, at pre-activations ``x``; None where they are not of
+    ``x`` alone.
 
     Raises:
         UserError: the settings of the dropout are wrong.
@@ -57,4 +41,4 @@ def dropout_curves(settings: Settings, x: Array) -> Curves | None:
         return None
     with torch.no_grad():
         units = stage.activation(stage.affine(torch.from_numpy(x)[:, None]))[:, 0]
-        return Curves(stage.dropout.drop_curve(units).numpy(), stage.dropout.expectation(units).numpy())
+        return stage.dropout.drop_curve(units).numpy(), stage.dropout.expectation(units).numpy()

@@ -1,9 +1,8 @@
 """The figure of right and wrong test images, of one run a method."""
 
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,28 +20,21 @@ WORDS = 8.0
 """Points; names of classes stand side by side."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Images of one kind, and what was said of them.
+class Panel(NamedTuple):
+    """Images ``(N, H, W, C)`` within [0, 1] in named rows, each one's class, and what it was taken for, how surely."""
 
-    Attributes:
-        rows: images ``(N, H, W, C)`` within [0, 1], as stored and as the network sees them, with their titles.
-        truth: each one's class.
-        predicted: what it was taken for, and how surely.
-    """
-
-    rows: tuple[tuple[str, npt.NDArray[np.float32]], ...]
-    truth: tuple[str, ...]
-    predicted: tuple[str, ...]
+    rows: list[tuple[str, npt.NDArray[np.float32]]]
+    truth: list[str]
+    predicted: list[str]
 
 
 def panels(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw right and wrong test images of each method, two panels side by side; None where no run has kept any."""
-    files = [(title, results.panels_file(run)) for title, run in chosen_runs(results, table)]
-    found = [(title, read_panels(file)) for title, file in files if file.is_file()]
+    chosen = chosen_runs(results, table).items()
+    found = [(title, read_panels(results.panels[run])) for run, title in chosen if run in results.panels]
     if not found:
         return None
-    # It is with a callback, which needs torch.
+    # It is a callback's, which needs torch.
     from dropout_lab.callbacks.figures import draw_panel
 
     figure = Figure(figsize=(WIDTH, 2.55 * len(found)), layout="constrained")
@@ -50,16 +42,15 @@ def panels(results: Results, metric: str, table: Labels) -> Figure | None:
     for (title, kinds), row in zip(found, grid, strict=True):
         for axes, kind, name in zip(row, KINDS, (f"{title}: right", "wrong"), strict=True):
             if kind in kinds:
-                panel = kinds[kind]
-                draw_panel(axes, panel.rows, panel.truth, panel.predicted, name, WORDS)
+                draw_panel(axes, *kinds[kind], title=name, size=WORDS)
             else:
                 axes.set_axis_off()
                 axes.set_title(f"{name}: none")
     return figure
 
 
-def chosen_runs(results: Results, table: Labels) -> list[tuple[str, str]]:
-    """Return the name and the run of each row and column: of the first finished seed.
+def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
+    """Return a run for each row and column, of the first finished seed, and its name.
 
     Of the values of an axis that is selected over, or else has numbers, it is the best in validation.
     """
@@ -70,17 +61,15 @@ def chosen_runs(results: Results, table: Labels) -> list[tuple[str, str]]:
     for row, column in product(results.rows, results.columns):
         labels = {axis: label for axis, label in (table | row | column).items() if axis not in select.over}
         runs = next(iter(results.candidates(labels).values()), [])
-        several = len(runs) > 1
-        if several:
-            measured = results.metric(select.by)
-            runs = [run for run in runs if run in measured]
-        if runs:
-            run = results.best(runs, select) if several else runs[0]
-            value = {axis: results.finished[run][0].labels[axis] for axis in select.over} if several else {}
-            # The table's own labels are in the caption.
-            named = {axis: label for axis, label in labels.items() if axis not in table}
-            found.setdefault(run, label_words(named | value))
-    return [(title, run) for run, title in found.items()]
+        # The table's own labels are in the caption.
+        named = {axis: label for axis, label in labels.items() if axis not in table}
+        if len(runs) > 1:
+            measured = results.values.get(select.by.partition("@")[0], {})
+            runs = [results.best(runs, select)] if measured.keys() & runs else []
+            named |= {axis: results.finished[run][0].labels[axis] for run in runs for axis in select.over}
+        for run in runs:
+            found.setdefault(run, label_words(named))
+    return found
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
@@ -91,19 +80,19 @@ def read_panels(file: Path) -> dict[str, Panel]:
     """
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            names = arrays["class_names"]
-            return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
+            return {kind: _panel(arrays, kind) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
-    stored, normalized = (
-        arrays[f"{kind}/{name}"].astype(np.float32) / 255 for name in ("stored", "normalized")
+def _panel(arrays: Any, kind: str) -> Panel:
+    names, target, predicted = (
+        arrays[name] for name in ("class_names", f"{kind}/target", f"{kind}/predicted")
     )
-    said = zip(arrays[f"{kind}/predicted"], arrays[f"{kind}/probability"], strict=True)
+    said = zip(names[predicted], arrays[f"{kind}/probability"], strict=True)
+    images = {"as stored": arrays[f"{kind}/stored"], "normalized": arrays[f"{kind}/normalized"]}
     return Panel(
-        (("as stored", stored), ("normalized", normalized)),
-        tuple(str(names[label]) for label in arrays[f"{kind}/target"]),
-        tuple(f"{names[label]}\n{share:.0%}" for label, share in said),
+        [(name, pixels.astype(np.float32) / np.float32(255)) for name, pixels in images.items()],
+        names[target].tolist(),
+        [f"{name}\n{share:.0%}" for name, share in said],
     )
