@@ -25,17 +25,65 @@ End = tuple[float, float, str, Look]
 
 def curves(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw training and validation accuracy over epochs."""
-    return _over_training(results, table, "accuracy", time_axis(results))
+    return _training(results, table, "accuracy")
 
 
 def loss(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw training and validation loss over epochs."""
-    return _over_training(results, table, "loss", time_axis(results))
+    return _training(results, table, "loss")
 
 
 def time(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw validation accuracy over seconds of training: what is reached, and what it costs."""
-    return _over_training(results, table, "accuracy", "seconds")
+    words = ("seconds of training", metric_name("val/accuracy"))
+    return _lines(results, table, {"val/accuracy": True}, "seconds", words)
+
+
+def _training(results: Results, table: Labels, name: str) -> Figure | None:
+    """Draw a metric of validation, and that of training, dotted, over epochs, or over steps if those are finer."""
+    over = time_axis(results)
+    marks = [Line2D([], [], color=FAINT, linestyle="-", label="validation")]
+    # A fit of less than an epoch has nothing to say of training.
+    if np.isfinite(results.history.get(f"train/{name}", np.nan)).any():
+        marks.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
+    if any(f"/{name}@" in each for numbers in results.study.paper for each in numbers.metrics):
+        marks.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
+    words = (over, f"{name} (%)" if is_share(name) else name)
+    return _lines(results, table, {f"train/{name}": False, f"val/{name}": True}, over, words, marks)
+
+
+def _lines(
+    results: Results,
+    table: Labels,
+    metrics: dict[str, bool],
+    over: str,
+    words: tuple[str, str],
+    marks: Sequence[Line2D] = (),
+) -> Figure | None:
+    """Draw metrics, those that are to be dotted with False, over a column of ``epochs.csv``."""
+
+    def draw(axes: Axes, column: Labels) -> list[End]:
+        ends, drawn = [], set()
+        for row, look in methods(results, results.rows):
+            labels = table | row | column
+            runs = frozenset(results.of(labels).values())
+            # One and the same under several labels, as a method without a p at each p.
+            for metric, solid in metrics.items() if runs not in drawn else ():
+                found = history(results, labels, metric, over)
+                if found is not None:
+                    seen = look if solid else Look(look.color, dashes=":")
+                    draw_line(axes, found, seen, len(results.rows))
+                    ends += [_end(found, row, look)] if solid else []
+                    if over == "epoch" and (points := _source_points(results, labels, metric)):
+                        axes.plot(
+                            *zip(*points, strict=True), SOURCE, color=look.color, markersize=4.5, alpha=0.8
+                        )
+            drawn.add(runs)
+        place_time(axes, over, wide=len(results.columns) == 1)
+        return ends
+
+    share = all(map(is_share, metrics))
+    return _panels(results.rows, results.columns, draw, words, share, marks, seconds=over == "seconds")
 
 
 def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -44,8 +92,7 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
     if axis is None:
         return None
     every = replace(results, select=None)
-    rows, columns = _without(axis, every.rows), _without(axis, every.columns)
-    (fixed,) = _without(axis, [table])
+    rows, columns, (fixed,) = (_without(axis, labels) for labels in (results.rows, results.columns, [table]))
 
     def draw(axes: Axes, column: Labels) -> list[End]:
         ends = []
@@ -53,7 +100,7 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
             found = sweep_line(every, fixed | column | row, axis, metric)
             if found is not None:
                 draw_line(axes, found, look, len(rows), every_point=True)
-                ends.append((found["x"].iloc[-1], found["mean"].iloc[-1], label_words(row), look))
+                ends.append(_end(found, row, look))
         band = every.estimate(fixed | column | baseline, metric) if baseline else None
         if band is not None and ends and axis not in baseline:
             mean, half = scaled(metric, band.mean), scaled(metric, band.half or 0.0)
@@ -63,7 +110,49 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
         _place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
         return ends
 
-    return _figure_of_lines(rows, columns, draw, (axis, metric_name(metric)), is_share(metric))
+    return _panels(rows, columns, draw, (axis, metric_name(metric)), is_share(metric))
+
+
+def _panels(
+    rows: Sequence[Labels],
+    columns: Sequence[Labels],
+    draw: Callable[[Axes, Labels], list[End]],
+    words: tuple[str, str],
+    share: bool,
+    marks: Sequence[Line2D] = (),
+    seconds: bool = False,
+) -> Figure | None:
+    """Draw a panel a column; lines are named where they end, or once above all panels. Without a line it is None.
+
+    Args:
+        rows: labels of the lines.
+        columns: labels of the panels.
+        draw: draws a panel's lines and returns their ends.
+        words: what is shown to the right and upwards.
+        share: nothing is shown below 0 % and above 100 %, where a band of few seeds may reach.
+        marks: are explained above the panels.
+        seconds: to the right; each panel has its own, and lines end anywhere.
+    """
+    single = len(columns) == 1
+    # Beside a single panel stand the names of all rows.
+    height = max(4.4, 0.27 * len(rows)) if single else 4.4
+    figure, panels = new_figure(len(columns), height, share_x=not seconds)
+    named = []
+    for axes, column in zip(panels, columns, strict=True):
+        named.append((axes, draw(axes, column)))
+        axes.set(title=label_words(column), xlabel=words[0])
+    panels[0].set_ylabel(words[1])
+    if share:
+        low, high = panels[0].get_ylim()
+        panels[0].set_ylim(max(low, -2.0), min(high, 102.0))
+    at_ends = single and not seconds
+    for axes, ends in named if at_ends else ():
+        label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
+    # A line may be missing in some of the panels.
+    every = {name: look for _, ends in named for _, _, name, look in ends}
+    if every and (marks or not at_ends):
+        legend_above(figure, [] if at_ends else list(every.items()), others=marks)
+    return figure if every else None
 
 
 def line(metric: str, x: Sequence[float], found: Sequence[Estimate]) -> pd.DataFrame:
@@ -74,15 +163,10 @@ def line(metric: str, x: Sequence[float], found: Sequence[Estimate]) -> pd.DataF
 
 
 def history(results: Results, labels: Labels, metric: str, over: str) -> pd.DataFrame | None:
-    """Return a metric over training: its :func:`line` over seeds, and ``least`` and ``most`` of them.
+    """Return a metric of a cell over training: its :func:`line` over seeds, and ``least`` and ``most`` of them.
 
     It has the rows of ``epochs.csv`` in which all seeds have the metric: where one was stopped early, the line ends.
-
-    Args:
-        results: of the study.
-        labels: of a cell.
-        metric: a column.
-        over: the column that says where: ``epoch``, ``step`` or ``seconds``, of which the mean is taken.
+    ``over`` is the column that says where: ``epoch``, ``step`` or ``seconds``, of which the mean is taken.
     """
     runs = list(results.of(labels).values())
     if not runs or not {metric, over} <= set(results.history):
@@ -106,70 +190,19 @@ def time_axis(results: Results) -> str:
 def sweep_axis(results: Results) -> str | None:
     """Return the axis whose values are numbers: the one that is selected over, or else is not the methods'."""
     study = results.study
-    selected = study.select.over if study.select else ()
-    shown = (*study.report.columns, *study.report.rows)
-    others = (axis for axis in study.axes if axis not in (*selected, *shown))
-    axes = (*selected, *others, *shown)
+    selected, shown = study.select.over if study.select else (), (*study.report.columns, *study.report.rows)
+    axes = (*selected, *(axis for axis in study.axes if axis not in (*selected, *shown)), *shown)
     return next((axis for axis in axes if len(study.axes[axis]) > 1 and results.is_numeric(axis)), None)
 
 
 def sweep_line(results: Results, labels: Labels, axis: str, metric: str) -> pd.DataFrame | None:
-    """Return a metric over the values of a numeric axis; None where fewer than two values differ.
-
-    Args:
-        results: without a selection.
-        labels: of the other axes.
-        axis: whose values are numbers.
-        metric: that is shown.
-    """
-    places, found, runs = [], [], set()
-    for value in results.study.axes[axis]:
-        there = results.estimate(labels | {axis: value}, metric)
-        if there is not None:
-            places.append(float(value))
-            found.append(there)
-            runs.add(frozenset(results.of(labels | {axis: value}).values()))
+    """Return a metric over the values of a numeric axis; None where fewer than two values differ."""
+    cells = {float(value): labels | {axis: value} for value in results.study.axes[axis]}
+    found = {place: results.estimate(each, metric) for place, each in cells.items()}
+    there = {place: each for place, each in found.items() if each is not None}
     # A method without a p has one and the same runs at each.
-    return line(metric, places, found) if len(runs) > 1 else None
-
-
-def _over_training(results: Results, table: Labels, name: str, over: str) -> Figure | None:
-    """Draw a metric of validation over epochs, steps or seconds; that of training, but over seconds, dotted."""
-    rows, columns = results.rows, results.columns
-    metrics = [f"train/{name}", f"val/{name}"]
-
-    def draw(axes: Axes, column: Labels) -> list[End]:
-        ends, drawn = [], set()
-        for row, look in methods(results, rows):
-            labels = table | row | column
-            runs = frozenset(results.of(labels).values())
-            # One and the same under several labels, as a method without a p at each p.
-            if runs in drawn:
-                continue
-            drawn.add(runs)
-            for metric, seen in zip(metrics, (Look(look.color, dashes=":"), look), strict=True):
-                found = history(results, labels, metric, over)
-                if found is None or (over == "seconds" and seen is not look):
-                    continue
-                draw_line(axes, found, seen, len(rows))
-                if over == "epoch" and (points := _source_points(results, labels, metric)):
-                    axes.plot(*zip(*points, strict=True), SOURCE, color=look.color, markersize=4.5, alpha=0.8)
-                if seen is look:
-                    ends.append((found["x"].iloc[-1], found["mean"].iloc[-1], label_words(row), look))
-        place_time(axes, over, wide=len(columns) == 1)
-        return ends
-
-    if over == "seconds":
-        words = ("seconds of training", metric_name(metrics[1]))
-        return _figure_of_lines(rows, columns, draw, words, is_share(metrics[1]), seconds=True)
-    marks = [Line2D([], [], color=FAINT, linestyle="-", label="validation")]
-    # A fit of less than an epoch has nothing to say of training.
-    if np.isfinite(results.history.get(metrics[0], np.nan)).any():
-        marks.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
-    if any(f"/{name}@" in each for numbers in results.study.paper for each in numbers.metrics):
-        marks.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-    words = (over, f"{name} (%)" if is_share(name) else name)
-    return _figure_of_lines(rows, columns, draw, words, is_share(name), marks)
+    runs = {frozenset(results.of(cells[place]).values()) for place in there}
+    return line(metric, list(there), list(there.values())) if len(runs) > 1 else None
 
 
 def _source_points(results: Results, labels: Labels, metric: str) -> list[tuple[int, float]]:
@@ -180,47 +213,8 @@ def _source_points(results: Results, labels: Labels, metric: str) -> list[tuple[
     return [(epoch, scaled(metric, value)) for epoch, value in found if value is not None]
 
 
-def _figure_of_lines(
-    rows: Sequence[Labels],
-    columns: Sequence[Labels],
-    draw: Callable[[Axes, Labels], list[End]],
-    words: tuple[str, str],
-    share: bool,
-    marks: Sequence[Line2D] = (),
-    seconds: bool = False,
-) -> Figure | None:
-    """Draw a panel a column; lines are named where they end, or once above all panels. Without a line it is None.
-
-    Args:
-        rows: labels of the lines.
-        columns: labels of the panels.
-        draw: draws a panel's lines and returns their ends.
-        words: what is shown from left to right, and upwards.
-        share: nothing is shown below 0 % and above 100 %, where a band of few seeds may reach.
-        marks: are explained above the panels.
-        seconds: from left to right; each panel has its own, and lines end anywhere.
-    """
-    single = len(columns) == 1
-    # Beside a single panel stand the names of all rows.
-    height = max(4.4, 0.27 * len(rows)) if single else 4.4
-    figure, panels = new_figure(len(columns), height, share_x=not seconds)
-    named = []
-    for axes, column in zip(panels, columns, strict=True):
-        named.append((axes, draw(axes, column)))
-        axes.set_title(label_words(column))
-        axes.set_xlabel(words[0])
-    panels[0].set_ylabel(words[1])
-    if share:
-        low, high = panels[0].get_ylim()
-        panels[0].set_ylim(max(low, -2.0), min(high, 102.0))
-    at_ends = single and not seconds
-    for axes, ends in named if at_ends else ():
-        label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
-    # A line may be missing in some of the panels.
-    every = {name: look for _, ends in named for _, _, name, look in ends}
-    if every and (marks or not at_ends):
-        legend_above(figure, [] if at_ends else list(every.items()), others=marks)
-    return figure if every else None
+def _end(drawn: pd.DataFrame, row: Labels, look: Look) -> End:
+    return drawn["x"].iloc[-1], drawn["mean"].iloc[-1], label_words(row), look
 
 
 def draw_line(axes: Axes, drawn: pd.DataFrame, look: Look, count: int, every_point: bool = False) -> None:
