@@ -64,7 +64,7 @@ def combinations(study: Study) -> list[Labels]:
 
 def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
     """Return all settings of a run: the base, each axis' in their order, what wins over them, and the seed."""
-    settings = study.base
+    settings = study.base.settings
     values: dict[str, Label] = {**labels, "seed": seed}
     for axis, label in labels.items():
         settings = merged(settings, study.axes[axis][label])

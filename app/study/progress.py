@@ -11,8 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.scheduler import OnEvent
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.scheduler import Event, Failed, OnEvent, Started
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def chosen_runs(cells: Cells, table: Labels) -> list[tuple[str, Run]]:
 
     Of the values of an axis that is selected over, or else has numbers, it is the best in validation.
     """
-    select = cells.study.select or Select(_numbers(cells), "val/accuracy", "max")
+    select = cells.study.select or Select(over=_numbers(cells), by="val/accuracy")
     found: dict[str, tuple[str, Run]] = {}
     for row in cells.rows():
         for column in cells.columns():

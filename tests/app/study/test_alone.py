@@ -10,7 +10,7 @@ from dropout_lab.app.config.settings import merged
 from dropout_lab.app.main import main
 from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}

@@ -21,7 +21,7 @@ from dropout_lab.app.study import ray_cluster
 from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.ray_cluster import RayEngine, complaint
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import (
     BASE,
     REPOSITORY,

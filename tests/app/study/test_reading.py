@@ -28,11 +28,11 @@ def test_a_whole_study() -> None:
             deviations=["d"],
         )
     )
-    assert study.select == Select(("p",), "val/accuracy", "max")
+    assert study.select == Select(over=("p",), by="val/accuracy", mode="max")
     assert study.axes["p"] == {0.25: {}}
     assert study.report.baseline == {"method": "none"}
     assert study.report.metrics == ("test/accuracy",)
-    assert study.paper == (PaperNumbers({"method": "none"}, {"test/accuracy": 0.4}),)
+    assert study.paper == (PaperNumbers(labels={"method": "none"}, metrics={"test/accuracy": 0.4}),)
     Path("copy.yaml").write_text(yaml.safe_dump(study.as_file(), sort_keys=False))
     assert read_study(Path("copy.yaml")) == study
 
@@ -44,7 +44,9 @@ def test_config_files_come_first_and_count_from_the_study() -> None:
         content(base={"configs": ["../base.yaml"], "settings": {"trainer": {"max_epochs": 1}}})
     )
     Path("folder/study.yaml").write_text(text)
-    assert read_study(Path("folder/study.yaml")).base == {"trainer": {"max_epochs": 1, "max_steps": 4}}
+    assert read_study(Path("folder/study.yaml")).base.settings == {
+        "trainer": {"max_epochs": 1, "max_steps": 4}
+    }
 
 
 def test_the_short_form() -> None:
