@@ -107,7 +107,7 @@ def parse(words: list[str]) -> Options:
     return options
 
 
-def engine(options: Options) -> "Engine":
+def make_engine(options: Options) -> "Engine":
     """Make who does the runs.
 
     Raises:
@@ -147,7 +147,7 @@ def run(words: list[str]) -> None:
         if run.hash not in hashes and not (options.keep_failed and folder.run(run).failure() is not None)
     ]
     check_same_data(folder, ended)
-    workers = engine(options)
+    engine = make_engine(options)
     check(options.file, study, missing)
     done = len(wanted) - len(missing)
     console.print(f"study {study.name}: {len(wanted):,} runs, {done:,} done before", markup=False)
@@ -155,10 +155,21 @@ def run(words: list[str]) -> None:
         for run in missing:
             console.print(f"  {run.hash}  {run.title}", markup=False)
         return
+    from dropout_lab.app.study.one_run import RunTask
+    from dropout_lab.app.study.progress import progress
+
     folder.write(study)
     folder.note(options.command)
+    panels = PANELS in study.report.figures
+    tasks = [
+        RunTask(run, folder.run(run), panels=panels, command=options.command, tensorboard=options.tensorboard)
+        for run in missing
+    ]
     try:
-        _do(workers, study, missing, folder, options, console)
+        with progress(console, len(tasks)) as on_event:
+            engine.run(tasks, on_event)
+    except KeyboardInterrupt:
+        raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
         write_results(folder, runs)
     if not _report(console, folder, wanted):
@@ -185,46 +196,16 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
             parts = build(run.settings, Path())
         except UserError as error:
             raise UserError(f"{file}: run {run.title}: {error}") from error
-        train = parts.model.logged_metrics()
-        tested = [name.replace("val/", "test/") for name in train if name.startswith("val/")]
+        logged = parts.model.logged_metrics()
+        logged += [name.replace("val/", "test/") for name in logged if name.startswith("val/")]
         watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
         watched += [metric for numbers in study.paper for metric in numbers.metrics]
         # Without the moment of val/accuracy@5.
         for metric in (name.partition("@")[0] for name in watched):
-            split = metric.partition("/")[0]
-            if (
-                split in ("train", "val", "test")
-                and "/" in metric
-                and metric not in [*train, *tested, "test/entropy"]
-            ):
+            if metric.startswith(("train/", "val/", "test/")) and metric not in [*logged, "test/entropy"]:
                 raise UserError(
-                    f"{file}: no metric {metric!r} in run {run.title}; there are {', '.join([*train, *tested])}"
+                    f"{file}: no metric {metric!r} in run {run.title}; there are {', '.join(logged)}"
                 )
-
-
-def _do(
-    engine: "Engine",
-    study: Study,
-    runs: Sequence[Run],
-    folder: StudyFolder,
-    options: Options,
-    console: Console,
-) -> None:
-    from dropout_lab.app.study.one_run import RunTask
-    from dropout_lab.app.study.progress import progress
-
-    panels = PANELS in study.report.figures
-    tasks = [
-        RunTask(run, folder.run(run), panels, options.command, options.keep, options.tensorboard)
-        for run in runs
-    ]
-    with progress(console, len(tasks)) as on_event:
-        try:
-            engine.run(tasks, on_event)
-        except KeyboardInterrupt:
-            raise StoppedByUser(
-                "interrupted; what is done is kept: give the command again to go on"
-            ) from None
 
 
 def _report(console: Console, folder: StudyFolder, wanted: list[Run]) -> bool:

@@ -1,13 +1,12 @@
 """From a study to its runs: the product of its axes and seeds, each run with all its settings and a hash."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from dropout_lab.app.config.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.spec import Labels, Study
+from dropout_lab.app.study.spec import Labels, Study, unknown
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,9 @@ def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
     for word in wanted:
         axis, _, label = word.partition("=")
         if axis not in known:
-            raise UserError(f"--only {word}: no axis {axis!r}; there are {', '.join(known)}")
+            raise UserError(f"--only {word}: {unknown('axis', axis, known)}")
         if label not in known[axis]:
-            close = difflib.get_close_matches(label, known[axis], n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[axis])}"
-            raise UserError(f"--only {word}: no value of {axis} {label!r}; {hint}")
+            raise UserError(f"--only {word}: {unknown(f'value of {axis}', label, known[axis])}")
         labels.setdefault(axis, set()).add(label)
     hashes = {
         settings_hash(run_settings(study, each, seed))

@@ -4,20 +4,20 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
-from multiprocessing import connection, parent_process
+from multiprocessing import connection, forkserver, parent_process
 from threading import Thread
 from typing import Any, cast, final
 
 import torch
 
 from dropout_lab.app.study.one_run import RunTask, prepare
-from dropout_lab.app.study.scheduler import Answer, Died, Engine, OnEvent, Ready, Worker
+from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
 from dropout_lab.app.study.worker import VISIBLE, do, import_environment, on_several
 
-# A fork of a process that has imported torch is up at once; macOS's own libraries do not stand it.
+# A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 
 # How often it is looked whether a run takes too long.
@@ -32,7 +32,7 @@ class PoolEngine(Engine):
         jobs: processes at most.
         threads: of torch in each.
         timeout: seconds for a run; None: as long as it takes.
-        start_method: how processes are started, as :mod:`multiprocessing` names it.
+        start_method: of processes, as :mod:`multiprocessing` names it.
     """
 
     def __init__(
@@ -45,22 +45,20 @@ class PoolEngine(Engine):
         self._gpus: Iterator[str | None] = cycle([None])
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        gpus = [] if any(on_several(task.run.settings) for task in tasks) else visible_gpus()
-        self._gpus = cycle(gpus or [None])
-        self.work_off(tasks, on_event)
+        """Do all runs, on the GPUs in turn if each is on one device."""
+        several = any(on_several(task.run.settings) for task in tasks)
+        self._gpus = cycle([None] if several else visible_gpus() or [None])
+        super().run(tasks, on_event)
 
-    def room(self) -> int:
+    def _room(self) -> int:
         return self.jobs
 
-    def start(self) -> Worker:
-        gpu = next(self._gpus)
-        return _Process(self.start_method, self.threads, {} if gpu is None else {VISIBLE: gpu})
+    def _start(self) -> Worker:
+        return _Process(self.start_method, self.threads, next(self._gpus))
 
-    def wait(self, workers: Sequence[Worker]) -> None:
-        processes = cast(Sequence[_Process], workers)
-        connection.wait(
-            [end for each in processes for end in (each.pipe, each.process.sentinel)], LOOK_SECONDS
-        )
+    def _wait(self, workers: Sequence[Worker]) -> None:
+        each = cast(Sequence[_Process], workers)
+        connection.wait([end for one in each for end in (one.pipe, one.process.sentinel)], LOOK_SECONDS)
 
 
 def visible_gpus() -> list[str]:
@@ -73,16 +71,22 @@ def visible_gpus() -> list[str]:
 
 @final
 class _Process(Worker):
-    """A process and the pipe to it, which nobody else shares: one that dies leaves the others alone."""
+    """A process and the pipe to it. Processes share nothing, so that one that dies leaves the others alone."""
 
-    def __init__(self, start_method: str, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, start_method: str, threads: int, gpu: str | None) -> None:
         super().__init__()
         context: Any = multiprocessing.get_context(start_method)
         if start_method == "forkserver":
             context.set_forkserver_preload([__name__])
+        # A fork server knows only the environment in which it was started.
+        environment = {**os.environ, **({} if gpu is None else {VISIBLE: gpu})}
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, threads, {**os.environ, **environment}))
+        self.process = context.Process(target=_serve, args=(theirs, threads, environment))
+        server = start_method == "forkserver"
         with _starting():
+            # At once: what takes long, the server's imports, is waited for below, where Ctrl-C is heard.
+            (forkserver.ensure_running if server else self.process.start)()
+        if server:
             self.process.start()
         theirs.close()
 
@@ -98,8 +102,7 @@ class _Process(Worker):
         dead = not self.process.is_alive()
         try:
             if self.pipe.poll():
-                answer: Answer = self.pipe.recv()
-                return answer
+                return cast(Answer, self.pipe.recv())
         except (EOFError, ConnectionResetError):
             dead = True
         if not dead:
@@ -128,28 +131,17 @@ def _starting() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _serve(
-    pipe: "connection.Connection[Answer, RunTask]", threads: int, environment: Mapping[str, str]
-) -> None:
-    """Do runs until the other end is closed; the body of a worker process.
-
-    Args:
-        pipe: tasks come in, answers go out.
-        threads: of torch.
-        environment: the driver's, which a fork server that has been there for long does not know.
-    """
+def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environment: dict[str, str]) -> None:
+    """Do runs until the driver ends: tasks come in through the pipe, answers go out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.clear()
     os.environ.update(environment)
     Thread(target=_end_with_parent, daemon=True).start()
     prepare(threads)
-    pipe.send(Ready())
+    answer: Answer = Free()
     while True:
-        try:
-            task = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(do(task))
+        pipe.send(answer)
+        answer = do(pipe.recv())
 
 
 def _end_with_parent() -> None:

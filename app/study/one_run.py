@@ -25,7 +25,6 @@ class RunTask:
         files: where it is written.
         panels: write right and wrong test images, too.
         command: that asks for it.
-        keep: whose checkpoints the study keeps: ``best``, ``all`` or ``none``.
         tensorboard: write TensorBoard's events, too.
     """
 
@@ -33,7 +32,6 @@ class RunTask:
     files: RunFiles
     panels: bool = False
     command: str = ""
-    keep: str = "best"
     tensorboard: bool = False
 
 

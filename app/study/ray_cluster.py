@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.one_run import RunTask, prepare
-from dropout_lab.app.study.scheduler import Answer, Died, Engine, OnEvent, Ready, Worker
+from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
 from dropout_lab.app.study.worker import VISIBLE, do, import_environment
 
 ADDRESS = "RAY_ADDRESS"
@@ -35,7 +35,7 @@ if joined() is None:
     # Nobody else's business: it then listens on the loopback address alone, as it does on macOS and Windows.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 try:
-    import ray as ray  # tests look into it here
+    import ray
 except ModuleNotFoundError as error:
     raise UserError(
         '--engine ray needs Ray, which is not installed: pip install "dropout-lab[cluster]"'
@@ -44,52 +44,105 @@ except ModuleNotFoundError as error:
 # Ray itself would try for minutes.
 CONNECT_SECONDS = 5
 
+# Until a file that was written here is seen on another machine.
+SHARE_SECONDS = 10.0
+
+# Until a worker that was killed has ended.
+END_SECONDS = 5.0
+
+LOOK_SECONDS = 0.5
+
 # Only tasks and results pass through it; Ray's least is 75 MiB.
 OBJECT_STORE_BYTES = 80 * 2**20
 
-# The least of it that Ray counts in.
+# The least of a GPU that Ray counts in.
 SLACK = 1e-4
+
+
+@final
+class RayEngine(Engine):
+    """Ray actors, each of which imports torch once and keeps its data and its share of a GPU.
+
+    Args:
+        jobs: workers at most; None: as many as the machine has cores, or the cluster has room for.
+        threads: of torch in each, which are cores to Ray.
+        gpus: for each, or a share of one; None: not said, which will do where there is none.
+        timeout: seconds for a run; None: as long as it takes.
+
+    Raises:
+        UserError: nobody answers at the cluster's address.
+    """
+
+    def __init__(
+        self, jobs: int | None, threads: int, gpus: float | None = None, timeout: float | None = None
+    ) -> None:
+        super().__init__(timeout)
+        self.jobs = (os.cpu_count() or 1) if jobs is None and joined() is None else jobs
+        self.threads = threads
+        self.gpus = gpus
+        self._mark = Path()
+        if (address := joined()) is not None:
+            check_address(address)
+
+    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
+        """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own.
+
+        Raises:
+            UserError: Ray cannot be had, has no room for a run, or has machines that do not see the files.
+        """
+        if not tasks:
+            return
+        folder = tasks[0].files.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        self._mark = folder.absolute() / f".{uuid4().hex}"
+        with connected((self.jobs or 1) * self.threads):
+            self._mark.touch()
+            try:
+                super().run(tasks, on_event)
+            except ray.exceptions.RayError as error:
+                raise UserError(
+                    f"Ray itself was lost: {_in_one_line(error)}; what is done is kept: give the command again"
+                ) from error
+            finally:
+                self._mark.unlink()
+
+    def _room(self) -> int:
+        # Machines come and go.
+        places = room(self.threads, self.gpus)
+        return self.jobs or places
+
+    def _start(self) -> Worker:
+        remote: Any = ray.remote(Runs)
+        options = remote.options(num_cpus=self.threads, num_gpus=self.gpus or 0, max_restarts=0)
+        return _Actor(options.remote(self.threads), self._mark)
+
+    def _wait(self, workers: Sequence[Worker]) -> None:
+        expected = [each.expected for each in cast(Sequence[_Actor], workers) if each.expected is not None]
+        if expected:
+            ray.wait(expected, timeout=LOOK_SECONDS, fetch_local=False)
 
 
 @contextmanager
 def connected(cpus: int) -> Iterator[None]:
-    """Be connected to the cluster that is named, or else to an own Ray, which ends with this.
-
-    Args:
-        cpus: that the own Ray is to give away.
+    """Be connected to the cluster that is named, or else to an own Ray with so many CPUs, which ends with this.
 
     Raises:
-        UserError: there is nothing at the address, or it lets us not in.
+        UserError: it lets us not in, or does not start.
     """
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     # What is imported here by its path, as a user's own variant, is found by the workers too.
-    paths = {"PYTHONPATH": import_environment()["PYTHONPATH"]}
-    quiet: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-        "runtime_env": {"env_vars": paths},
-    }
+    options["runtime_env"] = {"env_vars": {"PYTHONPATH": import_environment()["PYTHONPATH"]}}
     address = joined()
+    if address is None:
+        options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        # Ray would leave one in the user's home else, and that changes how clusters are started there.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
-        if address is None:
-            # Ray would leave one in the user's home else, and that changes how clusters are started there.
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            ray.init(
-                "local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
-        else:
-            check_address(address)
-            ray.init(address, **quiet)
-    except UserError:
-        raise
+        ray.init(address or "local", **options)
     except Exception as error:
         # Ray raises plain Exceptions too.
         where = f"join Ray at {ADDRESS}={address}" if address else "start Ray on this machine"
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"cannot {where}: {lines[0]}") from error
+        raise UserError(f"cannot {where}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     try:
         yield
     finally:
@@ -156,88 +209,9 @@ def _places(node: dict[str, float], threads: int, gpus: float) -> int:
     return int(places)
 
 
-LOOK_SECONDS = 0.5
-
-# Until a file that was written here is seen on another machine.
-SHARE_SECONDS = 10.0
-
-# Until a worker that was killed has ended.
-END_SECONDS = 5.0
-
-
-@final
-class RayEngine(Engine):
-    """Ray actors, each of which imports torch once and keeps its data and its share of a GPU.
-
-    A worker is lost with its machine, and its run then done on another.
-
-    Args:
-        jobs: workers at most; None: as many as the machine has cores, or the cluster has room for.
-        threads: of torch in each, which are cores to Ray.
-        gpus: for each, or a share of one; None: not said, which will do where there is none.
-        timeout: seconds for a run; None: as long as it takes.
-
-    Raises:
-        UserError: nobody answers at the cluster's address.
-    """
-
-    def __init__(
-        self, jobs: int | None, threads: int, gpus: float | None = None, timeout: float | None = None
-    ) -> None:
-        super().__init__(timeout)
-        self.jobs = (os.cpu_count() or 1) if jobs is None and joined() is None else jobs
-        self.threads = threads
-        self.gpus = gpus
-        self._mark = Path()
-        if (address := joined()) is not None:
-            check_address(address)
-
-    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own.
-
-        Raises:
-            UserError: Ray cannot be had, has no room for a run, or has machines that do not see the files.
-        """
-        if not tasks:
-            return
-        folder = tasks[0].files.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        self._mark = folder.absolute() / f".{uuid4().hex}"
-        with connected((self.jobs or 1) * self.threads):
-            self._mark.touch()
-            try:
-                self.work_off(tasks, on_event)
-            except ray.exceptions.RayError as error:
-                raise UserError(
-                    f"Ray itself was lost: {_in_one_line(error)}; what is done is kept: give the command again"
-                ) from error
-            finally:
-                self._mark.unlink()
-
-    def room(self) -> int:
-        """Return what is asked for, or else what Ray has now: machines come and go."""
-        places = room(self.threads, self.gpus)
-        return self.jobs or places
-
-    def start(self) -> Worker:
-        """Ask Ray for a worker, which is there once Ray has found a place."""
-        remote: Any = ray.remote(Runs)
-        options = remote.options(num_cpus=self.threads, num_gpus=self.gpus or 0, max_restarts=0)
-        return _Actor(options.remote(self.threads), self._mark)
-
-    def wait(self, workers: Sequence[Worker]) -> None:
-        expected = [each.expected for each in cast(Sequence[_Actor], workers) if each.expected is not None]
-        if expected:
-            ray.wait(expected, timeout=LOOK_SECONDS, fetch_local=False)
-
-
 @final
 class Runs:
-    """Does runs; the body of a worker.
-
-    Args:
-        threads: of torch.
-    """
+    """Does runs; the body of a worker with so many threads of torch."""
 
     def __init__(self, threads: int) -> None:
         if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
@@ -296,7 +270,7 @@ class _Actor(Worker):
             return Died(_in_one_line(error))
         if isinstance(answer, str):
             raise UserError(answer)
-        return Ready() if answer is None else answer
+        return Free() if answer is None else answer
 
     def kill(self) -> None:
         ray.kill(self._actor)

@@ -18,6 +18,7 @@ NOT_SET = "not set"
 # How pydantic's own errors are told; ``expected`` is what it allows.
 WORDS = {
     "missing": "is missing",
+    "string_pattern_mismatch": "must be a single word for a folder, got {input!r}",
     "string_type": "must be a text, got {input!r}",
     "bool_type": "must be true or false, got {input!r}",
     "literal_error": "must be {expected}, got {input!r}",

@@ -1,5 +1,6 @@
 """Runs handed to workers that stay alive from one to the next: what is the same wherever the workers are."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -13,13 +14,8 @@ from dropout_lab.app.study.one_run import RunTask
 # A run whose worker dies is done again, once: the next death may be its own fault, as by its memory.
 ATTEMPTS = 2
 
-# Workers in a row that die before they are ready: starting another is of no use.
+# Workers in a row that die before they are up: starting another is of no use.
 STILLBORN = 10
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A worker is up and waits for a run."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +24,15 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Busy:
-    """Another process is at the run."""
-
-
-@dataclass(frozen=True)
 class Failed:
     """A run has failed, for a reason in one line."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Free:
+    """A worker has come up, or another process is at the run that it was given."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +45,17 @@ class Died:
 Event = Started | Failed | RunResult
 """What is told of a run: that a worker has it, any number of times, then once how it has ended."""
 
-Answer = Ready | Busy | Failed | RunResult | Died
+Answer = Free | Failed | RunResult | Died
 """What a worker says: that it is up, then one word a run."""
 
 OnEvent = Callable[[RunTask, Event], None]
 
 
 class Worker(ABC):
-    """Does one run at a time.
-
-    Attributes:
-        ready: it is up.
-        alive: False once it has died or was killed.
-        task: the run that it is at.
-        started: when it was given the run.
-    """
+    """Does one run at a time: ``task`` since ``started``, once it is ``ready``."""
 
     def __init__(self) -> None:
         self.ready = False
-        self.alive = True
         self.task: RunTask | None = None
         self.started = 0.0
 
@@ -92,26 +80,22 @@ class Engine(ABC):
     """
 
     def __init__(self, timeout: float | None) -> None:
-        self.timeout = timeout
+        self.timeout = math.inf if timeout is None else timeout
 
     @abstractmethod
-    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        """Do all runs, whatever happens to some of them; events are told in this process."""
-
-    @abstractmethod
-    def room(self) -> int:
+    def _room(self) -> int:
         """Return how many workers there may be now."""
 
     @abstractmethod
-    def start(self) -> Worker:
+    def _start(self) -> Worker:
         """Start another worker."""
 
     @abstractmethod
-    def wait(self, workers: Sequence[Worker]) -> None:
+    def _wait(self, workers: Sequence[Worker]) -> None:
         """Wait a little, or until one of the workers has something to say."""
 
-    def work_off(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        """Do all runs; at the end, and when interrupted, no worker is left.
+    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
+        """Do all runs, whatever happens to some of them; at the end, and when interrupted, no worker is left.
 
         A worker that dies is replaced, and its run done again once. One that takes too long over a run is killed, and
         its run has failed.
@@ -123,61 +107,59 @@ class Engine(ABC):
         workers: list[Worker] = []
         try:
             while left := len(queue) + sum(worker.task is not None for worker in workers):
-                while len(workers) < min(self.room(), left):
-                    workers.append(self.start())
+                while len(workers) < min(self._room(), left):
+                    workers.append(self._start())
                 for worker in workers:
                     if queue and worker.ready and worker.task is None:
                         worker.task, worker.started = queue.popleft(), monotonic()
                         worker.send(worker.task)
                         on_event(worker.task, Started())
-                self.wait(workers)
-                for worker in workers:
-                    task, answer = worker.task, self._receive(worker)
+                self._wait(workers)
+                for worker in tuple(workers):
+                    task, answer = worker.task, worker.receive()
+                    late = answer is None and task is not None and monotonic() - worker.started > self.timeout
+                    if late or isinstance(answer, Died):
+                        worker.kill()
+                        workers.remove(worker)
                     if isinstance(answer, Died):
                         stillborn = 0 if worker.ready else stillborn + 1
                         if stillborn == STILLBORN:
                             raise UserError(f"the workers do not come up, the last because of {answer.cause}")
-                        answer = answer if task is None else _after_death(task, answer.cause, deaths)
-                    if isinstance(answer, Failed | RunResult):
-                        assert task is not None, "only of a run is there something to tell"
-                        on_event(task, answer)
-                    elif answer is not None and task is not None:
-                        queue.append(task)
-                    if answer is not None:
+                    if answer is not None or late:
                         worker.ready, worker.task = True, None
-                    if not queue and worker.alive and worker.ready and worker.task is None:
+                    if task is None:
+                        continue
+                    if late:
+                        answer = _fail(
+                            task, f"took longer than the {self.timeout:g} s of --timeout, and was killed"
+                        )
+                    elif isinstance(answer, Died):
+                        deaths[task.run.hash] += 1
+                        answer = _after_death(task, answer.cause, deaths[task.run.hash])
+                    if isinstance(answer, Free):
+                        queue.append(task)
+                    elif answer is not None:
+                        on_event(task, answer)
+                for worker in tuple(workers):
+                    if not queue and worker.ready and worker.task is None:
                         # What it holds, others may want while the last runs go on.
                         worker.kill()
-                        worker.alive = False
-                workers = [worker for worker in workers if worker.alive]
+                        workers.remove(worker)
         finally:
             for worker in workers:
-                if worker.alive:
-                    worker.kill()
-
-    def _receive(self, worker: Worker) -> Answer | None:
-        """Return what a worker says; kill it if it takes too long."""
-        answer = worker.receive()
-        if answer is None and worker.task is not None and self.timeout is not None:
-            if monotonic() - worker.started > self.timeout:
-                answer = Failed(f"took longer than the {self.timeout:g} s of --timeout, and was killed")
                 worker.kill()
-                worker.alive = False
-                worker.task.files.fail(answer.reason)
-        elif isinstance(answer, Died):
-            worker.kill()
-            worker.alive = False
-        return answer
 
 
-def _after_death(task: RunTask, cause: str, deaths: Counter[str]) -> RunResult | Failed | Busy:
-    """Return what has become of a run whose worker has died; one that is to be done again counts as busy."""
-    deaths[task.run.hash] += 1
+def _after_death(task: RunTask, cause: str, deaths: int) -> RunResult | Failed | Free:
+    """Return what has become of a run whose worker has died; one that is to be done again is free."""
     if (result := task.files.result()) is not None:
         # It died between the result and the word of it.
         return result
-    if deaths[task.run.hash] < ATTEMPTS:
-        return Busy()
-    failed = Failed(f"its worker died {ATTEMPTS} times, the last time by {cause}")
-    task.files.fail(failed.reason)
-    return failed
+    if deaths < ATTEMPTS:
+        return Free()
+    return _fail(task, f"its worker died {deaths} times, the last time by {cause}")
+
+
+def _fail(task: RunTask, reason: str) -> Failed:
+    task.files.fail(reason)
+    return Failed(reason)

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Annotated, Any, Literal, cast
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StrictBool, ValidationInfo
+from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, ValidationInfo
 
 from dropout_lab.app.config.settings import VALUES, Label, Settings, merged
 
@@ -94,12 +94,6 @@ def _mapping(value: Any, *where: str | int) -> dict[Any, Any]:
 def _many(value: Any) -> tuple[Any, ...]:
     """Return a list's values; one value stands for a list of one, null for none."""
     return tuple(value) if isinstance(value, list | tuple) else () if value is None else (value,)
-
-
-def _word(value: str) -> str:
-    if not re.fullmatch(r"\w[\w.-]*", value):
-        raise SpecError(f"must be a single word for a folder, got {value!r}")
-    return value
 
 
 def _metric(value: Any) -> str:
@@ -240,7 +234,7 @@ class ShortForm(Section):
 class Study(Section):
     """A question, and the runs that answer it."""
 
-    name: Annotated[str, AfterValidator(_word)]  # of its folder
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # of its folder
     title: str = ""
     source: str = ""  # where the question comes from
     base: Base

@@ -19,7 +19,7 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.folder import RunFiles, RunIsLocked, RunResult
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.one_run import RunTask, prepare, run_one
-from dropout_lab.app.study.scheduler import Busy, Failed
+from dropout_lab.app.study.scheduler import Failed, Free
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -27,7 +27,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 BUSY_SECONDS = 0.5
 
 
-def do(task: RunTask) -> RunResult | Failed | Busy:
+def do(task: RunTask) -> RunResult | Failed | Free:
     """Do a run, whatever happens in it; its log has all that is printed meanwhile."""
     try:
         with task.files.locked(wait=False), printing_to(task.files.log):
@@ -49,7 +49,7 @@ def do(task: RunTask) -> RunResult | Failed | Busy:
             return result
     except RunIsLocked:
         sleep(BUSY_SECONDS)
-        return Busy()
+        return Free()
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def run_in_processes(task: RunTask, threads: int) -> RunResult:
     Raises:
         UserError: it has failed; its log has the cause.
     """
-    options = {name: getattr(task, name) for name in ("panels", "keep", "tensorboard")}
+    options = {name: getattr(task, name) for name in ("panels", "tensorboard")}
     command = [sys.executable, "-m", __name__, str(task.files.path), str(threads), json.dumps(options)]
     # Whoever reads the other end of this pipe learns that this process has died.
     with subprocess.Popen(

@@ -110,6 +110,13 @@ class Dies(Callback):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Leaves(Callback):
+    """Ends its process as if all were well."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os._exit(0)
+
+
 class Hangs(Callback):
     """Never goes on, as long as there is a named pipe, to which it says so."""
 

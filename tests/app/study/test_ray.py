@@ -238,7 +238,7 @@ def test_room(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resources, threads, gpus, expected = NODES[case]
     there = [{"Alive": True, "Resources": each} for each in resources]
     gone = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
-    monkeypatch.setattr(ray_cluster.ray, "nodes", lambda: [*there, gone])
+    monkeypatch.setattr("ray.nodes", lambda: [*there, gone])
     if isinstance(expected, int):
         assert ray_cluster.room(threads, gpus) == expected
         return
