@@ -56,12 +56,7 @@ def told(words: list[str]) -> str:
 
 
 def parse(words: list[str]) -> Options:
-    """Parse the words after ``study``.
-
-    Raises:
-        UserError: an option is wrong.
-        SystemExit: help was asked for and given.
-    """
+    """Parse the words after ``study``."""
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
     parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR",
@@ -108,29 +103,20 @@ def parse(words: list[str]) -> Options:
 
 
 def make_engine(options: Options) -> "Engine":
-    """Make who does the runs.
-
-    Raises:
-        UserError: the options ask for what only the other has, or what it needs is not there.
-    """
+    """Make who does the runs, whose own imports are made here."""
     if options.engine == "ray":
         from dropout_lab.app.study.ray_cluster import RayEngine
 
-        return RayEngine(options.jobs, options.threads, options.gpus_per_run, options.timeout)
+        return RayEngine(options.jobs, options.threads, options.timeout, options.gpus_per_run)
     from dropout_lab.app.study.local import PoolEngine
 
     if options.gpus_per_run is not None:
         raise UserError("--gpus_per_run shares GPUs out with --engine ray alone")
-    return PoolEngine(options.jobs or os.cpu_count() or 1, options.threads, options.timeout)
+    return PoolEngine(options.jobs, options.threads, options.timeout)
 
 
 def run(words: list[str]) -> None:
-    """Do a study's runs.
-
-    Raises:
-        UserError: something in the study or in the options is wrong; nothing has been run then.
-        SystemExit: a run has failed; the code is 1.
-    """
+    """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
     console = Console(soft_wrap=True, highlight=False)
     study = read_study(options.file, options.form, options.changes)
@@ -177,11 +163,7 @@ def run(words: list[str]) -> None:
 
 
 def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
-    """Build each combination once, with its data read, so that what is wrong is found before anything runs.
-
-    Raises:
-        UserError: something in the settings is wrong.
-    """
+    """Build each combination once, with its data read, so that what is wrong is found before anything runs."""
     from dropout_lab.app.console import silence_lightning
     from dropout_lab.app.run.build import build
 

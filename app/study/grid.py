@@ -11,19 +11,12 @@ from dropout_lab.app.study.spec import Labels, Study, unknown
 
 @dataclass(frozen=True)
 class Run:
-    """One fit and its test.
-
-    Attributes:
-        labels: where it stands in the grid, a label for each axis.
-        seed: of its weights, masks and order.
-        settings: all of them, as in a fit's YAML.
-        hash: names its folder; of what is learned, so that moving the data changes nothing.
-    """
+    """One fit and its test."""
 
     labels: Labels
     seed: int
-    settings: Settings
-    hash: str
+    settings: Settings  # all of them, as in a fit's YAML
+    hash: str  # of what is learned, so that moving the data changes nothing
 
     @property
     def title(self) -> str:
@@ -36,9 +29,6 @@ def expand(study: Study) -> list[Run]:
 
     Combinations whose settings are the same, as of a method without a p at each p, are run once, under the labels of
     the first of them.
-
-    Raises:
-        UserError: the rules skip them all.
     """
     runs: dict[str, Run] = {}
     for labels in combinations(study):
@@ -77,13 +67,7 @@ def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
 def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
     """Return the runs with certain labels; one that several combinations share has the labels of each of them.
 
-    Args:
-        study: knows the axes.
-        runs: of the study.
-        wanted: ``axis=label`` or ``seed=number``; of one axis any of those given, of all axes each.
-
-    Raises:
-        UserError: there is no such axis or label.
+    ``wanted`` are ``axis=label`` and ``seed=number``: of one axis any of those given, of all axes each.
     """
     labels: dict[str, set[str]] = {}
     known = {**{axis: [str(label) for label in values] for axis, values in study.axes.items()},

@@ -26,23 +26,9 @@ LOOK_SECONDS = 0.5
 
 @final
 class PoolEngine(Engine):
-    """Processes, each of which keeps its data from run to run, and sees one GPU where there are any.
+    """Processes, each of which keeps its data from run to run, and sees one GPU where there are any."""
 
-    Args:
-        jobs: processes at most.
-        threads: of torch in each.
-        timeout: seconds for a run; None: as long as it takes.
-        start_method: of processes, as :mod:`multiprocessing` names it.
-    """
-
-    def __init__(
-        self, jobs: int, threads: int, timeout: float | None = None, start_method: str = START_METHOD
-    ) -> None:
-        super().__init__(timeout)
-        self.jobs = jobs
-        self.threads = threads
-        self.start_method = start_method
-        self._gpus: Iterator[str | None] = cycle([None])
+    _gpus: Iterator[str | None] = cycle([None])
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
         """Do all runs, on the GPUs in turn if each is on one device."""
@@ -51,10 +37,10 @@ class PoolEngine(Engine):
         super().run(tasks, on_event)
 
     def _room(self) -> int:
-        return self.jobs
+        return self.jobs or os.cpu_count() or 1
 
     def _start(self) -> Worker:
-        return _Process(self.start_method, self.threads, next(self._gpus))
+        return _Process(self.threads, next(self._gpus))
 
     def _wait(self, workers: Sequence[Worker]) -> None:
         each = cast(Sequence[_Process], workers)
@@ -73,16 +59,15 @@ def visible_gpus() -> list[str]:
 class _Process(Worker):
     """A process and the pipe to it. Processes share nothing, so that one that dies leaves the others alone."""
 
-    def __init__(self, start_method: str, threads: int, gpu: str | None) -> None:
+    def __init__(self, threads: int, gpu: str | None) -> None:
         super().__init__()
-        context: Any = multiprocessing.get_context(start_method)
-        if start_method == "forkserver":
-            context.set_forkserver_preload([__name__])
+        context: Any = multiprocessing.get_context(START_METHOD)
+        context.set_forkserver_preload([__name__])
         # A fork server knows only the environment in which it was started.
         environment = {**os.environ, **({} if gpu is None else {VISIBLE: gpu})}
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, threads, environment))
-        server = start_method == "forkserver"
+        server = START_METHOD == "forkserver"
         with _starting():
             # At once: what takes long, the server's imports, is waited for below, where Ctrl-C is heard.
             (forkserver.ensure_running if server else self.process.start)()

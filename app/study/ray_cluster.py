@@ -61,35 +61,26 @@ SLACK = 1e-4
 
 @final
 class RayEngine(Engine):
-    """Ray actors, each of which imports torch once and keeps its data and its share of a GPU.
+    """Ray actors, each of which imports torch once and keeps its data, its cores and its share of a GPU.
 
     Args:
         jobs: workers at most; None: as many as the machine has cores, or the cluster has room for.
         threads: of torch in each, which are cores to Ray.
+        timeout: seconds for a run.
         gpus: for each, or a share of one; None: not said, which will do where there is none.
-        timeout: seconds for a run; None: as long as it takes.
-
-    Raises:
-        UserError: nobody answers at the cluster's address.
     """
 
     def __init__(
-        self, jobs: int | None, threads: int, gpus: float | None = None, timeout: float | None = None
+        self, jobs: int | None, threads: int, timeout: float | None = None, gpus: float | None = None
     ) -> None:
-        super().__init__(timeout)
-        self.jobs = (os.cpu_count() or 1) if jobs is None and joined() is None else jobs
-        self.threads = threads
+        super().__init__(jobs or (None if joined() else os.cpu_count()), threads, timeout)
         self.gpus = gpus
         self._mark = Path()
         if (address := joined()) is not None:
             check_address(address)
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own.
-
-        Raises:
-            UserError: Ray cannot be had, has no room for a run, or has machines that do not see the files.
-        """
+        """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own."""
         if not tasks:
             return
         folder = tasks[0].files.path.parent
@@ -124,11 +115,7 @@ class RayEngine(Engine):
 
 @contextmanager
 def connected(cpus: int) -> Iterator[None]:
-    """Be connected to the cluster that is named, or else to an own Ray with so many CPUs, which ends with this.
-
-    Raises:
-        UserError: it lets us not in, or does not start.
-    """
+    """Be connected to the cluster that is named, or else to an own Ray with so many CPUs, which ends with this."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     # What is imported here by its path, as a user's own variant, is found by the workers too.
     options["runtime_env"] = {"env_vars": {"PYTHONPATH": import_environment()["PYTHONPATH"]}}
@@ -150,11 +137,7 @@ def connected(cpus: int) -> Iterator[None]:
 
 
 def check_address(address: str) -> None:
-    """Find out in seconds whether anybody answers.
-
-    Raises:
-        UserError: nobody does, or it is no address.
-    """
+    """Find out in seconds whether anybody answers."""
     if address == "auto":
         return
     host, colon, port = address.rpartition(":")
@@ -172,15 +155,7 @@ def check_address(address: str) -> None:
 
 
 def room(threads: int, gpus: float | None) -> int:
-    """Return how many runs the nodes that are alive could have at a time, were there no others.
-
-    Args:
-        threads: cores for each.
-        gpus: for each, or a share of one; None: not said, which will do where there is none.
-
-    Raises:
-        UserError: no node is large enough, or it was not said what to do with the GPUs.
-    """
+    """Return how many runs the nodes that are alive could have at a time, were there no others."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     there = sum(node.get("GPU", 0) for node in nodes)
     if gpus is None and there:
@@ -228,13 +203,7 @@ class Runs:
 
 
 def complaint(folder: Path, mark: Path, patience: float) -> str | None:
-    """Go to the driver's folder; return what is wrong there, or with the file's absence, or None.
-
-    Args:
-        folder: where relative paths start.
-        mark: a file that the driver has written beside the runs.
-        patience: seconds until it must be seen.
-    """
+    """Go to the driver's folder; return what is wrong, such as that a file which it wrote is not seen in time."""
     start = monotonic()
     while not (folder.is_dir() and mark.exists()):
         if monotonic() - start > patience:

@@ -76,10 +76,14 @@ class Engine(ABC):
     """Does runs, in whatever order and wherever; the numbers of a run do not depend on it.
 
     Args:
+        jobs: workers at most; None: as many as there is room for.
+        threads: of torch in each.
         timeout: seconds for a run, from when a worker has it; None: as long as it takes.
     """
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, jobs: int | None, threads: int, timeout: float | None = None) -> None:
+        self.jobs = jobs
+        self.threads = threads
         self.timeout = math.inf if timeout is None else timeout
 
     @abstractmethod

@@ -83,7 +83,7 @@ class Notes(Engine):
     """Notes the runs that it is given, and does none."""
 
     def __init__(self) -> None:
-        super().__init__(None)
+        super().__init__(None, 1)
         self.tasks: list[RunTask] = []
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:

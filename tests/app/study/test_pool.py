@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.main import main
+from dropout_lab.app.study import local
 from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
 from dropout_lab.app.study.one_run import RunTask
@@ -98,9 +99,10 @@ def test_trouble_with_some_runs_leaves_the_others_alone(capsys: pytest.CaptureFi
 def test_workers_may_be_forked_or_spawned(start_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a server was started with long ago is not what its workers see.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setattr(local, "START_METHOD", start_method)
     study = trouble(leaves=callback("Leaves"), fine=callback("TellsGPU"))
     todo = tasks(f"{start_method}/tiny", **study)
-    events = events_of(PoolEngine(jobs=1, threads=1, start_method=start_method), todo)
+    events = events_of(PoolEngine(jobs=1, threads=1), todo)
     ends = {label: event for label, event in events if not isinstance(event, Started)}
     assert ends["leaves"] == Failed("its worker died 2 times, the last time by exit code 0")
     assert isinstance(ends["fine"], RunResult)

@@ -54,13 +54,12 @@ class Scripted(Worker):
 
 class Scripts(Engine):
     def __init__(self, *scripts: list[Answer | None], room: int = 1, timeout: float | None = None) -> None:
-        super().__init__(timeout)
+        super().__init__(room, 1, timeout)
         self.workers = [Scripted(words) for words in scripts]
         self.started: list[Scripted] = []
-        self.size = room
 
     def _room(self) -> int:
-        return self.size
+        return self.jobs or 0
 
     def _start(self) -> Worker:
         self.started.append(self.workers.pop(0))
