@@ -14,8 +14,9 @@ from typing import Any, cast, final
 import torch
 
 from dropout_lab.app.study.one_run import RunTask, prepare
+from dropout_lab.app.study.processes import import_environment, on_several
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do, import_environment, on_several
+from dropout_lab.app.study.worker import VISIBLE, do
 
 # A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"

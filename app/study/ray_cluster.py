@@ -12,8 +12,9 @@ from uuid import uuid4
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.one_run import RunTask, prepare
+from dropout_lab.app.study.processes import import_environment
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do, import_environment
+from dropout_lab.app.study.worker import VISIBLE, do
 
 ADDRESS = "RAY_ADDRESS"
 

@@ -1,24 +1,19 @@
-"""What a worker does with a run: in its own process, or on several devices in processes of the run's own."""
+"""What a worker does with a run, whatever happens in it."""
 
-import json
 import os
-import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from threading import Thread
 from time import sleep
 
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 
-from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.folder import RunFiles, RunIsLocked, RunResult
-from dropout_lab.app.study.grid import Run
-from dropout_lab.app.study.one_run import RunTask, prepare, run_one
+from dropout_lab.app.study.folder import RunIsLocked, RunResult
+from dropout_lab.app.study.one_run import RunTask, run_one
+from dropout_lab.app.study.processes import on_several, run_in_processes
 from dropout_lab.app.study.scheduler import Failed, Free
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -68,57 +63,3 @@ def printing_to(file: Path) -> Iterator[None]:
         for number, old in enumerate(kept, start=1):
             os.dup2(old, number)
             os.close(old)
-
-
-def import_environment() -> dict[str, str]:
-    """Return what lets a Python that is started import what this one can, and the current folder's files last."""
-    return {
-        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
-        "PYTHONSAFEPATH": "1",
-    }
-
-
-def on_several(settings: Settings) -> bool:
-    """Return whether a run may be on more than one device."""
-    return (settings.get("trainer") or {}).get("devices", 1) not in (1, "1")
-
-
-def run_in_processes(task: RunTask, threads: int) -> RunResult:
-    """Do a run whose folder says what is asked, in processes that end with this one.
-
-    Raises:
-        UserError: it has failed; its log has the cause.
-    """
-    options = {name: getattr(task, name) for name in ("panels", "tensorboard")}
-    command = [sys.executable, "-m", __name__, str(task.files.path), str(threads), json.dumps(options)]
-    # Whoever reads the other end of this pipe learns that this process has died.
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, env={**os.environ, **import_environment()}
-    ) as process:
-        code = process.wait()
-    result = task.files.result()
-    if code or result is None:
-        last = next((line for line in reversed(task.files.log_end()) if line.strip()), "nothing in its log")
-        raise UserError(f"its processes ended with code {code}: {last.strip()}")
-    return result
-
-
-def main(folder: str, threads: str, options: str) -> None:
-    """Do the run of a folder; one of its processes."""
-    Thread(target=_end_with_parent, daemon=True).start()
-    files = RunFiles(Path(folder))
-    prepare(int(threads))
-    about = json.loads((files.path / "run.json").read_text())
-    run = Run(about["labels"], about["seed"], files.settings(), about["hash"])
-    result = run_one(RunTask(run, files, **json.loads(options)))
-    rank_zero_only(files.end)(result)
-
-
-def _end_with_parent() -> None:
-    # Not by sys.stdin, whose lock would be held when this process ends by itself.
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -63,7 +63,7 @@ def test_its_processes_end_with_the_worker() -> None:
 
 def alone(folder: Path) -> list[str]:
     found = subprocess.run(
-        ["pgrep", "-f", f"dropout_lab.app.study.worker {folder}"], capture_output=True, text=True
+        ["pgrep", "-f", f"dropout_lab.app.study.processes {folder}"], capture_output=True, text=True
     )
     return found.stdout.split()
 
