@@ -56,7 +56,7 @@ def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
     """
     report = results.study.report
     numeric = tuple(axis for axis in (*report.rows, *report.columns) if results.is_numeric(axis))
-    select = results.study.select or Select(numeric[:1], "val/accuracy", "max")
+    select = results.study.select or Select(over=numeric[:1], by="val/accuracy")
     found: dict[str, str] = {}
     for row, column in product(results.rows, results.columns):
         labels = {axis: label for axis, label in (table | row | column).items() if axis not in select.over}
