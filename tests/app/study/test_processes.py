@@ -8,9 +8,9 @@ import pytest
 
 from dropout_lab.app.config.settings import merged
 from dropout_lab.app.main import main
-from dropout_lab.app.run.folder import RunResult
+from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
@@ -55,7 +55,7 @@ def test_its_processes_end_with_the_worker() -> None:
     engine.run([task], lambda _, event: events.append(event))
     assert isinstance(events[-1], Failed)
     assert "--timeout" in events[-1].reason
-    end = monotonic() + 20
+    end = monotonic() + 300
     while (left := alone(task.files.path)) and monotonic() < end:
         sleep(0.1)
     assert not left
@@ -63,7 +63,7 @@ def test_its_processes_end_with_the_worker() -> None:
 
 def alone(folder: Path) -> list[str]:
     found = subprocess.run(
-        ["pgrep", "-f", f"dropout_lab.app.study.worker {folder}"], capture_output=True, text=True
+        ["pgrep", "-f", f"dropout_lab.app.study.processes {folder}"], capture_output=True, text=True
     )
     return found.stdout.split()
 

@@ -2,12 +2,15 @@
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,11 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture
 def files() -> list[Path]:
-    return write_pictures(Path("pictures"), 40)
+    """Images that are older than any tick of a clock, however fast the test is."""
+    files = write_pictures(Path("pictures"), 40)
+    for file in files:
+        os.utime(file, (1_000_000, 1_000_000))
+    return files
 
 
 def decoded(files: Sequence[Path], size: int = 8, unreadable: decode_cache.Unreadable = "error") -> Decoded:
@@ -35,7 +42,11 @@ def decoded(files: Sequence[Path], size: int = 8, unreadable: decode_cache.Unrea
 
 
 def arrays() -> list[Path]:
-    return sorted(STORE.glob("*.u8"))
+    return sorted(STORE.glob("*.npy"))
+
+
+def contents() -> list[str]:
+    return sorted(path.name for path in STORE.iterdir())
 
 
 def assert_right(found: Decoded, files: Sequence[Path]) -> None:
@@ -65,7 +76,7 @@ def test_rows_are_the_files(files: list[Path], capsys: pytest.CaptureFixture[str
     said, line = capsys.readouterr().out.splitlines()
     assert said == "decoding 40 images"
     assert line.startswith(f"cache {array}  0.0 MB, 40 images, decoded in ")
-    assert sorted(path.name for path in STORE.iterdir()) == [array.name]
+    assert contents() == [f"{array.stem}.json", array.name, "index"]
 
 
 def test_a_later_run_decodes_nothing(
@@ -74,9 +85,12 @@ def test_a_later_run_decodes_nothing(
     decoded(files)
     assert len(decodings) == 40
     capsys.readouterr()
+    folders = [STORE.stat().st_mtime_ns, (STORE / "index").stat().st_mtime_ns]
     assert_right(decoded(files), files)
     assert len(decodings) == 40
     assert capsys.readouterr().out == ""
+    # Nothing was written, so that the cache may be one that cannot be.
+    assert folders == [STORE.stat().st_mtime_ns, (STORE / "index").stat().st_mtime_ns]
 
 
 def test_order_names_and_doubles_make_no_difference(files: list[Path], decodings: list[bytes]) -> None:
@@ -114,25 +128,22 @@ def test_writing_into_the_tensor_leaves_the_file(files: list[Path]) -> None:
 
 
 def test_unchanged_files_are_not_read_again(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in files[1:]:
-        os.utime(file, (1_000_000, 1_000_000))
+    # What is as young as the index could change again within a tick of the clock.
+    os.utime(files[0], (time.time() + 3600,) * 2)
     decoded(files)
-    read: list[str] = []
+    read: list[Path] = []
 
-    def spy(paths: Sequence[str]) -> object:
-        read.extend(paths)
-        return original(paths)
+    def spy(asked: Sequence[Path]) -> object:
+        read.extend(asked)
+        return original(asked)
 
     original = decode_cache._read
     monkeypatch.setattr("dropout_lab.datamodules.decode_cache._read", spy)
     decoded(files)
-    # What is as young as the index could change again within a tick of the clock.
-    assert read == [str(files[0].absolute())]
+    assert read == [files[0]]
 
 
 def test_a_damaged_index_is_made_again(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
-    for file in files:
-        os.utime(file, (1_000_000, 1_000_000))
     decoded(files)
     (index,) = (STORE / "index").iterdir()
     good = index.read_bytes()
@@ -143,7 +154,7 @@ def test_a_damaged_index_is_made_again(files: list[Path], capsys: pytest.Capture
         assert index.read_bytes() == good
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "longer", "other", "facts"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "longer", "other", "shape"])
 def test_a_damaged_array_is_made_again(
     files: list[Path], damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,12 +167,27 @@ def test_a_damaged_array_is_made_again(
             "empty": b"",
             "longer": good + b"0",
             "other": b"0" * len(good),
-            "facts": good.replace(b"{}", b"{0"),
+            "shape": good.replace(b"(40, 3, 8, 8)", b"(40, 3, 8, 7)"),
         }[damage]
     )
     assert_right(decoded(files), files)
     assert f"{array} is damaged" in capsys.readouterr().out
     assert array.read_bytes() == good
+
+
+@pytest.mark.parametrize("damage", [None, "", "{0"])
+def test_an_array_without_its_json_is_made_again(
+    files: list[Path], damage: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoded(files)
+    (array,) = arrays()
+    facts = array.with_suffix(".json")
+    facts.unlink()
+    if damage is not None:
+        facts.write_text(damage)
+    assert_right(decoded(files), files)
+    assert f"{array} is damaged" in capsys.readouterr().out
+    assert facts.read_text() == "{}"
 
 
 def bad_files() -> list[Path]:
@@ -232,41 +258,42 @@ def test_a_file_that_changes_meanwhile(files: list[Path], monkeypatch: pytest.Mo
     assert arrays() == []
 
 
-def fill_disk(monkeypatch: pytest.MonkeyPatch, problem: str) -> None:
-    def pwrite(descriptor: int, content: bytes, start: int) -> int:
-        if start > 3 * 8 * 8 * 20:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return original(descriptor, content, start)
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch, problem: str) -> Iterator[None]:
+    """Let the disk be full before anything is written, meanwhile (the kernel itself refuses), or when all is."""
 
     def fsync(descriptor: int) -> None:
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
-    original = os.pwrite
-    if problem == "before":
-        monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 5000))
-    elif problem == "meanwhile":
-        monkeypatch.setattr(os, "pwrite", pwrite)
-    else:
-        monkeypatch.setattr(os, "fsync", fsync)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patched:
+        if problem == "before":
+            patched.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 5000))
+        elif problem == "after":
+            patched.setattr(os, "fsync", fsync)
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3 * 8 * 8 * 20, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize(
-    ("problem", "says"), [("before", "0.0 MB are free"), ("meanwhile", "No space left"), ("after", "quota")]
+    ("problem", "says"), [("before", "0.0 MB are free"), ("meanwhile", "File too large"), ("after", "quota")]
 )
 def test_full_disk(files: list[Path], problem: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded(files)
     (array,) = arrays()
     good = array.read_bytes()
     picture(99).save(files[7])
-    with monkeypatch.context() as patched:
-        fill_disk(patched, problem)
-        with pytest.raises(DataError) as caught:
-            decoded(files)
+    with full_disk(monkeypatch, problem), pytest.raises(DataError) as caught:
+        decoded(files)
     message = str(caught.value)
     assert f"in the folder {STORE}: " in message
     assert says in message
     assert "0.0 MB are needed. Give another folder with --data.cache FOLDER" in message
-    assert [path.name for path in STORE.iterdir()] == [array.name]
+    assert contents() == [f"{array.stem}.json", array.name, "index"]
     assert array.read_bytes() == good
     assert_right(decoded(files), files)
 
@@ -278,13 +305,13 @@ def test_no_folder_for_the_cache(files: list[Path]) -> None:
 
 
 def test_interrupted(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(descriptor: int, content: bytes, start: int) -> None:
+    def interrupt(content: bytes, size: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decode_cache, "write_pixels", interrupt)
+    monkeypatch.setattr(decode_cache, "decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         decoded(files)
-    assert list(STORE.iterdir()) == []
+    assert contents() == ["index"]
 
 
 BUILDER = """
@@ -323,7 +350,8 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_good(files: list[Path
     decoded(files[:5])
     assert not left.exists()
     assert_right(decoded(files), files)
-    assert list(STORE.glob("*.building")) == []
+    assert [path.suffix for path in STORE.iterdir() if path.is_file()].count(".npy") == 2
+    assert {path.suffix for path in STORE.iterdir() if path.is_file()} == {".json", ".npy"}
 
 
 def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +370,7 @@ def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyP
     output, errors = others[0].communicate()
     assert output == f"rows 40 {int(found.pixels.sum())}\n", errors
     assert len(arrays()) == 1
-    assert list(STORE.glob("*.building")) == []
+    assert contents() == [f"{arrays()[0].stem}.json", arrays()[0].name, "index"]
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:

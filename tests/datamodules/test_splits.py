@@ -1,15 +1,16 @@
-"""Splits by group: whole groups, the shares asked for, every class at its share."""
+"""Splits: every class at its share, whole groups."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropout_lab.datamodules.splits import joined_groups, split_groups, stratified_sample
+from dropout_lab.datamodules.splits import draw_stratified, join_groups, split_groups, stratified_sample
 
 
 def test_pairs_join_groups_through_others() -> None:
-    joined = joined_groups(["a", "b", "c", "d", "a"], [(0, 1), (1, 2)])
+    joined = join_groups(["a", "b", "c", "d", "a"], [(0, 1), (1, 2)])
     assert joined[0] == joined[1] == joined[2] == joined[4]
     assert joined[3] != joined[0]
     assert set(joined.tolist()) == {0, 1}
@@ -53,3 +54,23 @@ def test_sample_keeps_every_class_at_its_share() -> None:
     assert len(set(drawn.tolist())) == 25
     assert np.bincount(labels[drawn]).tolist() in ([22, 3], [23, 2])
     assert stratified_sample(labels, 100, seed=0).tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_draws_of_every_class(keep: int) -> None:
+    labels = torch.tensor([0] * 50 + [1] * 9 + [2] * (keep + 1))
+    for count in range(3, len(labels) - 3 * keep + 1):
+        rest, drawn = draw_stratified(labels, count, keep, torch.Generator().manual_seed(count))
+        assert len(drawn) == count
+        assert sorted(rest.tolist() + drawn.tolist()) == list(range(len(labels)))
+        assert labels[drawn].bincount(minlength=3).min() >= 1
+        assert labels[rest].bincount(minlength=3).min() >= keep
+
+
+def test_draws_are_uniform_within_a_class() -> None:
+    labels = torch.tensor([0] * 4 + [1] * 4)
+    generator = torch.Generator().manual_seed(0)
+    hits = torch.zeros(8)
+    for _ in range(2000):
+        hits[draw_stratified(labels, 2, 1, generator)[1]] += 1
+    assert (hits - 500).abs().max() < 5 * (2000 * 3 / 16) ** 0.5

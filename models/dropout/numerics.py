@@ -1,4 +1,4 @@
-"""Choosing a number of units: the same choice eagerly and compiled, whatever the number."""
+"""Arithmetic that variants share: units, masks and factors in types that hold them, and choices of so many units."""
 
 import math
 
@@ -37,7 +37,7 @@ def as_numbers(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def largest(scores: Tensor, count: int, count_tensor: Tensor, never: float = math.nan) -> Tensor:
-    """Mark the ``count`` largest entries of each row; of equal ones, any.
+    """Mark the ``count`` largest entries of each row, bool ``(B, D)``; of equal ones, any.
 
     Args:
         scores: ``(B, D)``; what has overflowed to ±∞ or NaN is an end of the order, NaN the upper one.
@@ -45,9 +45,6 @@ def largest(scores: Tensor, count: int, count_tensor: Tensor, never: float = mat
         count_tensor: the same as a 0-d tensor, for compiled code, which sorts: a Python number would be a
             constant of the graph, and another one would recompile.
         never: a score whose entries are not marked, even if fewer than ``count`` are then; NaN for none.
-
-    Returns:
-        Bool, ``(B, D)``.
     """
     marked = torch.zeros_like(scores, dtype=torch.bool)
     if torch.compiler.is_compiling():
