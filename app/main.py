@@ -26,7 +26,7 @@ COMMANDS = {
     "configs": "list, show and copy the configs that come with the program",
     "organize": "sort the images of ISIC 2020 into class folders",
     "study": "do the runs of a study, a grid of settings and seeds in one file",
-    "benchmark": "measure what variants, data modules and whole fits cost",
+    "benchmark": "measure what dropout variants cost: a step, evaluation, memory",
     "report": "make tables, figures and a page of a study's results",
 }
 
