@@ -158,7 +158,10 @@ def test_data_that_are_damaged(root: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--variants MalDrop", "unrecognized arguments: --variants MalDrop; see docs/pipeline.py --help"),
+        (
+            "--variants MalDrop",
+            "unrecognized arguments: --variants MalDrop; see python docs/pipeline.py --help",
+        ),
         ("--seconds 0", "--seconds must be above 0"),
         ("--threads 0", "--threads must be 1 or more"),
         ("--against data", "--against: there is no cli.py in data"),
