@@ -108,16 +108,18 @@ def _download(archive: Archive, partial: Path, received: int) -> None:
         continues = response.status == PARTIAL_CONTENT
         received = received if continues else 0
         task = progress.add_task(f"{archive.folder}: download", total=archive.size, completed=received)
-        with partial.open("ab" if continues else "wb") as stream:
-            while chunk := response.read(CHUNK):
-                received += len(chunk)
-                if received > archive.size:
-                    raise RefusedError(f"more than the official {archive.size} bytes arrive")
-                stream.write(chunk)
-                progress.update(task, completed=received)
+        try:
+            with partial.open("ab" if continues else "wb") as stream:
+                while chunk := response.read(CHUNK):
+                    received += len(chunk)
+                    if received > archive.size:
+                        raise RefusedError(f"more than the official {archive.size} bytes arrive")
+                    stream.write(chunk)
+                    progress.update(task, completed=received)
+        finally:
+            if not received:
+                partial.unlink(missing_ok=True)
     if received < archive.size:
-        if not received:
-            partial.unlink()
         raise ConnectionError(
             f"the connection was cut after {received} of {archive.size} bytes, which are kept to go on from"
         )

@@ -133,14 +133,14 @@ def split_shares(images: int, val_size: int | float, test_size: int | float) -> 
 
 @rank_zero_only
 def _report(found: isic_files.LabelledImages) -> None:
-    log = logging.getLogger(__name__)
+    log, name = logging.getLogger(__name__), isic_files.NAME
     used, missing, unlabelled = (f"{len(each):,}" for each in (found.cases, found.missing, found.unlabelled))
     if found.missing or found.unlabelled:
         log.warning(
-            f"{isic_files.NAME}: {used} labelled images; left out are {missing} labels without an image and {unlabelled} images "
+            f"{name}: {used} labelled images; left out are {missing} labels without an image and {unlabelled} images "
             "without a label"
         )
     if not found.patients:
         log.warning(
-            f"{isic_files.NAME}: {used} images in class folders; without a label file patients may be in two splits"
+            f"{name}: {used} images in class folders; without a label file patients may be in two splits"
         )
