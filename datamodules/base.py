@@ -208,9 +208,7 @@ class ImageDataModule(LightningDataModule, ABC):
         """Return the test split in order."""
         return self._loader(self.splits.test)
 
-    def predict_dataloader(self) -> Loader:
-        """Return the test split in order."""
-        return self._loader(self.splits.test)
+    predict_dataloader = test_dataloader
 
     def _loader(
         self,

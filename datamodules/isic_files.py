@@ -121,18 +121,16 @@ def find_images(root: Path, labels: str | None, images: str | None) -> LabelledI
         DataError: there are no labels or no images, the label file cannot be used, or no image has a label.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    label_files = [folder / name for name in (LABELS if labels is None else (labels,))]
-    label_file = next((each for each in label_files if each.is_file()), None)
+    label_names = LABELS if labels is None else (labels,)
+    image_names = IMAGES if images is None else (images,)
+    label_file = next((folder / name for name in label_names if (folder / name).is_file()), None)
+    image_folder = next((folder / name for name in image_names if (folder / name).is_dir()), None)
+    if label_file is None and labels is None and all((folder / name).is_dir() for name in CLASSES):
+        return _sorted_images(folder)
     if label_file is None:
-        if labels is None and all((folder / name).is_dir() for name in CLASSES):
-            return _sorted_images(folder)
-        looked = " or ".join(LABELS) if labels is None else labels
-        raise not_found(f"{FOLDER}/{looked}", root)
-    folders = [folder / name for name in (IMAGES if images is None else (images,))]
-    image_folder = next((each for each in folders if each.is_dir()), None)
+        raise not_found(f"{FOLDER}/{' or '.join(label_names)}", root)
     if image_folder is None:
-        looked = " or ".join(IMAGES) if images is None else images
-        raise not_found(f"folder {FOLDER}/{looked}", root)
+        raise not_found(f"folder {FOLDER}/{' or '.join(image_names)}", root)
     return _matched(label_file, image_folder, folder / DUPLICATES)
 
 
