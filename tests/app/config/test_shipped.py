@@ -83,17 +83,10 @@ def test_a_command_says_it_in_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_fit_by_names(capsys: pytest.CaptureFixture[str]) -> None:
-    main(
-        [
-            "fit",
-            "-c",
-            "quickstart",
-            "--config=dropout/mal_drop",
-            "--config",
-            "callbacks/timing",
-            "--print_config",
-        ]
-    )
+    words = "fit -c quickstart --config=dropout/mal_drop --config callbacks/timing --print_config"
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert not ended.value.code
     printed = capsys.readouterr().out
     # What a config shows of our classes can be imported, and stays: the public names.
     for name in ("DigitsDataModule", "FullyConnected", "MalDrop", "Timing"):
