@@ -187,8 +187,16 @@ def _arguments(owner: str | None) -> list[str]:
 
 
 def _parameters(owner: type | None) -> list[str]:
-    parameters = [] if owner is None else inspect.signature(owner).parameters.values()
-    return [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    """Return what a class takes; what it takes as ``**common`` are arguments of its base."""
+    names: dict[str, None] = {}
+    for base in () if owner is None else owner.__mro__:
+        if base is owner or "__init__" in vars(base):
+            kinds = {each.name: each.kind for each in inspect.signature(base).parameters.values()}
+            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names |= {name: None for name, kind in kinds.items() if kind not in variadic}
+            if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+                break
+    return list(names)
 
 
 def find_configs(words: list[str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""The folder one stands in, and the network: what lies there is not taken for a library, nobody else is let in."""
+"""The folder one stands in, and the network: what lies there is not taken for a library, nobody else is let in.
+
+Which file is imported is the business of a fresh interpreter: these start one.
+"""
 
 import os
 import subprocess
@@ -11,8 +14,7 @@ import pytest
 from tests.app.study.studies import BASE, dropout, write_study
 from tests.data.sockets import LOOPBACK, PROC, listening
 from tests.data.traps import MARK, unharmed
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.programs import CLI, HANGS_S, REPOSITORY
 
 linux = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
 
@@ -51,7 +53,7 @@ def write_own() -> None:
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The program as it is called uninstalled, and as the installed script calls it."""
     if request.param == "cli.py":
-        return [sys.executable, str(REPOSITORY / "cli.py")]
+        return [sys.executable, str(CLI)]
     script = tmp_path_factory.mktemp("bin") / "dropout-lab"
     script.write_text("import sys\nfrom dropout_lab.app.main import main\nsys.exit(main())\n")
     return [sys.executable, str(script)]
@@ -86,7 +88,7 @@ def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> No
     write_own()
     done = subprocess.run(
         [*program, "study", str(file), "--jobs", "1"], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=HANGS_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert unharmed()
@@ -98,8 +100,9 @@ def test_tensorboard_listens_on_the_loopback_address() -> None:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", ".", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
-            end = time.monotonic() + 60
-            while not (found := listening(process.pid)) and time.monotonic() < end:
+            end = time.monotonic() + HANGS_S
+            while not (found := listening(process.pid)) and process.poll() is None:
+                assert time.monotonic() < end
                 time.sleep(0.2)
         finally:
             process.terminate()
@@ -123,7 +126,7 @@ def test_an_own_ray_listens_on_the_loopback_address() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     done = subprocess.run(
         [sys.executable, "-c", script], env={**environment, "PYTHONPATH": str(REPOSITORY)}, capture_output=True,
-        text=True, check=False, timeout=120,
+        text=True, check=False, timeout=HANGS_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) >= 3
