@@ -231,7 +231,7 @@ def _checked(file: Path) -> Path:
     for key, value in content.items():
         if key not in (*GROUPS, *OPTIONS) and value in (None, {}, []):
             raise UserError(f"{file}: no option {key}{meant(str(key), (*GROUPS, *OPTIONS))}")
-    for group in content.keys() & {"trainer", "model"}:
+    for group in [each for each in ("trainer", "model") if each in content]:
         settings: Any = content[group]
         if not isinstance(settings, dict):
             raise UserError(f"{file}: {group}: must be keys and values, got {settings!r}; or leave it out")
