@@ -23,7 +23,7 @@ MARKS = re.compile(
     r"""
     ^(\d{1,9})(?=[.)](?:\s|$))                                # a numbered list's item
     | ^(?=\#{1,6}(?:\s|$) | [-+](?:\s|$) | [-\s]+$ | > | ~~~)  # a heading, a list's item, a rule, a quotation, a fence
-    | (?=[\\*_`<\[|] | &\#?\w+;)
+    | (?=[\\*_`<\[\]|] | &\#?\w+;)
     """,
     re.VERBOSE,
 )

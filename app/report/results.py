@@ -266,7 +266,7 @@ def _history(file: Path) -> pd.DataFrame:
     if not file.is_file() or not file.stat().st_size:
         return pd.DataFrame({"epoch": []}, dtype=float)
     try:
-        history = pd.read_csv(file, dtype=float, float_precision="round_trip")
+        history = pd.read_csv(file, dtype=float)
         if "epoch" not in history:
             raise KeyError("no column epoch")
         if not isinstance(history.index, pd.RangeIndex):
