@@ -84,7 +84,9 @@ def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> 
         },
         listed=LISTED,
         # Of each library the commonest first.
-        versions=[f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(versions)],
+        versions=[
+            f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(map(str, versions))
+        ],
     )
 
 

@@ -133,8 +133,10 @@ class Results:
         if place.startswith("last"):
             count = int(place.removeprefix("last"))
             last = rows.groupby("run")[column].tail(count).groupby("run")
-            return last.mean()[last.size() == count].to_dict()
-        return rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last().to_dict()
+            found = last.mean()[last.size() == count]
+        else:
+            found = rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last()
+        return {str(run): float(value) for run, value in found.items()}
 
     def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
         """Return a metric of the runs with these labels."""

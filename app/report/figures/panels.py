@@ -87,10 +87,7 @@ def read_panels(file: Path) -> dict[str, Panel]:
 
 
 def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
-    names, target, predicted = (
-        arrays[name] for name in ("class_names", f"{kind}/target", f"{kind}/predicted")
-    )
-    said = zip(names[predicted], arrays[f"{kind}/probability"], strict=True)
+    said = zip(names[arrays[f"{kind}/predicted"]], arrays[f"{kind}/probability"], strict=True)
     images = {"as stored": arrays[f"{kind}/stored"], "normalized": arrays[f"{kind}/normalized"]}
     return Panel(
         [(name, pixels.astype(np.float32) / np.float32(255)) for name, pixels in images.items()],

@@ -13,8 +13,7 @@ TEST = "test/accuracy"
 
 
 def cells_of(folder: Path, metrics: Metrics = metrics_of, seeds: tuple[int, ...] = (0, 1, 2)) -> Results:
-    results = read_results(write_study(folder, study(seeds=list(seeds)), metrics))
-    return results
+    return read_results(write_study(folder, study(seeds=list(seeds)), metrics))
 
 
 def reached(**tests: tuple[float, float, float]) -> Metrics:

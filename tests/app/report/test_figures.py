@@ -48,7 +48,7 @@ def test_curves_of_validation_and_training(results: Results) -> None:
     last = np.asarray(lines[3].get_ydata())[-1]
     dropin = results.of({"method": "dropin", "layers": 2}).values()
     assert last == pytest.approx(
-        100 * np.mean([results.history.loc[run, "val/accuracy"].iloc[-1] for run in dropin])
+        100 * np.mean([results.history.xs(run)["val/accuracy"].iloc[-1] for run in dropin])
     )
 
 

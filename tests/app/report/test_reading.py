@@ -36,7 +36,7 @@ def test_the_values_of_a_run(folder: Path) -> None:
 def test_a_metric_after_an_epoch_and_of_the_last_rows(folder: Path) -> None:
     results = read_results(folder)
     run = next(iter(results.finished))
-    column = results.history.loc[run, "val/accuracy"].tolist()
+    column = results.history.xs(run)["val/accuracy"].tolist()
     assert results.metric("val/accuracy@1")[run] == column[0]
     assert results.metric("val/accuracy@6")[run] == column[-1]
     assert run not in results.metric("val/accuracy@7")

@@ -1,7 +1,7 @@
 """What ρ was over training, in hand-made folders."""
 
-from dataclasses import replace
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

@@ -18,7 +18,7 @@ def test_mean_and_interval_at_each_epoch(results: Results) -> None:
     assert line is not None
     assert line["x"].tolist() == [1, 2, 3, 4, 5, 6]
     runs = results.of(DROPIN).values()
-    first = estimate([100 * results.history.loc[(run, 0), "val/accuracy"] for run in runs])
+    first = estimate([100 * results.history.xs(run)["val/accuracy"].iloc[0] for run in runs])
     assert (line["mean"][0], line["half"][0]) == pytest.approx((first.mean, first.half))
 
 
