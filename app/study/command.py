@@ -51,7 +51,7 @@ class Options:
     command: str
 
 
-def told(words: list[str]) -> str:
+def command_line(words: list[str]) -> str:
     """Return the command in one line, as a shell takes it; the end of a line within a word becomes a space."""
     return " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
 
@@ -91,7 +91,7 @@ def parse(words: list[str]) -> Options:
     )
     parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
     parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
-    options = Options(**vars(parser.parse_args(words)), command=told(words))
+    options = Options(**vars(parser.parse_args(words)), command=command_line(words))
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")

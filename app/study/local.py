@@ -16,7 +16,7 @@ import torch
 from dropout_lab.app.study.one_run import RunTask, prepare
 from dropout_lab.app.study.processes import import_environment, on_several
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do
+from dropout_lab.app.study.worker import VISIBLE, do_run
 
 # A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
@@ -127,7 +127,7 @@ def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environ
     answer: Answer = Free()
     while True:
         pipe.send(answer)
-        answer = do(pipe.recv())
+        answer = do_run(pipe.recv())
 
 
 def _end_with_parent() -> None:
