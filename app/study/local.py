@@ -24,6 +24,9 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 # How often it is looked whether a run takes too long.
 LOOK_SECONDS = 0.5
 
+# Until a worker that ends has ended.
+END_SECONDS = 5.0
+
 
 @final
 class PoolEngine(Engine):
@@ -79,7 +82,7 @@ class _Process(Worker):
     def send(self, task: RunTask) -> None:
         try:
             self.pipe.send(task)
-        except BrokenPipeError:
+        except ConnectionError:
             # It has died while it had nothing to do.
             return
 
@@ -93,7 +96,9 @@ class _Process(Worker):
             dead = True
         if not dead:
             return None
-        self.process.join()
+        # Its end of the pipe may be closed a moment before it has ended.
+        self.process.join(END_SECONDS)
+        self.kill()
         code = self.process.exitcode
         return Died(f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}")
 
