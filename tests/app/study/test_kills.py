@@ -27,9 +27,16 @@ def start(folder: str) -> "subprocess.Popen[bytes]":
     )
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def workers_of(driver: "subprocess.Popen[bytes]") -> list[int]:
-    children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
-    return [pid for pid in map(int, children) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """Return what the driver's fork server has forked."""
+    servers = [
+        pid for pid in children_of(driver.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return [worker for server in servers for worker in children_of(server)]
 
 
 def wait_until(condition: Callable[[], bool], driver: "subprocess.Popen[bytes]") -> None:
