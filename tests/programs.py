@@ -37,6 +37,7 @@ IMPORTED = [
     "tests.programs",
     "dropout_lab.app.cli",
     "dropout_lab.app.study.command",
+    "dropout_lab.app.study.local",
     "sklearn.datasets",
     "tensorboard.backend.event_processing.event_accumulator",
     "torch.utils.tensorboard",
