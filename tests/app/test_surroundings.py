@@ -61,7 +61,9 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize("program", ["cli.py", "dropout-lab", "-m"], indirect=True)
+@pytest.mark.parametrize(
+    "program", ["cli.py", "dropout-lab", pytest.param("-m", marks=pytest.mark.slow)], indirect=True
+)
 def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
     hide_libraries()
     write_own()
