@@ -29,6 +29,8 @@ from typing import Any, Self
 REPOSITORY = Path(__file__).parents[1]
 CLI = REPOSITORY / "cli.py"
 
+INTERRUPTED = (130, 143)
+
 HANGS_S = 900
 """A cap on what hangs; no test waits for it."""
 
@@ -165,7 +167,7 @@ def run(*words: str, **options: Any) -> "CompletedProcess[str]":
 def run_ranks(*words: str, count: int = 2, script: Path = CLI) -> "list[CompletedProcess[str]]":
     """Run the program once a rank, as torchrun and clusters do, and end all when one has failed.
 
-    Lightning's own launcher would start new interpreters.
+    Lightning's own launcher would start new interpreters. Ranks that were interrupted end by themselves.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -181,7 +183,7 @@ def run_ranks(*words: str, count: int = 2, script: Path = CLI) -> "list[Complete
     while running:
         connection.wait([rank.process.sentinel for rank in running], HANGS_S)
         codes = [rank.poll() for rank in running]
-        if any(codes) or all(code is None for code in codes):
+        if {*codes} - {None, 0, *INTERRUPTED} or {*codes} == {None}:
             for rank in running:
                 rank.kill()
         running = [rank for rank in running if rank.poll() is None]
