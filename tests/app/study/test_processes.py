@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
@@ -10,10 +11,12 @@ from time import monotonic, sleep
 import pytest
 
 from dropout_lab.app.config.settings import merged
+from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import scheduler
 from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.processes import import_environment, run_in_processes
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 from tests.programs import HANGS_S
@@ -43,6 +46,30 @@ def test_a_run_on_two_devices(capsys: pytest.CaptureFixture[str]) -> None:
         assert float(two[name]) == pytest.approx(float(one[name]), abs=0.15)
 
 
+def test_processes_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    (task,) = tasks("studies/tiny", base=several(), **trouble(fails=callback("Raises")))
+    task.files.path.mkdir(parents=True)
+    task.files.log.write_text("a word before the end\nno luck\n\n")
+    python = Path("python")
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python.resolve()))
+    with pytest.raises(UserError, match="its processes ended with code 3: no luck"):
+        run_in_processes(task, 1)
+
+
+def test_a_process_whose_worker_has_ended_ends() -> None:
+    command = [sys.executable, "-m", "dropout_lab.app.study.processes", "nowhere", "1", "{}"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, env={**os.environ, **import_environment()}
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        # It does not get as far as to miss its folder.
+        assert process.wait() == 1
+
+
+@pytest.mark.slow
 def test_one_that_fails_says_why() -> None:
     (task,) = tasks("studies/tiny", base=several(), **trouble(fails=callback("Raises")))
     events: list[Event] = []
@@ -53,6 +80,7 @@ def test_one_that_fails_says_why() -> None:
     assert "its processes ended with code" in events[1].reason
 
 
+@pytest.mark.slow
 def test_its_processes_end_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     (task,) = tasks("studies/tiny", base=several(), **trouble(hangs=callback("Hangs", pipe="pipe")))
     os.mkfifo("pipe")
