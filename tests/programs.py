@@ -67,6 +67,7 @@ class Program:
         script: Path,
         env: Mapping[str, str],
         most_bytes: int | None,
+        own_session: bool,
     ) -> None:
         self.args = [str(script), *words]
         self._readers: list[Thread] = []
@@ -78,7 +79,15 @@ class Program:
             self._readers.append(Thread(target=_read, args=(ours, written), daemon=True))
         self.process = _server().Process(
             target=_become,
-            args=(script, list(words), Path.cwd(), dict(env), most_bytes, *map(_Inherited, streams)),
+            args=(
+                script,
+                list(words),
+                Path.cwd(),
+                dict(env),
+                most_bytes,
+                own_session,
+                *map(_Inherited, streams),
+            ),
         )
         self.process.start()
         for stream in streams:
@@ -144,7 +153,11 @@ class Program:
 
 
 def start(
-    *words: str, script: Path = CLI, env: Mapping[str, str] | None = None, most_bytes: int | None = None
+    *words: str,
+    script: Path = CLI,
+    env: Mapping[str, str] | None = None,
+    most_bytes: int | None = None,
+    own_session: bool = False,
 ) -> Program:
     """Start the program in the current folder.
 
@@ -153,8 +166,9 @@ def start(
         script: what to run in its place.
         env: its environment; None for that of this process.
         most_bytes: what a file of its may hold, as on a disk that is full.
+        own_session: whether it and what it starts are a group of processes of their own, as in a terminal.
     """
-    return Program(words, script, os.environ if env is None else env, most_bytes)
+    return Program(words, script, os.environ if env is None else env, most_bytes, own_session)
 
 
 def run(*words: str, **options: Any) -> "CompletedProcess[str]":
@@ -216,12 +230,20 @@ def _read(descriptor: int, into: list[bytes]) -> None:
 
 
 def _become(
-    script: Path, words: list[str], folder: Path, env: dict[str, str], most_bytes: int | None, *streams: int
+    script: Path,
+    words: list[str],
+    folder: Path,
+    env: dict[str, str],
+    most_bytes: int | None,
+    own_session: bool,
+    *streams: int,
 ) -> None:
     """Become ``python SCRIPT WORDS``, in a child of the server."""
     assert "pytorch_lightning" in sys.modules, "the server has not imported the program"
     # Else what the program starts would be started by the server too.
     multiprocessing.set_start_method(None, force=True)
+    if own_session:
+        os.setsid()
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

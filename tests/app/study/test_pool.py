@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests import programs
 from tests.app.study.studies import (
-    REPOSITORY,
     callback,
     dropout,
     events_of,
@@ -124,17 +121,13 @@ def test_a_run_that_takes_too_long_has_failed() -> None:
 def test_ctrl_c_ends_all_processes_with_130() -> None:
     (hangs,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs", pipe="pipe")))
     os.mkfifo("pipe")
-    # In a terminal all processes of the group hear it: a group of its own, so an interpreter of its own.
-    driver = subprocess.Popen(
-        [sys.executable, REPOSITORY / "cli.py", "study", "tiny.yaml", "--jobs", "1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    assert Path("pipe").read_text() == "here"
-    os.killpg(driver.pid, signal.SIGINT)
-    # Read to its end, which comes when no process is left that could write.
-    _, error = driver.communicate()
-    assert driver.returncode == 130
+    with programs.start("study", "tiny.yaml", "--jobs", "1", own_session=True) as driver:
+        assert Path("pipe").read_text() == "here"
+        # In a terminal all processes of the group hear it.
+        os.killpg(driver.pid, signal.SIGINT)
+        # Read to its end, which comes when no process is left that could write.
+        _, error = driver.communicate()
+        assert driver.wait() == 130
     assert error == "dropout-lab: interrupted; what is done is kept: give the command again to go on\n"
     with hangs.files.locked(wait=False):
         assert hangs.files.result() is None
