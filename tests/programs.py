@@ -29,6 +29,7 @@ from typing import Any, Self
 REPOSITORY = Path(__file__).parents[1]
 CLI = REPOSITORY / "cli.py"
 
+# After Ctrl-C and after SIGTERM.
 INTERRUPTED = (130, 143)
 
 HANGS_S = 900
