@@ -44,7 +44,7 @@ def test_each_seed_chooses_for_itself(tmp_path: Path) -> None:
 def test_the_lowest_can_be_best_and_what_is_not_finite_loses(results: Results) -> None:
     runs = results.candidates(DROPIN)[0]
     assert label(results, results.best(runs, BY)) == 0.5
-    assert label(results, results.best(runs, Select(("p",), VAL, "min"))) == 0.25
+    assert label(results, results.best(runs, Select(over=("p",), by=VAL, mode="min"))) == 0.25
     lost = with_values(results, results.values[VAL] | {runs[1]: math.nan})
     assert lost.best([runs[1], runs[0]], BY) == runs[0]
 
@@ -60,7 +60,7 @@ def test_a_missing_metric_of_the_selection_is_named(results: Results) -> None:
     with pytest.raises(
         UserError, match=r"select.by: no result of study made-up has 'val/f1'; there are best_ep"
     ):
-        replace(results, select=Select(("p",), "val/f1", "max")).of(DROPIN)
+        replace(results, select=Select(over=("p",), by="val/f1")).of(DROPIN)
 
 
 def test_a_run_that_was_never_validated_loses(results: Results) -> None:
