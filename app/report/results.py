@@ -1,7 +1,6 @@
 """The runs of a study, as they lie on disk."""
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,14 +9,15 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.study.folder import StudyFolder, damaged
+from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.grid import Run as Asked
 from dropout_lab.app.study.grid import expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunFiles, RunResult, damaged
 from dropout_lab.app.study.spec import Labels, Select, Study
 
 FIGURES = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
@@ -124,19 +124,17 @@ def read_results(folder: Path) -> Results:
     runs, failed, missing = [], [], []
     planned = expand(study)
     for asked in planned:
-        path = folder / "runs" / asked.hash
-        if (path / "result.json").is_file():
-            runs.append(_run(asked.labels, asked.seed, path))
-        elif (path / "failed.json").is_file():
-            reason = str(_read_json(path / "failed.json").get("reason") or "no reason given")
+        files = StudyFolder(folder).run(asked)
+        if (result := files.result()) is not None:
+            runs.append(_run(asked, files, result))
+        elif (reason := files.failure()) is not None:
             failed.append(Unfinished(asked.labels, asked.seed, asked.hash, reason))
         else:
             missing.append(Unfinished(asked.labels, asked.seed, asked.hash))
     if not runs:
         why = f"; the first of {len(failed)} that failed: {failed[0].reason}" if failed else ""
         raise UserError(f"no finished run in {folder / 'runs'}{why}; run `study` first")
-    known = {asked.hash for asked in planned}
-    left_over = sum(file.parent.name not in known for file in (folder / "runs").glob("*/result.json"))
+    left_over = StudyFolder(folder).left_over(planned)
     made = {run.command for run in runs}
     commands = tuple(command for command in StudyFolder(folder).commands() if command in made)
     return Results(
@@ -170,28 +168,22 @@ def _hashes(study: Study) -> dict[tuple[tuple[Label, ...], int], str]:
     return found
 
 
-def _run(labels: Labels, seed: int, path: Path) -> Run:
-    content = _read_json(path / "result.json")
-    try:
-        metrics = {name: float(value) for name, value in content["metrics"].items() if value is not None}
-        values = dict(metrics)
-        values |= {name: float(content[name]) for name in FIGURES if content.get(name) is not None}
-        for threshold, step in (content.get("first_steps") or {}).items():
-            if step is not None:
-                values[f"first_steps/{threshold}"] = float(step)
-        versions = {name: str(version) for name, version in (content.get("versions") or {}).items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise damaged(path / "result.json", error) from error
-    if values.get("steps") and "train_seconds" in values:
-        values["step_seconds"] = values["train_seconds"] / values["steps"]
-    stopped = content.get("stopped") or None
-    history = _read_history(path / "epochs.csv")
-    command = _command(path / "run.json")
-    return Run(labels, seed, path.name, values, tuple(sorted(metrics)), stopped, versions, command, history)
-
-
-def _command(file: Path) -> str:
-    return str(_read_json(file).get("command") or "") if file.is_file() else ""
+def _run(asked: Asked, files: RunFiles, result: RunResult) -> Run:
+    values = dict(result.metrics)
+    values |= {name: float(value) for name in FIGURES if (value := getattr(result, name)) is not None}
+    values |= {
+        f"first_steps/{threshold}": float(step)
+        for threshold, step in result.first_steps.items()
+        if step is not None
+    }
+    if result.steps:
+        values["step_seconds"] = result.train_seconds / result.steps
+    history = _read_history(files.epochs)
+    metrics = tuple(sorted(result.metrics))
+    stopped, versions = result.stopped or None, result.versions
+    return Run(
+        asked.labels, asked.seed, asked.hash, values, metrics, stopped, versions, files.command(), history
+    )
 
 
 def _read_history(file: Path) -> dict[str, list[float]]:
@@ -206,16 +198,6 @@ def _read_history(file: Path) -> dict[str, list[float]]:
         return {name: [float(row[name]) if row[name] else math.nan for row in rows] for name in names}
     except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
         raise damaged(file, error) from error
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise damaged(file, error) from error
-    if not isinstance(content, dict):
-        raise damaged(file, TypeError("it holds no mapping"))
-    return content
 
 
 Group = Mapping[int, Run]

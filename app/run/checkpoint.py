@@ -1,4 +1,4 @@
-"""Weights from a checkpoint, if it is one of the model asked for."""
+"""Checkpoint files: written whole, read if they are whole and fit the model, the best one kept."""
 
 import io
 import os
@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import PARTIAL, whole_file
-from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.callbacks import BestStep
 
 
@@ -185,16 +184,14 @@ class BestCheckpoint(Checkpoint):
     """Writes ``best.ckpt`` at each validation that is better than all before.
 
     Args:
-        folder: the run's.
+        file: where to.
         best: says what is best; is called before, as Lightning calls checkpoints last.
     """
 
-    def __init__(self, folder: RunFolder, best: BestStep) -> None:
-        """Keep the arguments."""
-        self.folder = folder
+    def __init__(self, file: Path, best: BestStep) -> None:
+        self.file = file
         self.best = best
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, if this validation is the best so far."""
         if not trainer.sanity_checking and self.best.step == trainer.global_step:
-            trainer.save_checkpoint(self.folder.checkpoints / "best.ckpt", weights_only=False)
+            trainer.save_checkpoint(self.file, weights_only=False)

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, beside what Lightning puts there, for a run to go on from it."""
+"""What a checkpoint holds, beside what Lightning puts there, for a run to be resumed from it."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from dropout_lab.app.config.settings import differences
+from dropout_lab.app.run.history import EpochTable
 from dropout_lab.callbacks import BestStep
 
 ENTRY = "dropout_lab"
@@ -21,6 +22,7 @@ class RunState:
     Attributes:
         moment: when it was.
         best: :meth:`dropout_lab.callbacks.BestStep.progress`.
+        curves: :meth:`dropout_lab.app.run.history.EpochTable.progress`.
         events: bytes of each event file of TensorBoard.
         train_metrics: of the epoch so far, by rank: :meth:`dropout_lab.models.metrics.SplitMetrics.progress`.
         logged: the newest value of each metric, which schedulers may watch.
@@ -31,6 +33,7 @@ class RunState:
 
     moment: Moment
     best: dict[str, Any]
+    curves: dict[str, Any]
     events: dict[str, int]
     train_metrics: list[dict[str, Any]]
     logged: dict[str, Tensor]
@@ -42,7 +45,7 @@ class RunState:
         """Add it to a checkpoint."""
         checkpoint[ENTRY] = asdict(self)
 
-    def going_on_with(self, settings: dict[str, Any]) -> "RunState":
+    def for_settings(self, settings: dict[str, Any]) -> "RunState":
         """Return it for these settings: where they are others, what was at its end may have more epochs to come."""
         if self.moment == "at the end" and differences(self.settings, settings):
             return replace(self, moment="between epochs")
@@ -50,7 +53,7 @@ class RunState:
 
 
 def state_in(checkpoint: dict[str, Any]) -> RunState | None:
-    """Return what a checkpoint holds; None if it was not written to go on from, or not by this version."""
+    """Return what a checkpoint holds; None if it was not written to resume from, or not by this version."""
     entry = checkpoint.get(ENTRY)
     if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(RunState)}:
         return None
@@ -66,6 +69,9 @@ def _is_sound(state: RunState) -> bool:
         state.moment in get_args(Moment)
         and isinstance(state.best, dict)
         and state.best.keys() == BestStep().progress().keys()
+        and isinstance(state.curves, dict)
+        and state.curves.keys() == EpochTable.PROGRESS
+        and isinstance(state.curves["rows"], list)
         and all(isinstance(size, int) and size >= 0 for size in sizes)
         and all(isinstance(each, dict) for each in metrics)
         and all(isinstance(value, Tensor) for value in logged)

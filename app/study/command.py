@@ -12,10 +12,9 @@ from rich.console import Console
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.console import silence_lightning
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
-from dropout_lab.app.run.build import build
 from dropout_lab.app.study.folder import StudyFolder, check_same_data, finished, write_results
 from dropout_lab.app.study.grid import Run, expand, only, run_settings
-from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.one_run import RunTask, build_run
 from dropout_lab.app.study.progress import progress
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.scheduler import Engine
@@ -188,7 +187,7 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
             continue
         seen.add(name)
         try:
-            parts = build(run.settings, Path())
+            parts = build_run(run.settings)
         except UserError as error:
             raise UserError(f"{file}: run {run.title}: {error}") from error
         train = parts.model.logged_metrics()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
 
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.worker import Busy, Event, Failed, Started
 
 OnEvent = Callable[[RunTask, Event], None]

@@ -1,6 +1,5 @@
 """A process that does one run after another, and what it tells of them."""
 
-import json
 import os
 import signal
 import subprocess
@@ -18,9 +17,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.folder import RunFiles, RunIsLocked, RunResult
-from dropout_lab.app.study.grid import Run
+from dropout_lab.app.run.folder import RunIsLocked
 from dropout_lab.app.study.one_run import RunTask, prepare, run_one
+from dropout_lab.app.study.run_files import RunFiles, RunResult
 
 SAFE_PATH = "PYTHONSAFEPATH"
 
@@ -90,9 +89,7 @@ def main(words: list[str]) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     files = RunFiles(Path(words[0]))
     prepare(int(words[1]))
-    about = json.loads((files.path / "run.json").read_text())
-    run = Run(about["labels"], about["seed"], files.settings(), about["hash"])
-    result = run_one(RunTask(run, files, panels=words[2] == "panels"))
+    result = run_one(RunTask(files.run(), files, panels=words[2] == "panels"))
     rank_zero_only(files.end)(result)
 
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.results import Cells, Run, select_best
-from dropout_lab.app.study.folder import StudyFolder, damaged
+from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.run_files import damaged
 from dropout_lab.app.study.spec import Labels, Select
 
 Images = npt.NDArray[np.float32]

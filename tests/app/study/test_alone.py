@@ -8,8 +8,8 @@ import pytest
 
 from dropout_lab.app.config.settings import merged
 from dropout_lab.app.main import main
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.worker import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 

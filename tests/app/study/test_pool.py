@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.main import main
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
 from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.worker import Event, Failed, Started
 from tests.app.study.studies import (
     REPOSITORY,

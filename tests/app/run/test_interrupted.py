@@ -12,7 +12,7 @@ import yaml
 
 from dropout_lab.app.main import main
 from dropout_lab.app.run import autosave, signals, train
-from tests.app.resumption.runs import EPOCHS, STEPS, outcome, write_fit
+from tests.app.run.runs import EPOCHS, STEPS, outcome, write_fit
 
 INTERRUPTER = """
 import os

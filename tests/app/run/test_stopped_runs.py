@@ -17,7 +17,7 @@ FIT = (
     "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "
     "--trainer.max_epochs 4 --trainer.accelerator cpu --trainer.callbacks+ CollapseDetector"
 ).split()
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 RUN = Path("runs/run/version_0")
 BREAKS = """
 import math

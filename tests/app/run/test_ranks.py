@@ -11,7 +11,7 @@ import torch
 from dropout_lab.app.main import main
 from dropout_lab.app.run.folder import RunFolder
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
