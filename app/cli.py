@@ -26,6 +26,17 @@ from dropout_lab.models import ImageClassifier
 
 # One line for a wrong command instead of a hundred of usage; no option by its first letters.
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
+OPTIONS: dict[str, tuple[Any, Any, str]] = {
+    "runs": (str, "runs", "fit: folder of all run folders"),
+    "name": (str | None, None, "fit: name of the run; null: data-network-dropout"),
+    "monitor": (str | None, None, "fit: best.ckpt is where this metric of validation is highest, like val/auroc; "
+                "null: that of BestStep if there is one, else val/accuracy"),
+    "run": (str | None, None, "validate, test, predict: the run, runs/NAME/version_N, or runs/NAME for its newest "
+            "version"),
+    "resume": (str | None, None, "fit: go on with a run that was interrupted: that in the folder named, or the newest "
+               "of these"),
+    "force": (bool, False, "fit --resume: with other settings too"),
+}  # fmt: skip
 EVALUATIONS = {"validate": evaluate.validate, "test": evaluate.test, "predict": evaluate.predict}
 
 
@@ -63,28 +74,8 @@ class LabCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder's options, and let the data tell the network its shapes."""
-        parser.add_argument("--runs", type=str, default="runs", help="fit: folder of all run folders")
-        parser.add_argument(
-            "--name", type=str | None, default=None, help="fit: name of the run; null: data-network-dropout"
-        )
-        parser.add_argument(
-            "--monitor",
-            type=str | None,
-            default=None,
-            help="fit: best.ckpt is where this metric of validation is highest, like val/auroc; null: that of "
-            "BestStep if there is one, else val/accuracy",
-        )
-        parser.add_argument(
-            "--run",
-            type=str | None,
-            default=None,
-            help="validate, test, predict: the run, runs/NAME/version_N, or runs/NAME for its newest version",
-        )
-        parser.add_argument(
-            "--resume", type=str | None, default=None,
-            help="fit: go on with a run that was interrupted: that in the folder named, or the newest of these",
-        )  # fmt: skip
-        parser.add_argument("--force", type=bool, default=False, help="fit --resume: with other settings too")
+        for option, (kind, default, text) in OPTIONS.items():
+            parser.add_argument(f"--{option}", type=kind, default=default, help=text)
         for argument, source in LINKS.items():
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
 

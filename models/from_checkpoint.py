@@ -17,6 +17,8 @@ from dropout_lab.models.allowlist import MODEL_ROLES, check_named, restrict_pars
 # By this key Lightning builds the classes that a checkpoint's settings name; by the other it takes another class.
 INSTANTIATOR = "_instantiator"
 CLASS_PATH = "_class_path"
+# What Lightning's own command line puts there; any other value names a function that Lightning would call.
+LIGHTNINGS_OWN = "pytorch_lightning.cli.instantiate_module"
 
 
 class FromCheckpoint(LightningModule, ABC):
@@ -78,6 +80,11 @@ class FromCheckpoint(LightningModule, ABC):
             raise ValueError(f"{file} is a checkpoint of another class than {cls.__name__}")
         if INSTANTIATOR not in settings:
             return
+        if settings[INSTANTIATOR] != LIGHTNINGS_OWN:
+            raise ValueError(
+                f"{file}: its settings cannot be used: {settings[INSTANTIATOR]!r}, which is to build them, is not in "
+                f"the allowlist: only {LIGHTNINGS_OWN} is"
+            )
         restrict_parser()
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(cls, "module", fail_untyped=False)

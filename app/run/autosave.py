@@ -9,13 +9,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import distributed
 from torch.utils.data import DataLoader
 
+from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import keep_previous
-from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.history import EpochTable
-from dropout_lab.app.run.resume import written_events
+from dropout_lab.app.run.resume import Resumption, written_events
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.state import Moment, RunState
-from dropout_lab.callbacks import BestStep
 from dropout_lab.callbacks.ranks import gathered
 from dropout_lab.datamodules.sampling import EpochOrder
 from dropout_lab.models import ImageClassifier
@@ -23,25 +22,19 @@ from dropout_lab.models import ImageClassifier
 COUNTERS = ("ready", "started", "processed", "completed")
 
 
-def between_epochs(loops: dict[str, Any]) -> None:
-    """Make a fit's state, taken when an epoch was about to start, that of one whose last epoch has ended.
+def settle(loops: dict[str, Any], moment: Moment) -> None:
+    """Make a checkpoint's state of the loops that of a fit whose last epoch, or batch, has ended.
 
-    Args:
-        loops: the checkpoint's ``loops``; is changed.
-    """
-    _settle(loops["fit_loop"]["epoch_progress"])
-    _settle(loops["fit_loop"]["epoch_loop.batch_progress"])
-
-
-def within_epoch(loops: dict[str, Any]) -> None:
-    """Make a fit's state, taken when a batch was about to start, that of one whose last batch has ended.
-
-    Args:
-        loops: the checkpoint's ``loops``; is changed.
+    It was taken when the next was about to start.
     """
     batches = loops["fit_loop"]["epoch_loop.batch_progress"]
-    _settle(batches)
-    batches["is_last_batch"] = False
+    if moment == "within an epoch":
+        batches["is_last_batch"] = False
+        parts = [batches]
+    else:
+        parts = [batches, loops["fit_loop"]["epoch_progress"]]
+    for progress in (part[which] for part in parts for which in ("total", "current")):
+        progress.update(dict.fromkeys(COUNTERS, progress["completed"]))
 
 
 def can_leave(trainer: Trainer) -> bool:
@@ -50,18 +43,15 @@ def can_leave(trainer: Trainer) -> bool:
     It cannot where the loader has another sampler than an EpochOrder, where gradients of earlier batches wait for the
     optimizer, nor right after a validation in the midst of an epoch, which Lightning would do once more or leave out.
     """
-    loader = trainer.train_dataloader
+    loader, loop = trainer.train_dataloader, trainer.fit_loop.epoch_loop
     if not (isinstance(loader, DataLoader) and isinstance(loader.sampler, EpochOrder)):
         return False
-    loop = trainer.fit_loop.epoch_loop
     done = loop.batch_progress.current.completed
     if done % trainer.accumulate_grad_batches != 0:
         return False
     interval = trainer.val_check_batch
-    if interval is None or interval == math.inf:
-        return True
     counted = loop.total_batch_idx if trainer.check_val_every_n_epoch is None else done
-    return counted % interval != 0
+    return interval in (None, math.inf) or counted % interval != 0
 
 
 def end_restart(trainer: Trainer, epoch_too: bool) -> None:
@@ -76,11 +66,6 @@ def end_restart(trainer: Trainer, epoch_too: bool) -> None:
     trainer.fit_loop._restarting = False
     if epoch_too:
         trainer.fit_loop.epoch_loop.restarting = False
-
-
-def _settle(progress: dict[str, Any]) -> None:
-    for part in (progress["total"], progress["current"]):
-        part.update(dict.fromkeys(COUNTERS, part["completed"]))
 
 
 # Within an epoch; at its end there is a checkpoint anyway.
@@ -98,46 +83,36 @@ class Autosave(Callback):
     curves are its own to call, since each callback in the trainer's list costs 13 µs a step.
 
     Args:
-        folder: the run's.
-        best: knows the best validation so far.
-        curves: the run's.
+        parts: of the run.
+        start: from where it is resumed, in whose folder it is saved.
+        settings: as in the run's config.
         interrupts: knows whether to stop.
-        settings: of the run.
-        fingerprint: of the data.
-        resumed: what the run is resumed from; None: it begins.
-        saved_step: of the checkpoint that it is resumed from.
-        damaged: ``last.ckpt`` is, and is not worth keeping.
         sparing: save every minute and when a signal asks to stop, but neither at each epoch nor at the end.
 
     Attributes:
+        curves: the run's.
         saved_step: of the newest checkpoint; 0 before the first.
     """
 
     def __init__(
         self,
-        folder: RunFolder,
-        best: BestStep,
-        curves: EpochTable,
-        interrupts: Interrupts,
+        parts: Parts,
+        start: Resumption,
         settings: dict[str, Any],
-        fingerprint: str | None,
-        resumed: RunState | None = None,
-        saved_step: int = 0,
-        damaged: bool = False,
+        interrupts: Interrupts,
         sparing: bool = False,
     ) -> None:
-        self.folder = folder
-        self.best = best
-        self.curves = curves
-        self.interrupts = interrupts
+        self.parts = parts
+        self.folder = start.folder
+        self.resumed = start.state
         self.settings = settings
-        self.fingerprint = fingerprint
-        self.resumed = resumed
+        self.interrupts = interrupts
         self.sparing = sparing
-        self._keeps_last = not damaged
+        self.curves = EpochTable(start.folder.epochs)
+        self.saved_step = start.step
+        self._keeps_last = not start.damaged
         # What for a checkpoint is being written; None if it is somebody else's.
         self._moment: Moment | None = None
-        self.saved_step = saved_step
         self._saved_at = monotonic()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -205,19 +180,16 @@ class Autosave(Callback):
         if self._moment is None:
             return
         assert isinstance(pl_module, ImageClassifier), "the only module of this application"
-        if self._moment == "within an epoch":
-            within_epoch(checkpoint["loops"])
-        else:
-            between_epochs(checkpoint["loops"])
+        settle(checkpoint["loops"], self._moment)
         state = RunState(
             moment=self._moment,
-            best=self.best.progress(),
+            best=self.parts.best.progress(),
             curves=self.curves.progress(pl_module.device),
             events=written_events(trainer, self.folder.path) if trainer.is_global_zero else {},
             train_metrics=gathered(pl_module.train_metrics.progress()),
             logged={name: value.cpu() for name, value in trainer.callback_metrics.items()},
             settings=self.settings,
-            fingerprint=self.fingerprint,
+            fingerprint=self.parts.data.fingerprint,
             torch=str(torch.__version__),
         )
         state.put_into(checkpoint)

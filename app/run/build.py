@@ -11,11 +11,11 @@ from typing import Any, final
 
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import _get_rank
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.profilers import PassThroughProfiler
-from pytorch_lightning.utilities import rank_zero_only
 
 from dropout_lab.app.config.allowlist import parsed
 from dropout_lab.app.config.checks import (
@@ -189,10 +189,10 @@ def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:
     read = parsed(parser, {} if content is None else {"data": content})
     settings: Settings = _plain(parser, read)["data"]
     data: ImageDataModule = parser.instantiate_classes(read).data
-    if rank_zero_only.rank == 0:
+    # Only rank 0 fetches.
+    if _get_rank() in (None, 0):
         data.prepare_data()
     else:
-        # Only rank 0 fetches.
         data.setup()
     return data, settings
 
@@ -220,7 +220,8 @@ def _network(settings: Settings) -> Settings:
 
 def _with_links(settings: Settings, linked: Settings) -> Settings:
     """Leave the data out, and let them tell the network its shapes."""
-    rest = {key: value for key, value in settings.items() if key != "data"}
+    # A copy, since the parser changes what it is given.
+    rest = deepcopy({key: value for key, value in settings.items() if key != "data"})
     if (rest.get("model") or {}).get("network") is not None:
         rest["model"] = {**rest["model"], "network": merged(_network(settings), {"init_args": linked})}
     return rest

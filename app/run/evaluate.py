@@ -15,7 +15,7 @@ from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.build import Parts
-from dropout_lab.app.run.checkpoint import load_weights, read_weights
+from dropout_lab.app.run.checkpoint import load_weights
 from dropout_lab.app.run.folder import RunFolder, find_run_folder, without_split
 from dropout_lab.app.run.messages import print_metrics, print_result
 from dropout_lab.app.run.resume import OTHER_DATA
@@ -68,14 +68,14 @@ class PredictionCSV(BasePredictionWriter):
 
 def validate(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the validation split."""
-    _load(parts, ckpt_path)
+    load_weights(Path(ckpt_path), parts.trainer, parts.model)
     metrics = parts.trainer.validate(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
     _add_result(parts, folder, "validate", ckpt_path, metrics)
 
 
 def test(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the test split."""
-    step = _load(parts, ckpt_path)
+    step = load_weights(Path(ckpt_path), parts.trainer, parts.model)
     metrics = parts.trainer.test(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
     if _add_result(parts, folder, "test", ckpt_path, metrics) and parts.tensorboard:
         write_test_metrics(folder.path, dict(metrics[0]), step)
@@ -83,7 +83,7 @@ def test(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
 
 def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Write a run's predictions on the test split."""
-    _load(parts, ckpt_path)
+    load_weights(Path(ckpt_path), parts.trainer, parts.model)
     kept = not parts.rehearsal and _is_own(parts, folder, ckpt_path)
     if kept:
         parts.callbacks.append(PredictionCSV(folder.predictions))
@@ -105,7 +105,7 @@ def evaluate_trained(parts: Parts, folder: RunFolder, stopped: bool) -> dict[str
     """
     step = parts.trainer.global_step
     if parts.best.step is not None:
-        step = _load(parts, str(folder.best))
+        step = load_weights(folder.best, parts.trainer, parts.model)
     elif stopped:
         return {}
     if parts.tensorboard:
@@ -116,13 +116,6 @@ def evaluate_trained(parts: Parts, folder: RunFolder, stopped: bool) -> dict[str
     if metrics and parts.tensorboard and parts.trainer.is_global_zero:
         write_test_metrics(folder.path, metrics, step)
     return metrics
-
-
-def _load(parts: Parts, ckpt_path: str) -> int:
-    """Load weights and return their step."""
-    weights = read_weights(ckpt_path, parts.model)
-    load_weights(weights, parts.trainer, parts.model)
-    return weights.step
 
 
 def _add_result(parts: Parts, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> bool:

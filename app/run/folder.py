@@ -12,7 +12,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,57 +32,33 @@ class RunIsLocked(Exception):  # noqa: N818 - no mistake of anybody's
     """Another process is at this run."""
 
 
-@dataclass(frozen=True)
 class RunFolder:
     """One run's folder.
 
-    Attributes:
+    Args:
         path: the folder.
         made_above: how many folders above it were made together with it.
+
+    Attributes:
+        config: the resolved settings, complete: ``fit --config`` repeats the run.
+        epochs: its curves (:class:`dropout_lab.app.run.history.EpochTable`).
+        best: the checkpoint of the best validation.
+        last: the checkpoint to resume from.
+        previous: the one before, while training.
+        predictions: what ``predict`` wrote.
+        result_file: final figures by command: ``{"fit": {…}, "test": {…}}``.
     """
 
-    path: Path
-    made_above: int = 0
-
-    @property
-    def config(self) -> Path:
-        """The resolved settings, complete: ``fit --config`` repeats the run."""
-        return self.path / "config.yaml"
-
-    @property
-    def epochs(self) -> Path:
-        """Its curves (:class:`dropout_lab.app.run.history.EpochTable`)."""
-        return self.path / "epochs.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of ``best.ckpt`` and ``last.ckpt``."""
-        return self.path / "checkpoints"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the best validation."""
-        return self.checkpoints / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint to resume from."""
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def previous(self) -> Path:
-        """The checkpoint before ``last.ckpt``, while training."""
-        return self.checkpoints / "previous.ckpt"
-
-    @property
-    def predictions(self) -> Path:
-        """What ``predict`` wrote."""
-        return self.path / "predictions.csv"
-
-    @property
-    def result_file(self) -> Path:
-        """Final figures by command: ``{"fit": {…}, "test": {…}}``."""
-        return self.path / "result.json"
+    def __init__(self, path: Path, made_above: int = 0) -> None:
+        self.path, self.made_above = path, made_above
+        self.config = path / "config.yaml"
+        self.epochs = path / "epochs.csv"
+        self.checkpoints = path / "checkpoints"
+        self.best, self.last, self.previous = (
+            self.checkpoints / f"{name}.ckpt" for name in ("best", "last", "previous")
+        )
+        self.predictions = path / "predictions.csv"
+        self.result_file = path / "result.json"
 
     @contextmanager
     def locked(self, wait: bool = False) -> Iterator[None]:
@@ -220,38 +195,25 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
     raise AssertionError("the numbers have run out")
 
 
-def newest_version(path: Path) -> RunFolder:
-    """Return the run in a folder, finished or not: the folder itself, or the newest version below it.
+def find_run_folder(path: Path, with_checkpoint: bool = True) -> RunFolder:
+    """Return the run in a folder: the folder itself, or the newest version below it.
+
+    Args:
+        path: the folder.
+        with_checkpoint: of versions, only those with a checkpoint.
 
     Raises:
         UserError: there is none.
     """
-    for folder in _runs_in(path):
-        return folder
-    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has a config.yaml")
-
-
-def find_run_folder(path: Path) -> RunFolder:
-    """Return the run in a folder: the folder itself, or the newest version below it that has a checkpoint.
-
-    Raises:
-        UserError: there is none.
-    """
-    for folder in _runs_in(path):
-        if folder.path == path or any(folder.checkpoints.glob("*.ckpt")):
-            return folder
-    raise UserError(
-        f"no run in {path}: neither it nor a version_<n> in it has a config.yaml and a checkpoint"
-    )
-
-
-def _runs_in(path: Path) -> Iterator[RunFolder]:
-    """Return the folder itself, if it is a run's, then those of its versions that are, the newest first."""
     if not path.is_dir():
         raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
     for each in [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]:
-        if RunFolder(each).config.is_file():
-            yield RunFolder(each)
+        folder = RunFolder(each)
+        evaluable = not with_checkpoint or each == path or any(folder.checkpoints.glob("*.ckpt"))
+        if folder.config.is_file() and evaluable:
+            return folder
+    needed = "a config.yaml and a checkpoint" if with_checkpoint else "a config.yaml"
+    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has {needed}")
 
 
 def _version(path: Path) -> int:

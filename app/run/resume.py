@@ -14,7 +14,7 @@ from dropout_lab.app.config.settings import differences
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.checkpoint import read_checkpoint, remove_partial
-from dropout_lab.app.run.folder import RunFolder, RunIsLocked, newest_version
+from dropout_lab.app.run.folder import RunFolder, RunIsLocked, find_run_folder
 from dropout_lab.app.run.state import RunState, state_in
 from dropout_lab.callbacks import MEASURED_LATER
 
@@ -57,7 +57,7 @@ def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
         return words, None
     if not options.resume:
         return [words[0], *others], ResumeRequest(None, options.force)
-    folder = newest_version(Path(options.resume).expanduser())
+    folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
     # The run may have been moved since.
     parent = folder.path.absolute().parent
     place = ["--runs", str(parent.parent), "--name", parent.name]
@@ -126,7 +126,7 @@ def find_unfinished(
     if folder is None:
         if not any(runs.glob("version_*/config.yaml")):
             return None
-        folder = newest_version(runs)
+        folder = find_run_folder(runs, with_checkpoint=False)
     changed = differences(folder.read_config(), config)
     if "fit" in folder.result() and not changed:
         return Resumption(folder, finished=True)

@@ -1,8 +1,10 @@
 """What a checkpoint holds, beside what Lightning puts there, for a run to be resumed from it."""
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
+from pydantic import ConfigDict, NonNegativeInt, ValidationError
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from dropout_lab.app.config.settings import differences
@@ -15,7 +17,7 @@ ENTRY = "dropout_lab"
 Moment = Literal["between epochs", "within an epoch", "at the end"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
 class RunState:
     """A run at the moment of a checkpoint.
 
@@ -34,7 +36,7 @@ class RunState:
     moment: Moment
     best: dict[str, Any]
     curves: dict[str, Any]
-    events: dict[str, int]
+    events: dict[str, NonNegativeInt]
     train_metrics: list[dict[str, Any]]
     logged: dict[str, Tensor]
     settings: dict[str, Any]
@@ -54,28 +56,9 @@ class RunState:
 
 def state_in(checkpoint: dict[str, Any]) -> RunState | None:
     """Return what a checkpoint holds; None if it was not written to resume from, or not by this version."""
-    entry = checkpoint.get(ENTRY)
-    if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(RunState)}:
+    try:
+        state = RunState(**checkpoint[ENTRY])
+    except (KeyError, TypeError, ValidationError):
         return None
-    state = RunState(**entry)
-    return state if _is_sound(state) else None
-
-
-def _is_sound(state: RunState) -> bool:
-    sizes = state.events.values() if isinstance(state.events, dict) else [None]
-    metrics = state.train_metrics if isinstance(state.train_metrics, list) else [None]
-    logged = state.logged.values() if isinstance(state.logged, dict) else [None]
-    return (
-        state.moment in get_args(Moment)
-        and isinstance(state.best, dict)
-        and state.best.keys() == BestStep().progress().keys()
-        and isinstance(state.curves, dict)
-        and state.curves.keys() == EpochTable.PROGRESS
-        and isinstance(state.curves["rows"], list)
-        and all(isinstance(size, int) and size >= 0 for size in sizes)
-        and all(isinstance(each, dict) for each in metrics)
-        and all(isinstance(value, Tensor) for value in logged)
-        and isinstance(state.settings, dict)
-        and isinstance(state.fingerprint, str | None)
-        and isinstance(state.torch, str)
-    )
+    known = state.best.keys() == BestStep().progress().keys() and state.curves.keys() == EpochTable.PROGRESS
+    return state if known else None

@@ -17,9 +17,8 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import naming
 from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts
-from dropout_lab.app.run.checkpoint import BestCheckpoint, read_weights
+from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
 from dropout_lab.app.run.folder import RunFolder, make_run_folder, next_run_folder, without_split
-from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.messages import print_header, print_interrupted, print_result, print_stop
 from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinished, lock_for_fit
 from dropout_lab.app.run.signals import Interrupted, Interrupts
@@ -27,15 +26,14 @@ from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_l
 from dropout_lab.callbacks import Timing, TrainingCollapsed
 
 
-def train(parts: Parts, autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
+def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
     """Train in a folder that has its config; return the figures of ``result.json`` under ``fit``.
 
     A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
     beside them as ``stopped``.
 
     Args:
-        parts: of the run.
-        autosave: knows the folder, and what the run is resumed from.
+        autosave: knows the run's parts, its folder, and what it is resumed from.
         checkpoint: to start from.
 
     Raises:
@@ -43,7 +41,8 @@ def train(parts: Parts, autosave: Autosave, checkpoint: str | None) -> dict[str,
         Interrupted: a signal has asked to stop; what was trained is saved.
     """
     start = perf_counter()
-    folder, curves, trainer, best = autosave.folder, autosave.curves, parts.trainer, parts.best
+    parts, folder, curves = autosave.parts, autosave.folder, autosave.curves
+    trainer, best = parts.trainer, parts.best
     if autosave.resumed is not None:
         best.go_on(autosave.resumed.best)
         curves.resume(autosave.resumed.curves)
@@ -129,35 +128,25 @@ def fit(
                 ckpt_path = str(found.checkpoint)
         begun = 0
         if ckpt_path is not None:
-            begun = read_weights(ckpt_path, parts.model, to_continue=parts.trainer).step
+            begun = check_can_continue(Path(ckpt_path), parts.trainer, parts.model)
         if parts.rehearsal:
             if stopped := _run_trainer(parts, ckpt_path):
                 print_line(stopped)
             return
-        folder = _new_folder(parts, place, config, locks) if found is None else found.folder
-        _fit(parts, found or Resumption(folder), config, ckpt_path, begun, interrupts, new=found is None)
+        new = found is None
+        start = found or Resumption(_new_folder(parts, place, config, locks))
+        _fit(Autosave(parts, start, config, interrupts), start, ckpt_path, begun, new)
 
 
-def _fit(
-    parts: Parts,
-    start: Resumption,
-    config: Settings,
-    ckpt_path: str | None,
-    begun: int,
-    interrupts: Interrupts,
-    new: bool,
-) -> None:
-    folder, trainer = start.folder, parts.trainer
-    curves = EpochTable(folder.epochs)
-    autosave = Autosave(folder, parts.best, curves, interrupts, config, parts.data.fingerprint, start.state,
-                        start.step, start.damaged)  # fmt: skip
+def _fit(autosave: Autosave, start: Resumption, ckpt_path: str | None, begun: int, new: bool) -> None:
+    folder, trainer = start.folder, autosave.parts.trainer
     try:
         if not new and trainer.is_global_zero:
-            _write_config(folder, config)
+            folder.write_config(autosave.settings)
             start.rewind()
-        print_header(folder, parts, begun)
+        print_header(folder, autosave.parts, begun)
         with naming(folder.path):
-            figures = train(parts, autosave, ckpt_path)
+            figures = train(autosave, ckpt_path)
     except BaseException as error:
         kept = not new or any(folder.checkpoints.glob("*.ckpt"))
         # Without a checkpoint a new folder would only be in the way.
@@ -188,12 +177,8 @@ def _new_folder(parts: Parts, place: Path, config: Settings, locks: ExitStack) -
     folder = make_run_folder(place.parent, place.name)
     try:
         lock_for_fit(locks, folder)
-        _write_config(folder, config)
+        folder.write_config(config)
     except BaseException:
         folder.remove()
         raise
     return folder
-
-
-def _write_config(folder: RunFolder, config: Settings) -> None:
-    folder.write_config(config)

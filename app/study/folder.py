@@ -6,12 +6,9 @@ are called now. Nothing here imports torch.
 """
 
 import csv
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import yaml
 
@@ -26,6 +23,7 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+-]+")
 HASH_DIGITS, LABELS_LENGTH = 10, 90
 # Whose files are always the same.
 KNOWN_FILES = {"DigitsDataModule", "MNISTDataModule", "CIFAR10DataModule"}
+FIRST_STEP = "first_steps/{}"
 FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "stopped")
 
 
@@ -35,35 +33,25 @@ def folder_name(run: Run) -> str:
     return f"{UNSAFE.sub('_', labels)[:LABELS_LENGTH]}-{run.hash[:HASH_DIGITS]}"
 
 
-@dataclass(frozen=True)
 class StudyFolder:
     """Where a study's runs are.
 
+    Args:
+        path: the folder.
+
     Attributes:
-        path: its folder.
+        study_file: the study as it is run, complete in itself.
+        commands_file: the commands that were given, each once, in their order: a line each.
+        results_file: a row for each run.
+        runs: folder of all runs.
     """
 
-    path: Path
-
-    @property
-    def study_file(self) -> Path:
-        """The study as it is run, complete in itself."""
-        return self.path / "study.yaml"
-
-    @property
-    def commands_file(self) -> Path:
-        """The commands that were given, each once, in their order: a line each."""
-        return self.path / "commands.txt"
-
-    @property
-    def results_file(self) -> Path:
-        """A row for each run."""
-        return self.path / "results.csv"
-
-    @property
-    def runs(self) -> Path:
-        """Folder of all runs."""
-        return self.path / "runs"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.study_file = path / "study.yaml"
+        self.commands_file = path / "commands.txt"
+        self.results_file = path / "results.csv"
+        self.runs = path / "runs"
 
     def run(self, run: Run) -> RunFiles:
         """Return the files of a run, which may have been made under other labels."""
@@ -165,62 +153,14 @@ def write_results(folder: StudyFolder, runs: Sequence[Run], to: Path | None = No
         to: file to write; None takes the study's ``results.csv``.
     """
     done = finished(folder, runs)
-    axes = list(runs[0].labels)
     metrics = sorted({name for _, result in done for name in result.metrics})
     thresholds = sorted({name for _, result in done for name in result.first_steps}, key=float)
-    file = folder.results_file if to is None else to
-    with whole_file(file) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
-            [*axes, "seed", "hash", *metrics, *(f"first_steps/{name}" for name in thresholds), *FIGURES]
-        )
+    columns = [*runs[0].labels, "seed", "hash", *metrics, *map(FIRST_STEP.format, thresholds), *FIGURES]
+    with whole_file(folder.results_file if to is None else to) as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
         for run, result in done:
-            figures = vars(result)
-            writer.writerow(
-                [
-                    *(run.labels[axis] for axis in axes),
-                    run.seed,
-                    run.hash,
-                    *(result.metrics.get(name) for name in metrics),
-                    *(result.first_steps.get(name) for name in thresholds),
-                    *(figures[name] for name in FIGURES),
-                ]
-            )
-
-
-Keep = Literal["best", "all", "none"]
-"""Whose checkpoints stay when a study's runs are done: the best run's of each row, all runs', none's."""
-
-
-def prune_checkpoints(folder: StudyFolder, study: Study, runs: Sequence[Run], keep: Keep) -> None:
-    """Remove checkpoints of finished runs; a run that is not finished may have to be resumed from its own.
-
-    A row is a combination of the axes that are not selected over; its best run, of all seeds, is the best by the
-    study's selection, without one by val/accuracy, at the best validation. It can be called whenever a run has ended.
-
-    Args:
-        folder: the study's.
-        study: says what is selected over, and by what.
-        runs: of the study.
-        keep: whose checkpoints stay.
-    """
-    done = finished(folder, runs)
-    kept = {run.hash for run, _ in done} if keep == "all" else set()
-    if keep == "best":
-        selected = study.select.over if study.select else ()
-        rows: dict[tuple[object, ...], list[tuple[Run, RunResult]]] = {}
-        for run, result in done:
-            row = tuple(label for axis, label in run.labels.items() if axis not in selected)
-            rows.setdefault(row, []).append((run, result))
-        kept = {max(row, key=lambda each: _worth(study, each[1]))[0].hash for row in rows.values()}
-    for run, _ in done:
-        if run.hash not in kept:
-            folder.run(run).remove_checkpoints()
-
-
-def _worth(study: Study, result: RunResult) -> float:
-    by, mode = (study.select.by, study.select.mode) if study.select else ("val/accuracy", "max")
-    value = result.metrics.get(by.partition("@")[0])
-    if value is None or not math.isfinite(value):
-        return -math.inf
-    return value if mode == "max" else -value
+            first_steps = {FIRST_STEP.format(name): step for name, step in result.first_steps.items()}
+            figures = {name: getattr(result, name) for name in FIGURES}
+            about = {**run.labels, "seed": run.seed, "hash": run.hash}
+            writer.writerow({**about, **result.metrics, **first_steps, **figures})

@@ -14,11 +14,11 @@ from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts, build
 from dropout_lab.app.run.evaluate import evaluate_trained
 from dropout_lab.app.run.folder import RunFolder
-from dropout_lab.app.run.history import EpochTable, PanelFile
 from dropout_lab.app.run.resume import Resumption, newest_checkpoint
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.train import train
 from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.panels import PanelFile
 from dropout_lab.app.study.run_files import RunFiles, RunResult
 
 # Right and wrong test images, of each so many.
@@ -94,12 +94,10 @@ def run_one(task: RunTask) -> RunResult:
         if found.checkpoint is None:
             task.files.remove_checkpoints()
         folder.write_config(parts.settings)
-    curves = EpochTable(folder.epochs)
     with Interrupts(signal.SIGTERM) as interrupts:
-        autosave = Autosave(folder, parts.best, curves, interrupts, parts.settings, parts.data.fingerprint,
-                            found.state, found.step, found.damaged, sparing=True)  # fmt: skip
+        autosave = Autosave(parts, found, parts.settings, interrupts, sparing=True)
         try:
-            figures = train(parts, autosave, None if found.checkpoint is None else str(found.checkpoint))
+            figures = train(autosave, None if found.checkpoint is None else str(found.checkpoint))
         except Interrupted as stop:
             stop.end_process()
     tested = evaluate_trained(parts, folder, stopped=figures["stopped"] is not None)

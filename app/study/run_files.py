@@ -75,7 +75,7 @@ class RunResult:
 
 def _of_commands(about: dict[str, Any], content: dict[str, Any]) -> RunResult | None:
     """Return a result of ``run.json`` and ``result.json``; None if there are only other figures of its weights."""
-    if not all(isinstance(figures, dict) for figures in content.values()):
+    if not content or not all(isinstance(figures, dict) for figures in content.values()):
         raise TypeError("it does not hold figures by command")
     if not {"fit", "test"} <= content.keys():
         return None
@@ -97,50 +97,27 @@ def _of_0_1(content: dict[str, Any]) -> RunResult:
     return RunResult(**{**content, "metrics": metrics})
 
 
-@dataclass(frozen=True)
 class RunFiles:
     """The files of one run of a study.
 
-    Attributes:
+    Args:
         path: their folder.
+
+    Attributes:
+        folder: what every run has, its curves ``epochs`` and its result among them.
+        about: what is asked: labels, seed, hash, settings; and by which command.
+        log: all that the run has printed.
+        panels: right and wrong test images, if the study's report shows such.
+        failed_file: the mark of a run that has failed.
     """
 
-    path: Path
-
-    @property
-    def folder(self) -> RunFolder:
-        """What every run has."""
-        return RunFolder(self.path)
-
-    @property
-    def about(self) -> Path:
-        """What is asked: labels, seed, hash, settings; and by which command."""
-        return self.path / "run.json"
-
-    @property
-    def log(self) -> Path:
-        """All that the run has printed."""
-        return self.path / "log.txt"
-
-    @property
-    def epochs(self) -> Path:
-        """Its curves."""
-        return self.folder.epochs
-
-    @property
-    def panels(self) -> Path:
-        """Right and wrong test images, if the study's report shows such."""
-        return self.path / "panels.npz"
-
-    @property
-    def result_file(self) -> Path:
-        """The mark of a finished run."""
-        return self.folder.result_file
-
-    @property
-    def failed_file(self) -> Path:
-        """The mark of a run that has failed."""
-        return self.path / "failed.json"
+    def __init__(self, path: Path) -> None:
+        self.path, self.folder = path, RunFolder(path)
+        self.epochs, self.result_file = self.folder.epochs, self.folder.result_file
+        self.about = path / "run.json"
+        self.log = path / "log.txt"
+        self.panels = path / "panels.npz"
+        self.failed_file = path / "failed.json"
 
     def locked(self, wait: bool) -> AbstractContextManager[None]:
         """Keep other processes from this run, as :meth:`RunFolder.locked` does."""
