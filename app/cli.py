@@ -9,7 +9,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from dropout_lab.app.config.allowlist import restrict
-from dropout_lab.app.config.explain import check_configs, explain
+from dropout_lab.app.config.explain import explain, find_configs
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.console import ask_once_for_gpus, silence_lightning
 from dropout_lab.app.errors import UserError, remedy
@@ -125,9 +125,8 @@ def run(words: list[str]) -> None:
             words, source = resolve_run(words)
         else:
             words, request = take_resume(words)
-        check_configs(words)
         with Interrupts() as interrupts:
-            _run(words, source, request, interrupts)
+            _run(find_configs(words), source, request, interrupts)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
     except SyntaxError as error:

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
 
 from dropout_lab.app.files import whole_file
-
-Array = npt.NDArray[np.float64]
 
 # Okabe & Ito 2008, without black and yellow: the one is the baseline's, the other too faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -26,7 +23,6 @@ DASHES: tuple[Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
 BASELINE = "#3c4250"
 FAINT = "#6b7280"
 GRID = "#e3e6ec"
-RELU = "#c9ced8"
 BAND = 0.16
 
 WIDTH = 8.0
@@ -59,8 +55,13 @@ class Look:
     """A method's colour, marker and dashes, the same in every figure."""
 
     color: str
-    marker: str
-    dashes: Dashes
+    marker: str = ""
+    dashes: Dashes = "-"
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Arguments of a line."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.dashes, "markersize": 4.5}
 
 
 def styled() -> AbstractContextManager[None]:
@@ -68,8 +69,15 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.rc_context(TEXT)  # type: ignore[arg-type]  # its keys are one huge Literal
 
 
+def save(figure: Figure, file: Path) -> Path:
+    """Write a figure as PNG; the same figure gives the same bytes."""
+    with styled(), whole_file(file, "wb") as stream:
+        figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    return file
+
+
 def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
-    """Return a look for each method.
+    """Return a look for each of ``count`` methods.
 
     Args:
         count: how many there are.
@@ -79,21 +87,17 @@ def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
     if ordered:
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))
         colors = [matplotlib.colors.to_hex(shade) for shade in shades]
-        found = [Look(color, MARKERS[place % len(MARKERS)], "-") for place, color in enumerate(colors)]
+        found = [Look(color, MARKERS[place % len(MARKERS)]) for place, color in enumerate(colors)]
     else:
         found = [_unlike(place - (baseline is not None and place > baseline)) for place in range(count)]
     if baseline is not None:
-        found[baseline] = Look(BASELINE, "o", "-")
+        found[baseline] = Look(BASELINE, "o")
     return found
 
 
 def _unlike(place: int) -> Look:
-    turn = place // len(PALETTE)
-    return Look(
-        PALETTE[place % len(PALETTE)],
-        MARKERS[(place + turn) % len(MARKERS)],
-        DASHES[turn % len(DASHES)],
-    )
+    turn, color = divmod(place, len(PALETTE))
+    return Look(PALETTE[color], MARKERS[(place + turn) % len(MARKERS)], DASHES[turn % len(DASHES)])
 
 
 def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[Figure, list[Axes]]:
@@ -107,29 +111,25 @@ def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[
     columns = min(panels, 3) if panels != 4 else 2
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH, height if rows == 1 else 0.75 * height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, sharey=True, sharex=share_x, squeeze=False)
-    axes = [each for row in grid for each in row]
-    for unused in axes[panels:]:
+    grid = figure.subplots(rows, columns, sharey=True, sharex=share_x, squeeze=False).ravel()
+    for unused in grid[panels:]:
         unused.remove()
-    for each in axes[:panels]:
-        _plain(each)
-    return figure, axes[:panels]
+    return figure, [_plain(axes) for axes in grid[:panels]]
 
 
 def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Return a figure with two panels in each row, each with its own scale up.
-
-    Args:
-        pairs: how many rows.
-        share_x: whether all have one scale across.
-    """
+    """Return a figure with two panels in each row, each with its own scale up, and ``share_x`` one scale across."""
     figure = Figure(figsize=(WIDTH, max(4.2, 2.5 * pairs + 0.7)), layout="constrained")
-    FigureCanvasAgg(figure)
     grid = figure.subplots(pairs, 2, sharex=share_x, squeeze=False)
-    for each in grid.flat:
-        _plain(each)
-    return figure, [(left, right) for left, right in grid]
+    return figure, [(_plain(left), _plain(right)) for left, right in grid]
+
+
+def _plain(axes: Axes) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3, labelleft=True)
+    return axes
 
 
 def legend_above(
@@ -143,38 +143,12 @@ def legend_above(
         columns: of names, at most; long names have fewer.
         others: marks that stand beside them.
     """
-    handles = [
-        Line2D(
-            [], [], color=look.color, linestyle=look.dashes, marker=look.marker, markersize=4.5, label=name
-        )
-        for name, look in names
-    ]
-    handles += others
+    handles = [*(Line2D([], [], **look.line, label=name) for name, look in names), *others]
     longest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(1, min(columns, int(WIDTH / (HANDLE + LETTER * longest))))
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + ROW * max(0, -(-len(handles) // columns) - 2))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
-
-
-def keep_to_percents(axes: Axes) -> None:
-    """Show nothing below 0 % and above 100 %, where a band of few seeds may reach."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -2.0), min(high, 102.0))
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=3, labelleft=True)
-
-
-def save(figure: Figure, file: Path) -> Path:
-    """Write a figure as PNG; the same figure gives the same bytes."""
-    with styled(), whole_file(file, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-    return file
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
@@ -185,58 +159,36 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> Non
         ends: x, y, name and colour of each line's end.
     """
     low, high = axes.get_ylim()
-    heights = [(y - low) / (high - low) for _, y, _, _ in ends]
-    figure = axes.figure
-    assert isinstance(figure, Figure), "panels are of a figure, not of a part of one"
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "panels are of a figure"
     step = 0.21 / (figure.get_size_inches()[1] * 0.8)
-    for (x, y, name, color), place in zip(ends, apart(heights, step), strict=True):
+    heights = apart([(y - low) / (high - low) for _, y, _, _ in ends], step)
+    leader = {
+        "arrowstyle": "-",
+        "alpha": 0.4,
+        "linewidth": 0.8,
+        "shrinkA": 1,
+        "shrinkB": 0,
+        "relpos": (0, 0.5),
+    }
+    for (x, y, name, color), height in zip(ends, heights, strict=True):
         axes.annotate(
-            name,
-            xy=(x, y),
-            xytext=(1.02, place),
-            textcoords="axes fraction",
-            color=color,
-            va="center",
-            fontsize=9.5,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": color,
-                "alpha": 0.4,
-                "linewidth": 0.8,
-                "shrinkA": 1,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
+            name, xy=(x, y), xytext=(1.02, height), textcoords="axes fraction", color=color, va="center",
+            fontsize=9.5, annotation_clip=False, arrowprops={"color": color, **leader},
+        )  # fmt: skip
 
 
 def apart(heights: Sequence[float], step: float) -> list[float]:
-    """Return heights in [0, 1] that are ``step`` apart or more, in the same order, near where they were.
+    """Return heights in [0, 1] that are ``step`` apart or more, in the same order, as near as can be to what they were.
 
-    Lines at [0.5, 0.5] with step 0.1 give [0.45, 0.55]. More than fit are spread evenly.
+    Lines at [0.5, 0.5] with step 0.1 give [0.45, 0.55]. More than fit are spread evenly. Without the steps between them
+    the heights must rise, which is the least-squares problem of isotonic regression.
     """
-    order = sorted(range(len(heights)), key=lambda place: heights[place])
-    step = min(step, 1 / max(len(heights) - 1, 1))
-    # Groups of names that touch: their mean height and how many; a group is as near to its lines as it can be.
-    groups: list[list[int]] = []
-    for place in order:
-        groups.append([place])
-        while len(groups) > 1 and _bottom(groups[-1], heights, step) < _top(groups[-2], heights, step) + step:
-            groups[-2:] = [groups[-2] + groups[-1]]
-    placed = [0.0] * len(heights)
-    for group in groups:
-        bottom = _bottom(group, heights, step)
-        for number, place in enumerate(group):
-            placed[place] = bottom + number * step
-    return placed
-
-
-def _bottom(group: list[int], heights: Sequence[float], step: float) -> float:
-    length = (len(group) - 1) * step
-    middle = sum(heights[place] for place in group) / len(group)
-    return min(max(middle - length / 2, 0.0), 1.0 - length)
-
-
-def _top(group: list[int], heights: Sequence[float], step: float) -> float:
-    return _bottom(group, heights, step) + (len(group) - 1) * step
+    if not heights:
+        return []
+    order = np.argsort(heights, kind="stable")
+    steps = min(step, 1 / max(len(heights) - 1, 1)) * np.arange(len(heights))
+    rising = isotonic_regression(np.asarray(heights)[order] - steps).x
+    placed = np.empty(len(heights))
+    placed[order] = np.clip(rising, 0, 1 - steps[-1]) + steps
+    return placed.tolist()

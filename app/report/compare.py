@@ -1,10 +1,10 @@
-"""Whether the paper's ranking holds here, in words."""
+"""Who is ahead, whether the paper's ranking holds here, and what to take: in words."""
 
 import math
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from itertools import combinations
+from itertools import combinations, product
 
 from dropout_lab.app.report.formatting import (
     highest_is_best,
@@ -15,28 +15,25 @@ from dropout_lab.app.report.formatting import (
     ratio,
     span,
 )
-from dropout_lab.app.report.results import Cells
+from dropout_lab.app.report.results import Cell, Results
 from dropout_lab.app.report.statistics import Estimate
 from dropout_lab.app.study.spec import Labels
 
 
 class Verdict(Enum):
-    """What a paired difference says about the paper's."""
+    """What a paired difference says about the paper's, of itself and of a pair in an order."""
 
-    HOLDS = "the paper's ranking holds"
-    REVERSED = "the paper's ranking is reversed"
-    OPEN = "cannot be told apart"
-    TIE = "they differ, and are equal in the paper"
-    NOTHING = "no interval, so no verdict"
+    HOLDS = "the paper's ranking holds", "as in the paper"
+    REVERSED = "the paper's ranking is reversed", "the other way round"
+    OPEN = "cannot be told apart", "not to be told apart"
+    TIE = "they differ, and are equal in the paper", "apart though equal in the paper"
+    NOTHING = "no interval, so no verdict", "without an interval"
 
 
 def verdict(paper: float, here: Estimate) -> Verdict:
-    """Return what a paired difference says about the paper's.
+    """Return what a paired difference says about the paper's difference between the same two methods.
 
-    Args:
-        paper: the paper's difference between two methods.
-        here: the paired difference between the same methods. If its interval includes 0, the two cannot be told
-            apart, whatever the paper says.
+    If its interval includes 0, the two cannot be told apart, whatever the paper says.
     """
     if here.interval is None:
         return Verdict.NOTHING
@@ -49,177 +46,150 @@ def verdict(paper: float, here: Estimate) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A method against the baseline, in one cell of the table.
-
-    Attributes:
-        labels: the cell's.
-        here: the paired difference to the baseline.
-        paper: the paper's difference; None where it gives none.
-        verdict: on the paper's difference; None where it gives none.
-    """
-
-    labels: Labels
-    here: Estimate
-    paper: float | None
-    verdict: Verdict | None
-
-
-def against_baseline(cells: Cells, metric: str, table: Labels) -> list[Comparison]:
-    """Compare each cell of a table with the baseline's in the same column.
-
-    Args:
-        cells: the runs.
-        metric: that is compared.
-        table: labels that all cells of the table share.
-    """
-    found = []
-    for column in cells.columns():
-        for row in cells.rows():
-            labels = table | row | column
-            here = cells.difference(labels, metric)
-            if here is None or cells.is_baseline(labels):
-                continue
-            ours = cells.paper(labels, metric)
-            theirs = cells.paper(labels | cells.study.report.baseline, metric)
-            paper = None if ours is None or theirs is None else ours - theirs
-            found.append(Comparison(labels, here, paper, None if paper is None else verdict(paper, here)))
-    return found
-
-
-@dataclass(frozen=True)
 class Order:
-    """The paper's order of a column's methods, and what the runs say of each pair.
+    """The paper's order of a column's methods, the best first, and what the runs say of each pair, by their places."""
 
-    Attributes:
-        column: labels that the methods share.
-        methods: in the paper's order, the best first, with its numbers.
-        verdicts: of each pair of methods that both have runs, by their places in ``methods``.
-    """
-
-    column: Labels
-    methods: tuple[tuple[Labels, float], ...]
+    methods: tuple[Labels, ...]
     verdicts: dict[tuple[int, int], Verdict]
-
-    def count(self, which: Verdict) -> int:
-        """Return how many pairs have a verdict."""
-        return sum(found is which for found in self.verdicts.values())
 
     def words(self) -> str:
         """Say what becomes of the order as a whole."""
-        pairs = len(self.verdicts)
-        if pairs == 0 or self.count(Verdict.NOTHING) == pairs:
+        counts, pairs = Counter(self.verdicts.values()), len(self.verdicts)
+        every = "its only pair" if pairs == 1 else f"all {pairs} pairs"
+        if counts[Verdict.NOTHING] == pairs:
             return "nothing can be said of the order: an interval needs finite values of two seeds or more"
-        if self.count(Verdict.HOLDS) == pairs:
-            return f"the paper's order holds in {_pairs(pairs)}"
-        if self.count(Verdict.REVERSED) == pairs:
-            return f"the paper's order is reversed in {_pairs(pairs)}"
-        if self.count(Verdict.OPEN) == pairs:
+        if counts[Verdict.HOLDS] == pairs:
+            return f"the paper's order holds in {every}"
+        if counts[Verdict.REVERSED] == pairs:
+            return f"the paper's order is reversed in {every}"
+        if counts[Verdict.OPEN] == pairs:
             return "no two methods can be told apart, so nothing is known of the order"
-        counts = {
-            "as in the paper": Verdict.HOLDS,
-            "the other way round": Verdict.REVERSED,
-            "not to be told apart": Verdict.OPEN,
-            "apart though equal in the paper": Verdict.TIE,
-            "without an interval": Verdict.NOTHING,
-        }
-        parts = [f"{self.count(kind)} {words}" for words, kind in counts.items() if self.count(kind)]
-        start = "is not confirmed" if self.count(Verdict.REVERSED) == 0 else "does not hold"
-        return f"the paper's order {start} as a whole: of {pairs} pairs {', '.join(parts)}"
+        parts = ", ".join(f"{counts[each]} {each.value[1]}" for each in Verdict if counts[each])
+        start = "does not hold" if counts[Verdict.REVERSED] else "is not confirmed"
+        return f"the paper's order {start} as a whole: of {pairs} pairs {parts}"
 
 
-def paper_order(cells: Cells, metric: str, column: Labels, highest: bool) -> Order | None:
+def paper_order(results: Results, metric: str, column: Labels, highest: bool) -> Order | None:
     """Return the paper's order of the methods in a column; None where it gives fewer than two numbers.
 
     Args:
-        cells: the runs.
+        results: of the study.
         metric: by which they are ordered.
         column: labels that the methods share.
         highest: whether more is better.
     """
-    numbers = [(labels, cells.paper(labels, metric)) for labels in (column | row for row in cells.rows())]
+    numbers = [(labels, results.paper(labels, metric)) for labels in (column | row for row in results.rows)]
     given = [(labels, number) for labels, number in numbers if number is not None]
-    if len(given) < 2:
-        return None
     methods = sorted(given, key=lambda method: -method[1] if highest else method[1])
     verdicts = {}
     for (first, (better, more)), (second, (worse, less)) in combinations(enumerate(methods), 2):
-        here = cells.difference(better, metric, to=worse)
+        here = results.difference(better, worse, metric)
         if here is not None:
             verdicts[first, second] = verdict(more - less, here)
-    return Order(column, tuple(methods), verdicts)
+    return Order(tuple(labels for labels, _ in methods), verdicts) if len(methods) > 1 else None
 
 
-def _pairs(count: int) -> str:
-    return "its only pair" if count == 1 else f"all {count} pairs"
+def rankings(results: Results) -> dict[str, list[str]]:
+    """Say of each method in each metric, and of the order of all, whether the paper's ranking holds."""
+    found: dict[str, list[str]] = {}
+    for metric, table in product(results.study.report.metrics, results.tables):
+        lines = found.setdefault(metric_name(metric), [])
+        for column in results.columns:
+            lines += [
+                _against_baseline(results, metric, cell, cell.difference)
+                for cell in results.cells(metric, table, column)
+                if cell.difference is not None and not results.is_baseline(cell.labels)
+            ]
+        for column in (table | each for each in results.columns):
+            order = paper_order(results, metric, column, highest_is_best(metric))
+            if order is not None:
+                methods = ", ".join(_row_words(results, labels) for labels in order.methods)
+                where = f"{label_words(column)}: " if column else ""
+                lines.append(f"Order of all, {where}in the paper, best first, {methods}; {order.words()}.")
+    return {metric: lines for metric, lines in found.items() if lines}
 
 
-def advice(cells: Cells, metric: str, table: Labels, column: Labels) -> list[str]:
-    """Say which of the rows to take, in sentences.
+def _against_baseline(results: Results, metric: str, cell: Cell, here: Estimate) -> str:
+    baseline = results.study.report.baseline
+    method = {axis: label for axis, label in cell.labels.items() if axis in baseline}
+    where = label_words({axis: label for axis, label in cell.labels.items() if axis not in baseline})
+    found, _ = verdict(cell.paper_difference or 0.0, here).value
+    if cell.paper_difference is None:
+        # There is nothing that a verdict could be on.
+        found = {Verdict.TIE.value[0]: "they differ", Verdict.NOTHING.value[0]: "no verdict"}.get(
+            found, found
+        )
+    else:
+        found = f"in the paper {number(metric, cell.paper_difference, signed=True)}: {found}"
+    start = f"{label_words(method)} against {label_words(baseline)}{f' ({where})' if where else ''}"
+    return f"{start}: {number(metric, here.mean, signed=True)}, {span(metric, here)}; {found}."
+
+
+def recommendations(results: Results) -> list[str]:
+    """Return the advice of each column where the study asks for it."""
+    report = results.study.report
+    places = product(results.tables, results.columns) if report.recommend else ()
+    return [" ".join(advice(results, report.metrics[0], *place)) for place in places]
+
+
+def advice(results: Results, metric: str, table: Labels, column: Labels) -> list[str]:
+    """Say which of a column's rows to take, in sentences.
 
     The candidate is the row that is best in the mean over seeds by the study's validation metric, and is then judged by
     its paired difference to the baseline in ``metric``: choosing by the test split would flatter what is chosen. A row
     whose mean is not finite is no candidate; of equal ones it is the baseline, or else the first.
-
-    Args:
-        cells: the chosen runs.
-        metric: of the test split.
-        table: labels that the whole table shares.
-        column: labels of the column.
     """
-    select, baseline = cells.study.select, cells.study.report.baseline
+    select, baseline = results.study.select, results.study.report.baseline
     by = select.by if select else metric.replace("test/", "val/")
     highest = select.mode == "max" if select else highest_is_best(by)
     if not baseline:
         return ["No advice: the report names no baseline to compare with."]
-    found = {place: cells.estimate(table | row | column, by) for place, row in enumerate(cells.rows())}
-    means = {place: each.mean for place, each in found.items() if each and math.isfinite(each.mean)}
+    cells = results.cells(by, table, column)
+    means = {place: cell.here.mean for place, cell in enumerate(cells) if cell.here}
+    means = {place: mean if highest else -mean for place, mean in means.items() if math.isfinite(mean)}
     if not means:
         return [f"No advice: no finished run has a finite {metric_name(by)}."]
-    top = max(means.values()) if highest else min(means.values())
-    equal = [table | cells.rows()[place] | column for place, mean in means.items() if mean == top]
-    # What is no better than the baseline is not worth its trouble.
-    best = next(filter(cells.is_baseline, equal), equal[0])
-    name, other = label_words({axis: best[axis] for axis in cells.study.report.rows}), label_words(baseline)
+    # Of equal ones the baseline: what is no better is not worth its trouble.
+    best = max(means, key=lambda place: (means[place], results.is_baseline(cells[place].labels)))
+    labels, reached = cells[best].labels, mean_and_half(by, cells[best].here)
+    name, other = _row_words(results, labels), label_words(baseline)
     where = f"For {label_words(table | column)}: " if table | column else ""
-    reached = cells.estimate(best, by)
-    assert reached is not None, "it was ranked by it"
-    first = f"{where}{name}{_chosen(cells, best)} is best by {metric_name(by)}, {mean_and_half(by, reached)}"
-    missing = sum(each is None for each in found.values())
-    still = (
-        [f"This may change: of {len(found)} candidates {missing} have no finished run."] if missing else []
-    )
-    if cells.is_baseline(best):
-        return [f"{first}: nothing beats {other} here, so leave dropout out.", *still]
-    difference = cells.difference(best, metric)
-    if difference is None:
-        return [f"{first}, but no seed of it can be compared with {other} yet.", *still]
-    said = f"{number(metric, difference.mean, signed=True)} against {other} in {metric_name(metric)}"
+    first = f"{where}{name}{_chosen(results, labels)} is best by {metric_name(by)}, {reached}"
+    missing = sum(cell.here is None for cell in cells)
+    last = [f"This may change: of {len(cells)} candidates {missing} have no finished run."] if missing else []
+    if results.is_baseline(labels):
+        return [f"{first}: nothing beats {other} here, so leave dropout out.", *last]
+    judged = results.cells(metric, table, column)[best]
+    if judged.difference is None:
+        return [f"{first}, but no seed of it can be compared with {other} yet.", *last]
+    cost = [f"A training step costs {ratio(judged.time)} that of {other}."] if judged.time else []
+    return [f"{first}.", _judgement(name, other, metric, judged.difference), *cost, *last]
+
+
+def _judgement(name: str, other: str, metric: str, difference: Estimate) -> str:
     seeds = f", {difference.count} seeds" if difference.count > 1 else ""
-    apart = f"{said} ({span(metric, difference)}{seeds})"
-    sentences = [f"{first}.", _judgement(name, other, difference, apart, highest_is_best(metric))]
-    time = cells.time_ratio(best)
-    if time is not None:
-        sentences.append(f"A training step costs {ratio(time)} that of {other}.")
-    return [*sentences, *still]
-
-
-def _judgement(name: str, other: str, difference: Estimate, apart: str, highest: bool) -> str:
+    apart = (
+        f"{number(metric, difference.mean, signed=True)} against {other} in {metric_name(metric)} "
+        f"({span(metric, difference)}{seeds})"
+    )
     if difference.interval is None:
         needed = "more seeds are" if difference.count == 1 else "finite values of every seed are"
         return f"{apart[0].upper()}{apart[1:]}: {needed} needed before anything can be advised."
     low, high = difference.interval
     if low <= 0 <= high:
         return f"But {apart}: nothing beats {other} here for sure. More seeds would tell smaller differences apart."
-    if (difference.mean > 0) == highest:
+    if (difference.mean > 0) == highest_is_best(metric):
         return f"Take {name}: {apart}."
     return f"But {apart}: on the test split it is worse, so stay with {other}."
 
 
-def _chosen(cells: Cells, labels: Labels) -> str:
+def _chosen(results: Results, labels: Labels) -> str:
     """Say which values of the selected axes were chosen, the commonest first; nothing where there was no choice."""
-    select, group = cells.study.select, cells.of(labels)
-    if select is None or not any(len(cells.candidates(labels, seed)) > 1 for seed in group):
-        return ""
-    counts = Counter(label_words({axis: run.labels[axis] for axis in select.over}) for run in group.values())
-    return f" with {', '.join(f'{words} ({count} of {len(group)} seeds)' for words, count in counts.most_common())}"
+    values = results.chosen(labels)
+    counts = Counter(map(label_words, values)).most_common()
+    said = ", ".join(f"{words} ({count} of {len(values)} seeds)" for words, count in counts)
+    return f" with {said}" if values else ""
+
+
+def _row_words(results: Results, labels: Labels) -> str:
+    return label_words({axis: labels[axis] for axis in results.study.report.rows})

@@ -2,38 +2,19 @@
 
 import math
 
-from dropout_lab.app.config.settings import Label
 from dropout_lab.app.report.statistics import Estimate
+from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.spec import Labels
 
 # Metrics in [0, 1] that are read in percent.
-SHARES = {
-    "accuracy",
-    "ap",
-    "auroc",
-    "balanced_accuracy",
-    "ece",
-    "f1",
-    "majority",
-    "sensitivity",
-    "specificity",
-    "top5",
-}
+SHARES = {"accuracy", "ap", "auroc", "balanced_accuracy", "ece", "f1", "majority", "sensitivity", "specificity",
+          "top5"}  # fmt: skip
 # Of which less is better; of all others more is.
-LOWER_IS_BETTER = {
-    "loss",
-    "nll",
-    "ece",
-    "best_step",
-    "best_epoch",
-    "steps",
-    "seconds",
-    "train_seconds",
-    "step_seconds",
-}
+LOWER_IS_BETTER = {"loss", "nll", "ece", "best_step", "best_epoch", "steps", "seconds", "train_seconds",
+                   "step_seconds"}  # fmt: skip
 COUNTS = {"steps", "epochs", "best_epoch", "best_step"}
 WORDS = {"val": "validation", "train": "training"}
-MINUS = "−"
+MINUS, NOTHING = "−", "–"
 
 
 def highest_is_best(metric: str) -> bool:
@@ -65,8 +46,10 @@ def metric_name(metric: str) -> str:
     return words + (" (%)" if is_share(metric) else units.get(name, ""))
 
 
-def number(metric: str, value: float, signed: bool = False) -> str:
+def number(metric: str, value: float | None, signed: bool = False) -> str:
     """Write a value: shares in percent with two decimals, counts whole, all else with four decimals."""
+    if value is None:
+        return NOTHING
     value = scaled(metric, value)
     if not math.isfinite(value):
         return str(value).replace("-", MINUS)
@@ -76,10 +59,11 @@ def number(metric: str, value: float, signed: bool = False) -> str:
     return format(value, f"{'+' if signed else ''}z{digits}").replace("-", MINUS)
 
 
-def mean_and_half(metric: str, found: Estimate, signed: bool = False) -> str:
+def mean_and_half(metric: str, found: Estimate | None) -> str:
     """Write a mean ± half its 95 % interval; of a single seed the value alone."""
-    mean = number(metric, found.mean, signed)
-    return mean if found.interval is None or found.half is None else f"{mean} ± {number(metric, found.half)}"
+    if found is None or found.interval is None:
+        return number(metric, found and found.mean)
+    return f"{number(metric, found.mean)} ± {number(metric, found.half)}"
 
 
 def span(metric: str, found: Estimate) -> str:
@@ -90,20 +74,21 @@ def span(metric: str, found: Estimate) -> str:
     return f"95 % interval {low} to {high}"
 
 
-def ratio(found: Estimate) -> str:
+def ratio(found: Estimate | None) -> str:
     """Write a ratio: ``×1.08 ± 0.03``."""
-    half = "" if found.half is None else f" ± {found.half:.2f}"
-    return f"×{found.mean:.2f}{half}"
+    if found is None:
+        return NOTHING
+    return f"×{found.mean:.2f}" + ("" if found.half is None else f" ± {found.half:.2f}")
 
 
 def label_words(labels: Labels) -> str:
-    """Write labels: names as they are, numbers with their axis: ``dropin, layers 3``."""
-    return ", ".join(label_word(axis, label) for axis, label in labels.items())
+    """Write labels, a number with its axis before it: ``dropin, layers 3``."""
+    return ", ".join(label if isinstance(label, str) else f"{axis} {label}" for axis, label in labels.items())
 
 
-def label_word(axis: str, label: Label) -> str:
-    """Write a label: a name as it is, a number with its axis before it."""
-    return label if isinstance(label, str) else f"{axis} {label}"
+def run_words(run: Run) -> str:
+    """Write a run's labels and seed: ``method none, layers 2, seed 0``."""
+    return ", ".join([*(f"{axis} {label}" for axis, label in run.labels.items()), f"seed {run.seed}"])
 
 
 def _own_name(metric: str) -> str:

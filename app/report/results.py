@@ -1,113 +1,192 @@
-"""The runs of a study, as they lie on disk."""
+"""A study's runs, read once; all that the report takes from a study's folder is taken here."""
 
-import csv
+import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from pathlib import Path
-from statistics import fmean
 
-from dropout_lab.app.config.settings import Label, settings_hash
+import numpy as np
+import pandas as pd
+
+from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.study.folder import StudyFolder
-from dropout_lab.app.study.grid import Run as Asked
-from dropout_lab.app.study.grid import expand, run_settings
+from dropout_lab.app.study.folder import StudyFolder, write_results
+from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
-from dropout_lab.app.study.run_files import RunFiles, RunResult, damaged
+from dropout_lab.app.study.run_files import RunResult, damaged
 from dropout_lab.app.study.spec import Labels, Select, Study
 
-FIGURES = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
+NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run.
+class Cell:
+    """A cell of a table in one metric; of each part None where there is none.
 
     Attributes:
-        labels: by axis.
-        seed: its seed.
-        hash: names its folder.
-        values: metrics by name (``test/accuracy``), and ``train_seconds``, ``step_seconds``, ``steps``, ``epochs``,
-            ``best_epoch``, ``best_step``, ``first_steps/0.6``; what was never reached is left out.
-        metrics: names of the metrics among them, in order.
-        stopped: why it was stopped early; None if it was not.
-        versions: of the libraries, by name.
-        command: that made it; empty where it was not noted.
-        history: columns of its ``epochs.csv``, NaN where a row has none.
+        labels: of the cell.
+        here: the mean over seeds.
+        paper: the source's number.
+        difference: to the baseline in the same column, paired by seed; ``paper_difference`` is the source's.
+        time: of a training step, relative to the baseline's: a run that was stopped early is not a fast one.
     """
 
     labels: Labels
-    seed: int
-    hash: str
-    values: dict[str, float]
-    metrics: tuple[str, ...]
-    stopped: str | None
-    versions: dict[str, str]
-    command: str
-    history: dict[str, list[float]]
-
-    def value(self, name: str) -> float | None:
-        """Return a value by name; None if the run has none.
-
-        ``val/accuracy@10`` is a metric after epoch 10, counted from 1; ``val/accuracy@last20`` the mean of the last 20
-        rows of ``epochs.csv`` that have it.
-        """
-        metric, at, place = name.partition("@")
-        if not at:
-            return self.values.get(name)
-        rows = [row for row, value in enumerate(self.history.get(metric, ())) if math.isfinite(value)]
-        if place.startswith("last"):
-            count = int(place.removeprefix("last"))
-            return (
-                fmean(self.history[metric][row] for row in rows[-count:]) if 0 < count <= len(rows) else None
-            )
-        there = [row for row in rows if self.history["epoch"][row] == int(place) - 1]
-        return self.history[metric][there[-1]] if there else None
+    here: Estimate | None
+    paper: float | None
+    difference: Estimate | None
+    paper_difference: float | None
+    time: Estimate | None
 
 
-@dataclass(frozen=True)
-class Unfinished:
-    """A run without a result: its labels, its seed, its folder's name, and why it failed if it did."""
-
-    labels: Labels
-    seed: int
-    hash: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
-    """A study and what there is of it.
+    """A study and what there is of it; runs are in order of the axes, then seeds, and are named by their hash.
 
     Attributes:
         folder: the study's.
         study: what was asked for.
-        runs: what is finished, in order of the axes, then seeds.
-        failed: what has failed, likewise.
-        missing: what has not been run, or not to its end.
-        left_over: finished runs in the folder that the study does not ask for (any more).
+        select: which run stands for several; None: a cell with several runs of a seed is empty.
+        finished: runs, and what each has come to.
+        failed: runs, and why.
+        missing: runs that have not ended.
+        left_over: how many finished runs are in the folder that the study does not ask for (any more).
         commands: that have made finished runs, in the order in which they were given.
-        hashes: of every combination of labels and every seed, skipped ones too: combinations with the same settings
-            share a run.
+        grid: labels, seed and run of each combination whose run is finished. Combinations with the same settings, as
+            of a method without a p at each p, have the same run, the skipped ones too.
+        values: by metric and run. No frame: a NaN in it would be a step never reached, or a loss that has diverged.
+        history: rows of all ``epochs.csv``, indexed by ``run`` and ``row``.
+        panels: files of test images, of the runs that have kept any.
+        rows: labels of a table's rows.
+        columns: labels of a table's columns; a single empty one where no axis is named.
+        tables: what is left of the axes, a table for each; a single empty one where nothing is left.
     """
 
     folder: Path
     study: Study
-    runs: tuple[Run, ...]
-    failed: tuple[Unfinished, ...]
-    missing: tuple[Unfinished, ...]
+    select: Select | None
+    finished: dict[str, tuple[Run, RunResult]]
+    failed: list[tuple[Run, str]]
+    missing: list[Run]
     left_over: int
-    commands: tuple[str, ...]
-    hashes: dict[tuple[tuple[Label, ...], int], str]
+    commands: list[str]
+    grid: list[tuple[Labels, int, str]]
+    values: dict[str, dict[str, float]]
+    history: pd.DataFrame
+    panels: dict[str, Path]
+    rows: list[Labels]
+    columns: list[Labels]
+    tables: list[Labels]
 
-    @property
-    def planned(self) -> int:
-        """Runs that the study asks for."""
-        return len(self.runs) + len(self.failed) + len(self.missing)
+    def candidates(self, labels: Labels) -> dict[int, list[str]]:
+        """Return the finished runs with these labels by seed, each once."""
+        found: dict[int, dict[str, None]] = {}
+        for each, seed, run in self.grid:
+            if labels.items() <= each.items():
+                found.setdefault(seed, {})[run] = None
+        return {seed: list(found[seed]) for seed in sorted(found)}
+
+    def of(self, labels: Labels) -> dict[int, str]:
+        """Return the run with these labels by seed, of several the one that is selected."""
+        candidates = self.candidates(labels)
+        if self.select is None:
+            return {seed: runs[0] for seed, runs in candidates.items() if len(runs) == 1}
+        return {seed: self.best(runs, self.select) for seed, runs in candidates.items()}
+
+    def chosen(self, labels: Labels) -> list[Labels]:
+        """Return the selected axes' labels that were chosen for each seed; none where there was no choice."""
+        if self.select is None or all(len(runs) == 1 for runs in self.candidates(labels).values()):
+            return []
+        runs = (self.finished[run][0].labels for run in self.of(labels).values())
+        return [{axis: run[axis] for axis in self.select.over} for run in runs]
+
+    def best(self, runs: Sequence[str], select: Select) -> str:
+        """Return the run that is best by the selection's metric, one of validation; of equal ones the first.
+
+        A value that is not finite loses, and so does a run without one, as one that has collapsed before its first
+        validation.
+        """
+        by, sign = self.metric(select.by, "select.by"), 1 if select.mode == "max" else -1
+        finite = {run: sign * by[run] for run in runs if math.isfinite(by.get(run, math.nan))}
+        return max(runs, key=lambda run: finite.get(run, -math.inf))
+
+    def metric(self, name: str, option: str = "report.metric") -> dict[str, float]:
+        """Return a metric by run; runs without it, as those that never reached a step or an epoch, are left out.
+
+        ``val/accuracy@10`` is a metric after epoch 10, counted from 1; ``val/accuracy@last20`` the mean of the last 20
+        rows of ``epochs.csv`` that have it.
+
+        Raises:
+            UserError: no run of the study has it; ``option`` is where it was asked for.
+        """
+        column, _, place = name.partition("@")
+        known = {*self.values, *self.history}
+        if column not in known and not name.startswith("first_steps/"):
+            there = ", ".join(sorted(known))
+            raise UserError(f"{option}: no result of study {self.study.name} has {name!r}; there are {there}")
+        if not place or column not in self.history:
+            return self.values.get(name, {})
+        rows = self.history[np.isfinite(self.history[column])]
+        if place.startswith("last"):
+            count = int(place.removeprefix("last"))
+            last = rows.groupby("run")[column].tail(count).groupby("run")
+            return last.mean()[last.size() == count].to_dict()
+        return rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last().to_dict()
+
+    def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
+        """Return a metric of the runs with these labels."""
+        found = self.metric(metric)
+        return {seed: found[run] for seed, run in self.of(labels).items() if run in found}
+
+    def estimate(self, labels: Labels, metric: str) -> Estimate | None:
+        """Return a metric's mean over seeds; None without a run."""
+        values = self.by_seed(labels, metric)
+        return estimate(list(values.values())) if values else None
+
+    def difference(self, labels: Labels, other: Labels, metric: str) -> Estimate | None:
+        """Return the paired difference to other labels; None where there is none."""
+        return paired_difference(self.by_seed(labels, metric), self.by_seed(other, metric))
+
+    def cells(self, metric: str, table: Labels, column: Labels) -> list[Cell]:
+        """Return the cells of a column, from top to bottom."""
+        baseline, cells = self.study.report.baseline, []
+        for labels in (table | row | column for row in self.rows):
+            difference = paper_difference = time = None
+            paper = self.paper(labels, metric)
+            if baseline:
+                other = labels | baseline
+                theirs = self.paper(other, metric)
+                difference = self.difference(labels, other, metric)
+                paper_difference = None if paper is None or theirs is None else paper - theirs
+                time = paired_ratio(*(self.by_seed(each, "step_seconds") for each in (labels, other)))
+            here = self.estimate(labels, metric)
+            cells.append(Cell(labels, here, paper, difference, paper_difference, time))
+        return cells
+
+    def is_baseline(self, labels: Labels) -> bool:
+        """Return whether these are the baseline's labels."""
+        baseline = self.study.report.baseline
+        return bool(baseline) and labels | baseline == labels
+
+    def paper(self, labels: Labels, metric: str) -> float | None:
+        """Return the source's number, which belongs to every cell that has all of its labels; None without one."""
+        over = self.study.select.over if self.study.select else ()
+        for numbers in self.study.paper:
+            named = {axis: label for axis, label in numbers.labels.items() if axis not in over}
+            if metric in numbers.metrics and named.items() <= labels.items():
+                return numbers.metrics[metric]
+        return None
+
+    def is_numeric(self, axis: str) -> bool:
+        """Return whether an axis has numbers alone."""
+        return not any(isinstance(value, str) for value in self.study.axes[axis])
+
+    def write_csv(self, file: Path) -> None:
+        """Write what each run has come to, as the study's own ``results.csv``."""
+        write_results(StudyFolder(self.folder), [run for run, _ in self.finished.values()], to=file)
 
 
 def read_results(folder: Path) -> Results:
@@ -120,236 +199,78 @@ def read_results(folder: Path) -> Results:
         raise UserError(f"no study folder {folder}; `study` makes one and prints its name")
     if not (folder / "study.yaml").is_file():
         raise UserError(f"no study in {folder}: it has no study.yaml; `study` makes such a folder")
-    study = read_study(folder / "study.yaml")
-    runs, failed, missing = [], [], []
+    study, place = read_study(folder / "study.yaml"), StudyFolder(folder)
     planned = expand(study)
-    for asked in planned:
-        files = StudyFolder(folder).run(asked)
-        if (result := files.result()) is not None:
-            runs.append(_run(asked, files, result))
-        elif (reason := files.failure()) is not None:
-            failed.append(Unfinished(asked.labels, asked.seed, asked.hash, reason))
+    files = {run.hash: place.run(run) for run in planned}
+    finished: dict[str, tuple[Run, RunResult]] = {}
+    failed, missing = [], []
+    values: dict[str, dict[str, float]] = {}
+    for run in planned:
+        if (result := files[run.hash].result()) is not None:
+            finished[run.hash] = run, result
+            for name, value in _values(result, files[run.hash].result_file).items():
+                values.setdefault(name, {})[run.hash] = value
+        elif (reason := files[run.hash].failure()) is not None:
+            failed.append((run, reason))
         else:
-            missing.append(Unfinished(asked.labels, asked.seed, asked.hash))
-    if not runs:
-        why = f"; the first of {len(failed)} that failed: {failed[0].reason}" if failed else ""
+            missing.append(run)
+    if not finished:
+        why = f"; the first of {len(failed)} that failed: {failed[0][1]}" if failed else ""
         raise UserError(f"no finished run in {folder / 'runs'}{why}; run `study` first")
-    left_over = StudyFolder(folder).left_over(planned)
-    made = {run.command for run in runs}
-    commands = tuple(command for command in StudyFolder(folder).commands() if command in made)
+    report = study.report
+    shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
+    known = {each.result_file for each in files.values()}
+    made = {_command(files[run].path / "run.json") for run in finished}
+    every = product(_combinations(study, study.axes), study.seeds)
+    grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
     return Results(
-        folder, study, tuple(runs), tuple(failed), tuple(missing), left_over, commands, _hashes(study)
-    )
+        folder, study, study.select, finished, failed, missing,
+        left_over=sum(file not in known for file in (folder / "runs").glob("*/result.json")),
+        commands=[command for command in place.commands() if command in made],
+        grid=[each for each in grid if each[2] in finished],
+        values=values,
+        history=pd.concat({run: _history(files[run].epochs) for run in finished}, names=["run", "row"]),
+        panels={run: files[run].panels for run in finished if files[run].panels.is_file()},
+        rows=_combinations(study, report.rows),
+        columns=_combinations(study, report.columns),
+        tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
+    )  # fmt: skip
 
 
-def describe(labels: Labels, seed: int) -> str:
-    """Return labels and seed in words: ``method none, layers 2, seed 0``."""
-    return ", ".join([*(f"{axis} {label}" for axis, label in labels.items()), f"seed {seed}"])
+def _combinations(study: Study, axes: Collection[str]) -> list[Labels]:
+    return [dict(zip(axes, labels, strict=True)) for labels in product(*(study.axes[axis] for axis in axes))]
 
 
-def versions_of(runs: tuple[Run, ...]) -> list[str]:
-    """Return each library with the versions that runs were made with, the commonest first."""
-    counts: dict[str, Counter[str]] = {}
-    for run in runs:
-        for name, version in run.versions.items():
-            counts.setdefault(name, Counter())[version] += 1
-    return [
-        f"{name} {', '.join(version for version, _ in found.most_common())}"
-        for name, found in sorted(counts.items())
-    ]
-
-
-def _hashes(study: Study) -> dict[tuple[tuple[Label, ...], int], str]:
-    found = {}
-    for labels in product(*study.axes.values()):
-        for seed in study.seeds:
-            settings = run_settings(study, dict(zip(study.axes, labels, strict=True)), seed)
-            found[labels, seed] = settings_hash(settings)
-    return found
-
-
-def _run(asked: Asked, files: RunFiles, result: RunResult) -> Run:
-    values = dict(result.metrics)
-    values |= {name: float(value) for name in FIGURES if (value := getattr(result, name)) is not None}
-    values |= {
-        f"first_steps/{threshold}": float(step)
-        for threshold, step in result.first_steps.items()
-        if step is not None
-    }
-    if result.steps:
-        values["step_seconds"] = result.train_seconds / result.steps
-    history = _read_history(files.epochs)
-    metrics = tuple(sorted(result.metrics))
-    stopped, versions = result.stopped or None, result.versions
-    return Run(
-        asked.labels, asked.seed, asked.hash, values, metrics, stopped, versions, files.command(), history
-    )
-
-
-def _read_history(file: Path) -> dict[str, list[float]]:
-    if not file.is_file():
-        return {}
+def _values(result: RunResult, file: Path) -> dict[str, float]:
+    first = {f"first_steps/{threshold}": step for threshold, step in result.first_steps.items()}
+    found = {**result.metrics, **first, **{name: getattr(result, name) for name in NUMBERS}}
     try:
-        with file.open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        if rows and "epoch" not in rows[0]:
-            raise KeyError("no column epoch")
-        names = rows[0] if rows else ()
-        return {name: [float(row[name]) if row[name] else math.nan for row in rows] for name in names}
-    except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
+        values = {name: float(value) for name, value in found.items() if value is not None}
+    except (TypeError, ValueError) as error:
+        raise damaged(file, error) from error
+    if values.get("steps"):
+        values["step_seconds"] = values["train_seconds"] / values["steps"]
+    return values
+
+
+def _command(file: Path) -> str | None:
+    try:
+        return str(json.loads(file.read_text())["command"])
+    except (FileNotFoundError, KeyError):
+        return None
+    except (OSError, TypeError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-Group = Mapping[int, Run]
-
-
-def select_best(runs: Iterable[Run], select: Select) -> Run:
-    """Return the run that is best by the selection's metric, which is one of validation: the test split has no say.
-
-    Of equal ones it is the first. A value that is not finite loses, and so does a run without one, as one that has
-    collapsed before its first validation.
-    """
-    return max(runs, key=lambda run: _worth(run, select))
-
-
-def _worth(run: Run, select: Select) -> float:
-    value = run.value(select.by)
-    if value is None or not math.isfinite(value):
-        return -math.inf
-    return value if select.mode == "max" else -value
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The runs of a study by labels; those that only the selected axes tell apart stand for one another.
-
-    Attributes:
-        results: all runs.
-        select: None: no selection.
-    """
-
-    results: Results
-    select: Select | None
-
-    @property
-    def study(self) -> Study:
-        """What was asked for."""
-        return self.results.study
-
-    @cached_property
-    def by_hash(self) -> dict[str, Run]:
-        """Finished runs by their folder's name."""
-        return {run.hash: run for run in self.results.runs}
-
-    @cached_property
-    def known(self) -> set[str]:
-        """Names of all that some run has a value of."""
-        return {name for run in self.results.runs for name in (*run.values, *run.history)}
-
-    def candidates(self, labels: Labels, seed: int) -> list[Run]:
-        """Return the finished runs with these labels and this seed, in order of the axes, each once.
-
-        Combinations that are one and the same, as of a method without a p at each p, share their run.
-        """
-        chosen = (
-            (labels[axis],) if axis in labels else tuple(values) for axis, values in self.study.axes.items()
-        )
-        hashes = dict.fromkeys(self.results.hashes[every, seed] for every in product(*chosen))
-        return [self.by_hash[name] for name in hashes if name in self.by_hash]
-
-    def of(self, labels: Labels) -> Group:
-        """Return the run with these labels of each seed, chosen where there is a selection; empty if there is none.
-
-        Labels that leave several runs of a seed, and no selection among them, name no cell: it is empty.
-
-        Raises:
-            UserError: no run of the study has the metric of the selection.
-        """
-        if self.select is not None:
-            self._check("select.by", self.select.by)
-        group = {}
-        for seed in self.study.seeds:
-            runs = self.candidates(labels, seed)
-            if self.select is not None and runs:
-                group[seed] = select_best(runs, self.select)
-            elif len(runs) == 1:
-                group[seed] = runs[0]
-        return group
-
-    def baseline(self, labels: Labels) -> Group:
-        """Return the runs that those with these labels are compared with."""
-        baseline = self.study.report.baseline
-        return self.of(labels | baseline) if baseline else {}
-
-    def is_baseline(self, labels: Labels) -> bool:
-        """Return whether these are the baseline's labels."""
-        baseline = self.study.report.baseline
-        return bool(baseline) and labels | baseline == labels
-
-    def values(self, group: Group, metric: str) -> dict[int, float]:
-        """Return a metric by seed; a step that was never reached, or an epoch that was not, is left out.
-
-        Raises:
-            UserError: no run of the study has such a metric.
-        """
-        self._check("report.metric", metric)
-        found = {seed: run.value(metric) for seed, run in group.items()}
-        return {seed: value for seed, value in found.items() if value is not None}
-
-    def estimate(self, labels: Labels, metric: str) -> Estimate | None:
-        """Return a metric's mean over seeds; None without a run."""
-        values = self.values(self.of(labels), metric)
-        return estimate([values[seed] for seed in sorted(values)]) if values else None
-
-    def difference(self, labels: Labels, metric: str, to: Labels | None = None) -> Estimate | None:
-        """Return the paired difference to the baseline, or to other labels; None where there is none."""
-        other = self.baseline(labels) if to is None else self.of(to)
-        return paired_difference(self.values(self.of(labels), metric), self.values(other, metric))
-
-    def time_ratio(self, labels: Labels) -> Estimate | None:
-        """Return the training time of a step relative to the baseline's, paired; None where there is none.
-
-        Of a step, since a run that was stopped early is not a fast one.
-        """
-        ours, theirs = self.of(labels), self.baseline(labels)
-        return paired_ratio(self.values(ours, "step_seconds"), self.values(theirs, "step_seconds"))
-
-    def paper(self, labels: Labels, metric: str) -> float | None:
-        """Return the source's number; None where it gives none.
-
-        A number of the source belongs to every cell that has all of its labels.
-        """
-        for numbers in self.study.paper:
-            named = {axis: label for axis, label in numbers.labels.items() if axis not in self._selected()}
-            if metric in numbers.metrics and named.items() <= labels.items():
-                return numbers.metrics[metric]
-        return None
-
-    def rows(self) -> list[Labels]:
-        """Return the labels of a table's rows."""
-        return self._products(self.study.report.rows)
-
-    def columns(self) -> list[Labels]:
-        """Return the labels of a table's columns; a single empty one where no axis is named."""
-        return self._products(self.study.report.columns)
-
-    def others(self) -> list[Labels]:
-        """Return what is left of the axes: a table for each; a single empty one where nothing is left."""
-        shown = {*self.study.report.rows, *self.study.report.columns, *self._selected()}
-        return self._products(tuple(axis for axis in self.study.axes if axis not in shown))
-
-    def _check(self, where: str, metric: str) -> None:
-        if metric.split("@")[0] not in self.known and not metric.startswith("first_steps/"):
-            raise UserError(
-                f"{where}: no result of study {self.study.name} has {metric!r}; "
-                f"there are {', '.join(sorted(self.known))}"
-            )
-
-    def _selected(self) -> tuple[str, ...]:
-        return self.study.select.over if self.study.select else ()
-
-    def _products(self, axes: tuple[str, ...]) -> list[Labels]:
-        return [
-            dict(zip(axes, labels, strict=True))
-            for labels in product(*(self.study.axes[axis] for axis in axes))
-        ]
+def _history(file: Path) -> pd.DataFrame:
+    if not file.is_file() or not file.stat().st_size:
+        return pd.DataFrame({"epoch": []}, dtype=float)
+    try:
+        history = pd.read_csv(file, dtype=float, float_precision="round_trip")
+        if "epoch" not in history:
+            raise KeyError("no column epoch")
+        if not isinstance(history.index, pd.RangeIndex):
+            raise ValueError("a row has more values than there are columns")
+    except (KeyError, OSError, ValueError) as error:
+        raise damaged(file, error) from error
+    return history

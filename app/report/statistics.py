@@ -15,10 +15,9 @@ class Estimate:
     """A mean over seeds and how well it is known.
 
     Attributes:
-        mean: of the values.
+        mean: of ``count`` seeds.
         deviation: standard deviation between seeds, with n − 1 (ddof=1); None for a single seed.
         half: half the width of the 95 % interval of the mean; None for a single seed.
-        count: how many seeds.
     """
 
     mean: float
@@ -59,21 +58,12 @@ def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]
 
     Runs of one seed share their data split, order and often their initial weights, so that what the seed alone
     makes better or worse falls out of the difference.
-
-    Args:
-        values: by seed.
-        baseline: by seed.
     """
     seeds = sorted(values.keys() & baseline.keys())
     return estimate([values[seed] - baseline[seed] for seed in seeds]) if seeds else None
 
 
 def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
-    """Return the mean of value / baseline over the seeds that both have; None if there is no such seed.
-
-    Args:
-        values: by seed.
-        baseline: by seed; a seed whose baseline is 0 has no ratio.
-    """
+    """Return the mean of value / baseline over the seeds that both have, and where the baseline is not 0; else None."""
     seeds = sorted(seed for seed in values.keys() & baseline.keys() if baseline[seed] != 0)
     return estimate([values[seed] / baseline[seed] for seed in seeds]) if seeds else None

@@ -7,14 +7,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from dropout_lab.app.config.settings import flat_settings
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.folder import RunFolder
-from dropout_lab.callbacks import (
-    Charts,
-    FirstBatch,
-    Hyperparameters,
-    NetworkGraph,
-    ScalarLayout,
-    TensorBoardPages,
-)
+from dropout_lab.callbacks import Charts, TensorBoardPages
 
 # What every run logs, as TensorBoard's page of custom scalars groups it.
 CHARTS: dict[str, Charts] = {
@@ -53,10 +46,12 @@ def tensorboard_callbacks(parts: Parts, resumed: bool) -> list[Callback]:
     """
     charts = {**CHARTS, **TWO_CLASS_CHARTS} if parts.data.num_classes == 2 else CHARTS
     pages = TensorBoardPages(
-        Hyperparameters(flat_settings(parts.specification), parts.best),
-        ScalarLayout(charts),
-        NetworkGraph(parts.model.network, parts.data.image_shape),
-        FirstBatch(parts.data.to_pixels),
+        flat_settings(parts.specification),
+        parts.best,
+        charts,
+        parts.model.network,
+        parts.data.image_shape,
+        parts.data.to_pixels,
         resumed,
     )
     return [pages, LearningRateMonitor()]

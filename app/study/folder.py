@@ -58,15 +58,6 @@ class StudyFolder:
         path = self.runs / folder_name(run)
         return RunFiles(path if path.is_dir() else self._found(run.hash) or path)
 
-    def of_hash(self, name: str) -> RunFiles:
-        """Return the files of a run that was begun, by its hash."""
-        return RunFiles(self._found(name) or self.runs / name)
-
-    def left_over(self, runs: Sequence[Run]) -> int:
-        """Return how many finished runs there are that are none of these."""
-        asked = {self.run(run).path.name for run in runs}
-        return sum(file.parent.name not in asked for file in self.runs.glob("*/result.json"))
-
     def _found(self, name: str) -> Path | None:
         # As 0.1 named them; one that it has not finished begins anew, in a folder with a name.
         old = self.runs / name

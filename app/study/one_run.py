@@ -34,15 +34,13 @@ class RunTask:
     Attributes:
         run: what is asked.
         files: where it is written.
-        wait: for another process that is at it; otherwise say that it is busy.
         panels: write right and wrong test images, too.
         command: that asks for it.
-        tensorboard: log to TensorBoard, too.
+        tensorboard: write TensorBoard's events, too.
     """
 
     run: Run
     files: RunFiles
-    wait: bool = False
     panels: bool = False
     command: str = ""
     tensorboard: bool = False

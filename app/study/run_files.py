@@ -198,14 +198,6 @@ class RunFiles:
             return self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         return []
 
-    def command(self) -> str:
-        """Return the command that has asked for the run; empty where none was noted.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        return str(self._read(self.about).get("command") or "") if self.about.is_file() else ""
-
     def remove_checkpoints(self) -> None:
         """Remove all checkpoints."""
         shutil.rmtree(self.folder.checkpoints, ignore_errors=True)

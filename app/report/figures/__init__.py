@@ -1,1 +1,1 @@
-"""TODO."""
+"""The figures of a report, one kind or family a file."""

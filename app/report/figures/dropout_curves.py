@@ -1,8 +1,5 @@
 """From a run's settings to the exact curves of its dropout: d(x) and E[y | x], without training anything."""
 
-from dataclasses import dataclass
-from functools import cache
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,25 +14,11 @@ from dropout_lab.models.dropout import DropoutFactory, Pointwise, Stage, as_drop
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Curves:
-    """What a hidden stage with a dropout layer does to a unit.
+def dropout_curves(settings: Settings, x: Array) -> tuple[Array, Array] | None:
+    """Return d(x), how likely a unit is dropped, and E[y | x], the mean of what comes out in training.
 
-    Attributes:
-        drop: d(x), how likely it is dropped.
-        expectation: E[y | x], the mean of what comes out in training.
-    """
-
-    drop: Array
-    expectation: Array
-
-
-def dropout_curves(settings: Settings, x: Array) -> Curves | None:
-    """Return the curves of the stage that a run's dropout makes with a ReLU; None where they are not of x alone.
-
-    Args:
-        settings: the run's.
-        x: pre-activations.
+    They are of the stage that a run's dropout makes with a ReLU, at pre-activations ``x``; None where they are not of
+    ``x`` alone.
 
     Raises:
         UserError: the settings of the dropout are wrong.
@@ -43,29 +26,19 @@ def dropout_curves(settings: Settings, x: Array) -> Curves | None:
     spec = dropout_of(settings)
     if spec is None:
         return None
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--dropout", type=DropoutFactory)
     try:
-        made = _parser().instantiate_classes(_parser().parse_object({"dropout": spec})).dropout()
+        dropout = parser.instantiate_classes(parser.parse_object({"dropout": spec})).dropout()
     except (ArgumentError, ValueError) as error:
         raise UserError(explain(str(error))) from error
+    same = nn.Linear(1, 1, dtype=torch.float64)
+    nn.init.ones_(same.weight)
+    nn.init.zeros_(same.bias)
     # What replaces the activation is known to the variant alone.
-    stage = as_dropout(made).join(_same(), nn.ReLU())
+    stage = as_dropout(dropout).join(same, nn.ReLU())
     if not (isinstance(stage, Stage) and isinstance(stage.dropout, Pointwise)):
         return None
     with torch.no_grad():
         units = stage.activation(stage.affine(torch.from_numpy(x)[:, None]))[:, 0]
-        return Curves(stage.dropout.drop_curve(units).numpy(), stage.dropout.expectation(units).numpy())
-
-
-def _same() -> nn.Linear:
-    """Return the affine map of one unit that leaves it as it is."""
-    linear = nn.Linear(1, 1, dtype=torch.float64)
-    nn.init.ones_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
-
-
-@cache
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--dropout", type=DropoutFactory)
-    return parser
+        return stage.dropout.drop_curve(units).numpy(), stage.dropout.expectation(units).numpy()

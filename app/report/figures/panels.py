@@ -1,96 +1,75 @@
 """The figure of right and wrong test images, of one run a method."""
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.report.formatting import label_words
-from dropout_lab.app.report.results import Cells, Run, select_best
-from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.run_files import damaged
 from dropout_lab.app.study.spec import Labels, Select
 
-Images = npt.NDArray[np.float32]
 KINDS = ("right", "wrong")
 WORDS = 8.0
 """Points; names of classes stand side by side."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Images of one kind, and what was said of them.
+class Panel(NamedTuple):
+    """Images ``(N, H, W, C)`` within [0, 1] in named rows, each one's class, and what it was taken for, how surely."""
 
-    Attributes:
-        stored: ``(N, H, W, C)``, within [0, 1].
-        normalized: likewise, as the network sees them.
-        truth: each one's class.
-        predicted: what it was taken for, and how surely.
-    """
-
-    stored: Images
-    normalized: Images
-    truth: tuple[str, ...]
-    predicted: tuple[str, ...]
+    rows: list[tuple[str, npt.NDArray[np.float32]]]
+    truth: list[str]
+    predicted: list[str]
 
 
-def panels(cells: Cells, metric: str, table: Labels) -> Figure | None:
+def panels(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw right and wrong test images of each method, two panels side by side; None where no run has kept any."""
-    found = []
-    for title, run in chosen_runs(cells, table):
-        file = StudyFolder(cells.results.folder).of_hash(run.hash).panels
-        if file.is_file():
-            found.append((title, read_panels(file)))
+    chosen = chosen_runs(results, table).items()
+    found = [(title, read_panels(results.panels[run])) for run, title in chosen if run in results.panels]
     if not found:
         return None
-    draw: Callable[..., None] = importlib.import_module("dropout_lab.callbacks.figures").draw_panel
+    # It is a callback's, which needs torch.
+    from dropout_lab.callbacks.figures import draw_panel
+
     figure = Figure(figsize=(WIDTH, 2.55 * len(found)), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, (title, kinds) in enumerate(found):
-        for column, kind in enumerate(KINDS):
-            axes = figure.add_subplot(len(found), 2, 2 * place + column + 1)
-            _draw(draw, axes, kinds.get(kind), f"{title}: {kind}" if column == 0 else kind)
+    grid = figure.subplots(len(found), 2, squeeze=False)
+    for (title, kinds), row in zip(found, grid, strict=True):
+        for axes, kind, name in zip(row, KINDS, (f"{title}: right", "wrong"), strict=True):
+            if kind in kinds:
+                draw_panel(axes, *kinds[kind], title=name, size=WORDS)
+            else:
+                axes.set_axis_off()
+                axes.set_title(f"{name}: none")
     return figure
 
 
-def chosen_runs(cells: Cells, table: Labels) -> list[tuple[str, Run]]:
-    """Return a run for each row and column, with its name: of the first finished seed.
+def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
+    """Return a run for each row and column, of the first finished seed, and its name.
 
     Of the values of an axis that is selected over, or else has numbers, it is the best in validation.
     """
-    select = cells.study.select or Select(_numbers(cells), "val/accuracy", "max")
-    found: dict[str, tuple[str, Run]] = {}
-    for row in cells.rows():
-        for column in cells.columns():
-            labels = {
-                name: label for name, label in (table | row | column).items() if name not in select.over
-            }
-            seeds = (cells.candidates(labels, seed) for seed in cells.study.seeds)
-            runs = next((runs for runs in seeds if runs), [])
-            known = runs if len(runs) == 1 else [run for run in runs if select.by in run.values]
-            if known:
-                run = select_best(known, select) if len(known) > 1 else known[0]
-                value = {axis: run.labels[axis] for axis in select.over} if len(runs) > 1 else {}
-                # The table's own labels are in the caption.
-                named = {axis: label for axis, label in labels.items() if axis not in table}
-                found.setdefault(run.hash, (label_words(named | value), run))
-    return list(found.values())
-
-
-def _numbers(cells: Cells) -> tuple[str, ...]:
-    """Return the rows' or columns' axis whose values are numbers; none where all are names."""
-    axes = (*cells.study.report.rows, *cells.study.report.columns)
-    numbers = [axis for axis in axes if not any(isinstance(value, str) for value in cells.study.axes[axis])]
-    return tuple(numbers[:1])
+    report = results.study.report
+    numeric = tuple(axis for axis in (*report.rows, *report.columns) if results.is_numeric(axis))
+    select = results.study.select or Select(over=numeric[:1], by="val/accuracy")
+    found: dict[str, str] = {}
+    for row, column in product(results.rows, results.columns):
+        labels = {axis: label for axis, label in (table | row | column).items() if axis not in select.over}
+        runs = next(iter(results.candidates(labels).values()), [])
+        # The table's own labels are in the caption.
+        named = {axis: label for axis, label in labels.items() if axis not in table}
+        if len(runs) > 1:
+            measured = results.values.get(select.by.partition("@")[0], {})
+            runs = [results.best(runs, select)] if measured.keys() & runs else []
+            named |= {axis: results.finished[run][0].labels[axis] for run in runs for axis in select.over}
+        for run in runs:
+            found.setdefault(run, label_words(named))
+    return found
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
@@ -101,30 +80,19 @@ def read_panels(file: Path) -> dict[str, Panel]:
     """
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            names = arrays["class_names"]
-            return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
+            return {kind: _panel(arrays, kind) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
-    said = zip(arrays[f"{kind}/predicted"], arrays[f"{kind}/probability"], strict=True)
-    return Panel(
-        _shares(arrays[f"{kind}/stored"]),
-        _shares(arrays[f"{kind}/normalized"]),
-        tuple(str(names[label]) for label in arrays[f"{kind}/target"]),
-        tuple(f"{names[label]}\n{share:.0%}" for label, share in said),
+def _panel(arrays: Any, kind: str) -> Panel:
+    names, target, predicted = (
+        arrays[name] for name in ("class_names", f"{kind}/target", f"{kind}/predicted")
     )
-
-
-def _shares(pixels: npt.NDArray[np.uint8]) -> Images:
-    return pixels.astype(np.float32) / np.float32(255)
-
-
-def _draw(draw: Callable[..., None], axes: Axes, panel: Panel | None, title: str) -> None:
-    if panel is None:
-        axes.set_axis_off()
-        axes.set_title(f"{title}: none")
-        return
-    rows = [("as stored", panel.stored), ("normalized", panel.normalized)]
-    draw(axes, rows, panel.truth, panel.predicted, title, WORDS)
+    said = zip(names[predicted], arrays[f"{kind}/probability"], strict=True)
+    images = {"as stored": arrays[f"{kind}/stored"], "normalized": arrays[f"{kind}/normalized"]}
+    return Panel(
+        [(name, pixels.astype(np.float32) / np.float32(255)) for name, pixels in images.items()],
+        names[target].tolist(),
+        [f"{name}\n{share:.0%}" for name, share in said],
+    )

@@ -1,10 +1,10 @@
 """The figure of schedules: what ρ or p was over training, and beside it what each schedule gave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median_low
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -12,21 +12,10 @@ from matplotlib.transforms import ScaledTranslation
 
 from dropout_lab.app.config.settings import Settings, dropout_of, merged
 from dropout_lab.app.plotting import Look, figure_of_pairs, legend_above
-from dropout_lab.app.report.figures.curves import (
-    Array,
-    Series,
-    crowding,
-    draw_line,
-    extent,
-    history,
-    methods,
-    place_time,
-    time_axis,
-)
+from dropout_lab.app.report.figures.curves import draw_line, history, methods, place_time, time_axis
 from dropout_lab.app.report.formatting import label_words, metric_name
-from dropout_lab.app.report.results import Cells, Group
-from dropout_lab.app.study.grid import run_settings
-from dropout_lab.app.study.spec import Labels, Study
+from dropout_lab.app.report.results import Results
+from dropout_lab.app.study.spec import Labels
 
 RESULT = "val/accuracy"
 KINDS = {"rho": "ρ, units dropped", "p": "p"}
@@ -34,89 +23,69 @@ KINDS = {"rho": "ρ, units dropped", "p": "p"}
 APART = 3.0
 
 
-@dataclass(frozen=True)
-class Strength:
-    """What a layer's ρ or p was: the mean of each epoch's batches, their least and their most."""
-
-    mean: Series
-    low: Array
-    high: Array
-
-
-def schedules(cells: Cells, metric: str, table: Labels) -> Figure | None:
+def schedules(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw ρ, or p, over training, and validation accuracy beside it: a row for each column of the tables.
 
     Shown are methods with a schedule, those whose settings give a constant, and the baseline's accuracy.
     """
-    over, columns = time_axis(cells), cells.columns()
-    every = [cells.of(table | row | column) for column in columns for row in cells.rows()]
-    kind = next((kind for kind in KINDS if any(layers(group, kind) for group in every)), None)
+    over, columns = time_axis(results), results.columns
+    rows = list(methods(results, results.rows))
+    every = [table | row | column for row, _ in rows for column in columns]
+    kind = next(
+        (kind for kind in KINDS if any(recorded(results, labels, kind, over) for labels in every)), None
+    )
     if kind is None:
         return None
     figure, pairs = figure_of_pairs(len(columns))
-    named: dict[str, Look] = {}
-    rows = list(methods(cells, cells.rows()))
+    named: dict[int, Look] = {}
     for (left, right), column in zip(pairs, columns, strict=True):
         tops = []
         for place, (row, look) in enumerate(rows):
             labels = table | row | column
-            group = cells.of(labels)
-            result = history(group, RESULT, over)
+            result = history(results, labels, RESULT, over)
             if result is None:
                 continue
-            found = strengths(cells.study, group, kind, over, result.x)
+            found = recorded(results, labels, kind, over)
+            values = {
+                constant(results.finished[run][0].settings, kind) for run in results.of(labels).values()
+            }
+            if not found and len(values) == 1 and None not in values:
+                constants = dict.fromkeys(("mean", "least", "most"), values.pop())
+                found = [result[["x"]].assign(**constants)]
             for each in found:
                 _draw_strength(left, each, look, 1.6 * (place - len(rows) / 2))
-                tops.append(float(each.high.max()))
-            if found or cells.is_baseline(labels):
-                draw_line(right, result, look, crowding(len(rows)))
-                named[label_words(row)] = look
-        left.set_title(label_words(column))
-        left.set_ylabel(KINDS[kind])
+                tops.append(each["most"].max())
+            if found or results.is_baseline(labels):
+                draw_line(right, result, look, len(rows))
+                named[place] = look
+        left.set(title=label_words(column), ylabel=KINDS[kind])
         right.set_ylabel(metric_name(RESULT))
         place_time(left, over, wide=False)
         _place_strength(left, tops)
     for axes in pairs[-1]:
         axes.set_xlabel(over)
-    order = [label_words(row) for row, _ in rows if label_words(row) in named]
-    legend_above(figure, [(name, named[name]) for name in order], columns=5)
+    legend_above(figure, [(label_words(rows[place][0]), named[place]) for place in sorted(named)], columns=5)
     return figure
 
 
-def layers(group: Group, kind: str) -> list[str]:
-    """Return the names of the layers whose ρ or p was recorded in all runs."""
-    runs = [set(group[seed].history) for seed in group]
-    mean = f"{kind}_mean/"
-    return (
-        sorted(name.removeprefix(mean) for name in set.intersection(*runs) if name.startswith(mean))
-        if runs
-        else []
-    )
+def recorded(results: Results, labels: Labels, kind: str, over: str) -> list[pd.DataFrame]:
+    """Return what each layer's ρ or p was where all runs have a record of it.
 
-
-def strengths(study: Study, group: Group, kind: str, over: str, x: Array) -> list[Strength]:
-    """Return what each layer's ρ or p was over training; of a run without a schedule the constant of its settings.
+    Columns are ``x``, the ``mean`` of each epoch's batches, and the ``least`` and the ``most`` of them in any seed.
 
     Args:
-        study: of the runs.
-        group: runs by seed.
+        results: of the study.
+        labels: of a cell.
         kind: ``rho`` or ``p``.
         over: the column that says where.
-        x: where a constant is known to have held.
     """
-    found = []
-    for layer in layers(group, kind):
-        mean = history(group, f"{kind}_mean/{layer}", over)
-        ends = extent(group, f"{kind}_min/{layer}", f"{kind}_max/{layer}", over)
-        if mean is not None and ends is not None:
-            found.append(Strength(mean, *ends))
-    if found or not group:
-        return found
-    values = [constant(run_settings(study, run.labels, run.seed), kind) for run in group.values()]
-    if values[0] is None or any(value != values[0] for value in values):
-        return []
-    flat = np.full_like(x, values[0])
-    return [Strength(Series(x, flat, np.zeros_like(x)), flat, flat)]
+    prefix, found = f"{kind}_mean/", []
+    for layer in sorted(name.removeprefix(prefix) for name in results.history if name.startswith(prefix)):
+        columns = [f"{kind}_{what}/{layer}" for what in ("mean", "min", "max")]
+        mean, low, high = (history(results, labels, column, over) for column in columns)
+        if mean is not None and low is not None and high is not None:
+            found.append(mean.assign(least=low["least"], most=high["most"]))
+    return found
 
 
 def constant(settings: Settings, kind: str) -> float | None:
@@ -130,21 +99,24 @@ def constant(settings: Settings, kind: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _draw_strength(axes: Axes, strength: Strength, look: Look, aside: float) -> None:
+def _draw_strength(axes: Axes, strength: pd.DataFrame, look: Look, aside: float) -> None:
     """Draw the means as a line, and a bar from the least to the most, as many points aside as given."""
-    x, every = strength.mean.x, max(1, len(strength.mean.x) // 10)
-    axes.plot(
-        x, strength.mean.mean, linestyle=look.dashes, color=look.color, linewidth=1.8, marker=look.marker,
-        markersize=4.5, markevery=every,
-    )  # fmt: skip
-    if (strength.high > strength.low).any():
-        figure = axes.figure
-        assert isinstance(figure, Figure), "panels are of a figure, not of a part of one"
+    every = max(1, len(strength) // 10)
+    axes.plot(strength["x"], strength["mean"], **look.line, linewidth=1.8, markevery=every)
+    if (strength["most"] > strength["least"]).any():
+        figure = axes.get_figure(root=True)
+        assert figure is not None, "panels are of a figure"
         beside = axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans)
+        bars = strength[::every]
         axes.vlines(
-            x[::every], strength.low[::every], strength.high[::every], color=look.color, alpha=0.5, linewidth=1.6,
+            bars["x"],
+            bars["least"],
+            bars["most"],
+            color=look.color,
+            alpha=0.5,
+            linewidth=1.6,
             transform=beside,
-        )  # fmt: skip
+        )
 
 
 def _place_strength(axes: Axes, tops: Sequence[float]) -> None:
@@ -153,13 +125,11 @@ def _place_strength(axes: Axes, tops: Sequence[float]) -> None:
     if not positive:
         return
     usual, most = median_low(positive), max(positive)
-    figures = FuncFormatter(lambda value, _: f"{value:,g}")
     if most <= APART * usual:
         axes.set_ylim(bottom=-0.04 * most, top=1.06 * most)
-        axes.yaxis.set_major_formatter(figures)
-        return
-    axes.set_yscale("symlog", linthresh=usual, linscale=2 * np.log10(most / usual))
-    axes.set_ylim(-0.06 * usual, 1.15 * most)
-    axes.yaxis.set_major_locator(FixedLocator([0, usual / 2, usual, most]))
-    axes.yaxis.set_major_formatter(figures)
-    axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_yscale("symlog", linthresh=usual, linscale=2 * np.log10(most / usual))
+        axes.set_ylim(-0.06 * usual, 1.15 * most)
+        axes.yaxis.set_major_locator(FixedLocator([0, usual / 2, usual, most]))
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

@@ -12,7 +12,7 @@ from dropout_lab.app.study.spec import Labels, Select
 from tests.data.studies import metrics_of, write_study
 
 TEST = "test/accuracy"
-BY = Select(("p",), "val/accuracy", "max")
+BY = Select(over=("p",), by="val/accuracy", mode="max")
 
 
 def test_p_is_chosen_on_validation_though_another_is_better_on_test(cells: Cells) -> None:
@@ -36,7 +36,7 @@ def test_each_seed_chooses_for_itself(tmp_path: Path) -> None:
 def test_the_lowest_can_be_best_and_what_is_not_finite_loses(cells: Cells) -> None:
     runs = cells.candidates({"method": "dropin", "layers": 2}, 0)
     assert select_best(runs, BY).labels["p"] == 0.5
-    assert select_best(runs, Select(("p",), "val/accuracy", "min")).labels["p"] == 0.25
+    assert select_best(runs, Select(over=("p",), by="val/accuracy", mode="min")).labels["p"] == 0.25
     lost = replace(runs[1], values=runs[1].values | {"val/accuracy": math.nan})
     assert select_best([lost, runs[0]], BY) is runs[0]
 
@@ -51,7 +51,9 @@ def test_a_missing_metric_of_the_selection_is_named(cells: Cells) -> None:
     with pytest.raises(
         UserError, match=r"select.by: no result of study made-up has 'val/f1'; there are best_ep"
     ):
-        Cells(cells.results, Select(("p",), "val/f1", "max")).of({"method": "dropin", "layers": 2})
+        Cells(cells.results, Select(over=("p",), by="val/f1", mode="max")).of(
+            {"method": "dropin", "layers": 2}
+        )
 
 
 def test_a_run_that_was_never_validated_loses(cells: Cells) -> None:

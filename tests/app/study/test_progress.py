@@ -11,7 +11,7 @@ from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.progress import progress
 from dropout_lab.app.study.run_files import RunFiles, RunResult
-from dropout_lab.app.study.worker import Failed, Started
+from dropout_lab.app.study.scheduler import Failed, Started
 
 
 def task(name: str) -> RunTask:
