@@ -6,22 +6,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from dropout_lab.app.config.settings import (
-    VALUES,
-    Label,
-    Settings,
-    merged,
-    nested,
-    placeholders,
-    settings_hash,
-)
-from dropout_lab.app.config.shipped import find_config
-=======
 from pydantic import ValidationError
 
 from dropout_lab.app.config.settings import VALUES, Settings, merged, nested, placeholders, settings_hash
->>>>>>> study
+from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import parse_value, read_yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.spec import ShortForm, SpecError, Study, check_settings, unknown
@@ -51,9 +39,10 @@ def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ())
     """
 
     def read(name: str) -> Settings:
-        path = file.parent / name
-        if not path.is_file():
-            raise SpecError(f"no file {path}; paths count from the study's own folder", "configs")
+        try:
+            path = find_config(name, beside=file.parent)
+        except UserError as error:
+            raise SpecError(str(error), "configs") from error
         return read_yaml(path)
 
     content = read_yaml(file)
@@ -136,22 +125,6 @@ def _cut(whole: Study, form: str | None, changes: list[Settings]) -> Study:
     _check_placeholders(study)
     return study
 
-<<<<<<< HEAD
-    def _base(self, value: Any) -> Settings:
-        base = self.check.mapping(value, "base", ("configs", "settings"))
-        settings: Settings = {}
-        for config in self.check.texts(base.get("configs"), "base.configs"):
-            try:
-                path = find_config(config, beside=self.file.parent)
-            except UserError as error:
-                raise self.check.wrong("base.configs", str(error)) from error
-            settings = merged(settings, read_yaml(path))
-        own = self._settings(base.get("settings"), "base.settings")
-        whole: Settings = merged(settings, own)
-        of_runs = {key: whole[key] for key in whole if key not in ("seed_everything", "name", "runs")}
-        return self._settings(of_runs, "base")
-=======
->>>>>>> study
 
 def _check_placeholders(study: Study) -> None:
     """Check that every placeholder has a value, and every axis an effect."""
