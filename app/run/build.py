@@ -27,7 +27,7 @@ from dropout_lab.app.config.checks import (
 from dropout_lab.app.config.explain import explain
 from dropout_lab.app.config.settings import Settings, merged
 from dropout_lab.app.console import progress_callback
-from dropout_lab.app.errors import UserError, told
+from dropout_lab.app.errors import UserError, describe_os_error
 from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
 from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
@@ -105,7 +105,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
     try:
         return _build(settings, keep_data)
     except OSError as error:
-        raise UserError(told(error)) from error
+        raise UserError(describe_os_error(error)) from error
     except (ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 from _pytest.mark import ParameterSet
-from pytorch_lightning import LightningModule
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
@@ -345,23 +344,6 @@ def test_what_builds_a_checkpoints_classes(change: dict[str, str], honest: Path)
     file = as_stranger(honest / "runs/run/version_0/checkpoints/best.ckpt", change)
     with pytest.raises(ValueError, match="another class|not in the allowlist"):
         ImageClassifier.load_from_checkpoint(file)
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["os.system", "builtins.eval", "pytorch_lightning.cli.instantiate_class", "", None, 3, ["os.system"]],
-)
-def test_who_builds_is_looked_at_before_lightning_does(
-    value: object, honest: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = as_stranger(honest / "runs/run/version_0/checkpoints/best.ckpt", {"_instantiator": value})
-    # Nothing of Lightning's own is reached, whatever its version.
-    monkeypatch.setattr(LightningModule, "load_from_checkpoint", None)
-    with pytest.raises(
-        ValueError, match="stranger.ckpt: its settings cannot be used: .* not in the allowlist"
-    ):
-        ImageClassifier.load_from_checkpoint(file)
-    assert unharmed()
 
 
 def test_code_in_a_checkpoint_from_python(honest: Path) -> None:
