@@ -88,8 +88,12 @@ def outcome(run: Path) -> dict[str, Any]:
     found["result"] = result
     found["scalars"] = curves(run)
     with (run / "epochs.csv").open(newline="") as stream:
-        found["epochs"] = [{**row, "seconds": ""} for row in csv.DictReader(stream)]
+        found["epochs"] = [_without_times(row) for row in csv.DictReader(stream)]
     return found
+
+
+def _without_times(row: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in row.items() if name != "seconds" and not name.startswith("time/")}
 
 
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
