@@ -13,9 +13,10 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.study.folder import RunResult, StudyFolder, damaged, write_results
+from dropout_lab.app.study.folder import StudyFolder, write_results
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunResult, damaged
 from dropout_lab.app.study.spec import Labels, Select, Study
 
 NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")

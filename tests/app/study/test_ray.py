@@ -15,9 +15,9 @@ from dropout_lab.app.config.settings import merged
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import ray_cluster
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.ray_cluster import RayEngine, check_shared_folder
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests import programs
 from tests.app.study.studies import (
