@@ -55,5 +55,5 @@ __all__ = [
     "Schedule", "SpatialDropout", "SpatialMalDrop", "Splits", "Stage", "StandardDropout", "Standout",
     "TensorBoardPages", "Timing", "TinyImageNetDataModule", "TrainingCollapsed", "VariationalDropout",
     "__version__", "as_dropout", "divergence", "dropout_layers", "dropout_places", "labels", "made_layers",
-    "sampling", "scheduled_layers", "swap_dropout",
+    "sampling", "scheduled_layers", "swap_dropout", "write_test_metrics",
 ]  # fmt: skip
