@@ -11,7 +11,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from dropout_lab.app.config.allowlist import ROLES, restrict
 from dropout_lab.app.config.checks import check_told_apart, check_trainer_options
-from dropout_lab.app.config.explain import check_configs, explain
+from dropout_lab.app.config.explain import explain, find_configs
 from dropout_lab.app.config.settings import specification
 from dropout_lab.app.console import ask_once_for_gpus, progress_callback, silence_lightning
 from dropout_lab.app.errors import UserError, remedy
@@ -209,9 +209,8 @@ def run(words: list[str]) -> None:
             words, source = resolve_run(words)
         else:
             words, request = take_resume(words)
-        check_configs(words)
         with Interrupts():
-            LabCLI(words, source, request)
+            LabCLI(find_configs(words), source, request)
     except ArgumentError as error:
         raise UserError(explain(str(error))) from error
     except SyntaxError as error:

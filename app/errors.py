@@ -10,6 +10,10 @@ from typing import ClassVar, NoReturn, final
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_COMPILER = re.compile(
+    "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
+)
+OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 
 class UserError(Exception):
@@ -25,12 +29,35 @@ class StoppedByUser(UserError):  # noqa: N818 - like KeyboardInterrupt, no mista
     exit_code = 130
 
 
-def told(error: OSError) -> str:
-    """Say in one line which file the system has refused, why, and what to do about it.
+@final
+class CommandParser(argparse.ArgumentParser):
+    """Takes options as they are spelt, shows texts as they are written, and raises UserError.
 
-    A disk that is full and a folder that may not be written are met wherever something is read or written, so this is
-    told in one place.
+    Args:
+        command: the words after the program's name.
+        description: what it does.
+        epilog: an example.
+        prog: all words; argparse gives it for a subcommand, instead of ``command``.
     """
+
+    def __init__(
+        self, command: str = "", description: str = "", epilog: str | None = None, prog: str | None = None
+    ) -> None:
+        super().__init__(
+            prog=prog or f"dropout-lab {command}",
+            allow_abbrev=False,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Name the page of help that says more."""
+        raise UserError(f"{message}; see {self.prog.removeprefix('dropout-lab ')} --help")
+
+
+def describe_os_error(error: OSError) -> str:
+    """Say in one line which file the system has refused, why, and what to do about it."""
     if error.errno in FULL:
         remedy = "free some space there, or choose a folder on another disk"
     elif error.errno in FORBIDDEN:
@@ -41,12 +68,32 @@ def told(error: OSError) -> str:
     return f"{error.filename or 'a file'}: {reason}; {remedy}"
 
 
-@contextmanager
-def told_once() -> Iterator[None]:
-    """Keep an OSError of a thread from being printed there.
+def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
+    """Return a lack of a compiler or of memory in one line with what helps; None for any other error.
 
-    TensorBoard's writer raises what has stopped its thread again where the next event is written; Python would print
-    the thread's traceback before that.
+    Args:
+        error: as raised.
+        compiling: what asked for a compiler.
+        smaller: what needs less memory.
+    """
+    first = str(error).partition("\n")[0]
+    if NO_COMPILER.search(str(error)):
+        return (
+            f"{compiling} needs a C++ compiler, on GPUs Triton too ({first}): install g++ or "
+            "name a compiler in the environment variable CXX, or leave it out"
+        )
+    # torch has a class of its own for CUDA's alone.
+    if OUT_OF_MEMORY.search(str(error)):
+        return f"not enough memory ({first}): {smaller} needs less"
+    return None
+
+
+@contextmanager
+def quiet_tensorboard() -> Iterator[None]:
+    """Keep an OSError of TensorBoard's writing thread from being printed there.
+
+    The writer raises what has stopped its thread again where the next event is written; Python would print the
+    thread's traceback before that.
     """
     before = threading.excepthook
 
@@ -59,54 +106,3 @@ def told_once() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
-
-
-@final
-class CommandParser(argparse.ArgumentParser):
-    """Tells errors as the other commands do.
-
-    Args:
-        command: the words after the program's name whose ``--help`` says more.
-        description: what it does.
-        epilog: an example.
-    """
-
-    def __init__(self, command: str, description: str, epilog: str | None = None) -> None:
-        """Take options as they are spelt, and show the texts as they are written."""
-        super().__init__(
-            prog=f"dropout-lab {command}",
-            allow_abbrev=False,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        self.command = command
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError."""
-        raise UserError(f"{message}; see {self.command} --help")
-
-
-NO_COMPILER = re.compile(
-    "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
-)
-OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
-
-
-def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
-    """Return the error in one line with what helps; None if it is no such error.
-
-    Args:
-        error: as raised.
-        compiling: what asked for a compiler.
-        smaller: what needs less memory.
-    """
-    if NO_COMPILER.search(str(error)):
-        return (
-            f"{compiling} needs a C++ compiler, on GPUs Triton too ({str(error).splitlines()[0]}): install g++ or "
-            "name a compiler in the environment variable CXX, or leave it out"
-        )
-    # torch has a class of its own for CUDA's alone.
-    if OUT_OF_MEMORY.search(str(error)):
-        return f"not enough memory ({str(error).splitlines()[0]}): {smaller} needs less"
-    return None

@@ -4,34 +4,41 @@ Nothing here imports torch: the help of the program answers at once, and a misty
 """
 
 import difflib
-import importlib
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from dropout_lab.app.errors import StoppedByUser, UserError, told, told_once
+from dropout_lab import __version__
+from dropout_lab.app.errors import StoppedByUser, UserError, describe_os_error, quiet_tensorboard
 from dropout_lab.app.run.signals import Interrupted
 
+PROGRAM = "dropout-lab"
 ALL = "--help_all"
+CHECKOUT = str(Path(__file__).resolve().parents[1])
+"""Folder of the rooms; of an installed package it is ``dropout_lab`` itself, from where nothing is imported."""
+
+COMMANDS = {
+    "fit": "train a network; makes a run folder with config, logs, checkpoints, result",
+    "validate": "measure a run's best checkpoint on the validation split",
+    "test": "measure a run's best checkpoint on the test split",
+    "predict": "write a run's predictions on the test split to a CSV file",
+    "configs": "list, show and copy the configs that come with the program",
+    "organize": "sort the images of ISIC 2020 into class folders",
+    "study": "do the runs of a study, a grid of settings and seeds in one file",
+    "benchmark": "measure what variants, data modules and whole fits cost",
+    "report": "make tables, figures and a page of a study's results",
+}
 
 _OPTIONS = f"""\
 all of these may stand in YAML files instead, where later ones win; classes are named alone or by import path
-  -c, --config FILE                  any number of files; configs/ has some for every data set, network and variant
+  -c, --config FILE                  any number of files, shipped ones by name: `dropout-lab configs` lists them
   --print_config                     all settings as they would be, as YAML; nothing is run
   {ALL}                         all options, those of Lightning's Trainer too
   --data.help CLASS, --model.network.help CLASS, --model.network.dropout.help CLASS
                                      arguments of one class; of a dropout after --model.network or --config
   --debug                            show the traceback of an error
 """
-
-_EVALUATED = f"""\
-  --run FOLDER                       the run: runs/NAME/version_N, or runs/NAME for its newest version
-  --ckpt_path best | last | FILE     which weights (default: best)
-  --data.…, --model.…, --trainer.…   change a setting of the run; figures that are not the run's own are shown, not kept
-  --model.mc_samples N               test, predict: average N passes with dropout (Monte Carlo dropout)
-
-{_OPTIONS}"""
 
 PAGES = {
     "fit": f"""\
@@ -59,8 +66,8 @@ how it is trained
   --trainer.accelerator, --trainer.devices, --trainer.strategy, --trainer.precision
                                      on which and how many devices, in which precision
   --model.compile default, --model.channels_last true, --data.device auto
-                                     faster, where it pays: configs/speed.yaml
-  --trainer.callbacks+ CLASS         add a callback; configs/callbacks/ has one file each
+                                     faster, where it pays: --config speed
+  --trainer.callbacks+ CLASS         add a callback; or --config callbacks/timing and the like
   --seed_everything N                (default: 0)
 the run
   --runs DIR                         folder of all runs (default: runs)
@@ -70,64 +77,23 @@ the run
                                      newest of these settings; --force goes on with other settings
 
 {_OPTIONS}
-example:  dropout-lab fit --config configs/mnist.yaml --data.download true --model.network.dropout DropAct
-""",
-    "validate": f"""\
-usage: dropout-lab validate --run FOLDER [OPTIONS]
-
-Measure a run's best checkpoint on the validation split.
-
-{_EVALUATED}
-example:  dropout-lab validate --run runs/mnist
-""",
-    "test": f"""\
-usage: dropout-lab test --run FOLDER [OPTIONS]
-
-Measure a run's best checkpoint on the test split.
-
-{_EVALUATED}
-example:  dropout-lab test --run runs/mnist --model.mc_samples 30
-""",
-    "predict": f"""\
-usage: dropout-lab predict --run FOLDER [OPTIONS]
-
-Write a run's predictions on the test split to a CSV file.
-
-{_EVALUATED}
-example:  dropout-lab predict --run runs/mnist
+example:  dropout-lab fit --config mnist --data.download true --model.network.dropout DropAct
 """,
 }
+for _name, _example in (("validate", ""), ("test", " --model.mc_samples 30"), ("predict", "")):
+    PAGES[_name] = f"""\
+usage: dropout-lab {_name} --run FOLDER [OPTIONS]
 
+{COMMANDS[_name][0].upper()}{COMMANDS[_name][1:]}.
 
-PROGRAM = "dropout-lab"
+  --run FOLDER                       the run: runs/NAME/version_N, or runs/NAME for its newest version
+  --ckpt_path best | last | FILE     which weights (default: best)
+  --data.…, --model.…, --trainer.…   change a setting of the run; figures that are not the run's own are shown, not kept
+  --model.mc_samples N               test, predict: average N passes with dropout (Monte Carlo dropout)
 
-
-@dataclass(frozen=True)
-class Command:
-    """A subcommand: what it does, and the function ``module:run(argv)`` that does it."""
-
-    summary: str
-    module: str
-
-
-COMMANDS = {
-    "fit": Command(
-        "train a network; makes a run folder with config, logs, checkpoints, result", "dropout_lab.app.cli"
-    ),
-    "validate": Command("measure a run's best checkpoint on the validation split", "dropout_lab.app.cli"),
-    "test": Command("measure a run's best checkpoint on the test split", "dropout_lab.app.cli"),
-    "predict": Command("write a run's predictions on the test split to a CSV file", "dropout_lab.app.cli"),
-    "organize": Command("sort the images of ISIC 2020 into class folders", "dropout_lab.app.organize"),
-    "study": Command(
-        "do the runs of a study, a grid of settings and seeds in one file", "dropout_lab.app.study.command"
-    ),
-    "benchmark": Command(
-        "measure what variants, data modules and whole fits cost", "dropout_lab.app.benchmark.command"
-    ),
-    "report": Command(
-        "make tables, figures and a page of a study's results", "dropout_lab.app.report.command"
-    ),
-}
+{_OPTIONS}
+example:  dropout-lab {_name} --run runs/mnist{_example}
+"""
 
 USAGE = f"""\
 usage: {PROGRAM} COMMAND [OPTIONS]      (or: python cli.py COMMAND [OPTIONS])
@@ -135,16 +101,17 @@ usage: {PROGRAM} COMMAND [OPTIONS]      (or: python cli.py COMMAND [OPTIONS])
 Find out which dropout variant works for a network and a data set, and why.
 
 commands:
-{chr(10).join(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items())}
+{chr(10).join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())}
 
 options of every command:
   -h, --help          what a command does, and its options
   -c, --config FILE   options from a YAML file; later files and flags win (fit, validate, test, predict)
   --debug             show the traceback of an error
+  --version           show the program's version
 
 examples:
-  {PROGRAM} fit --config configs/quickstart.yaml
-  {PROGRAM} fit --config configs/mnist.yaml --data.root DATA --model.network.dropout NoDropout
+  {PROGRAM} fit --config quickstart
+  {PROGRAM} fit --config mnist --data.root DATA --model.network.dropout NoDropout
   {PROGRAM} test --run runs/mnist
   tensorboard --logdir runs
 """
@@ -161,42 +128,73 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    # A variant, a network or data of one's own are named by import path, from where one stands.
-    # At the end, so that a file beside one's data that is called yaml.py or models.py is not taken for the library.
-    sys.path.append(str(Path.cwd()))
+    find_own_modules()
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
-        return
-    if words[0] in PAGES and {"-h", "--help"} & set(words):
+    elif words[0] == "--version":
+        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+    elif words[0] in PAGES and {"-h", "--help"} & set(words):
         sys.stdout.write(PAGES[words[0]])
-        return
-    try:
-        with told_once():
-            command_named(words[0])(words)
-    except (UserError, OSError) as error:
-        if debug:
-            raise
-        said = told(error) if isinstance(error, OSError) else str(error)
-        code = error.exit_code if isinstance(error, UserError) else UserError.exit_code
-        sys.stderr.write(f"{PROGRAM}: {'error: ' if code == UserError.exit_code else ''}{said}\n")
-        sys.exit(code)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        if debug:
-            raise
-        code = stop.code if isinstance(stop, Interrupted) else StoppedByUser.exit_code
-        sys.stderr.write(f"{PROGRAM}: {str(stop) or 'interrupted'}\n")
-        sys.exit(code)
+    else:
+        try:
+            with quiet_tensorboard():
+                command_named(words[0])(words)
+        except (UserError, OSError, Interrupted, KeyboardInterrupt) as error:
+            if debug:
+                raise
+            code, line = _told(error)
+            sys.stderr.write(f"{PROGRAM}: {line}\n")
+            sys.exit(code)
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """Return the exit code, and the line that the user reads."""
+    match error:
+        case StoppedByUser():
+            return error.exit_code, str(error)
+        case UserError():
+            return error.exit_code, f"error: {error}"
+        case OSError():
+            return UserError.exit_code, f"error: {describe_os_error(error)}"
+        case Interrupted():
+            return error.code, str(error)
+    return StoppedByUser.exit_code, "interrupted"
+
+
+def find_own_modules() -> None:
+    """Let a user's variant, network or data be named by import path from where the program is started.
+
+    The current folder comes last, so that a file beside one's data that is called yaml.py is not taken for the library.
+    A checkout whose cli.py was started comes behind even that: its rooms are parts of dropout_lab, and must not hide a
+    user's own models/ or callbacks.py.
+    """
+    here = str(Path.cwd())
+    checkout = [path for path in sys.path if os.path.realpath(path) == CHECKOUT]
+    others = [path for path in sys.path if path not in (here, *checkout)]
+    sys.path[:] = [*others, here, *checkout]
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:
-    """Import the function behind a command.
+    """Import the function behind a command, which takes the command's name and its options.
 
     Raises:
         UserError: there is no such command.
     """
-    if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
-        raise UserError(f"no command {name!r}; {hint}")
-    run: Callable[[list[str]], None] = importlib.import_module(COMMANDS[name].module).run
+    match name:
+        case "fit" | "validate" | "test" | "predict":
+            from dropout_lab.app.cli import run
+        case "configs":
+            from dropout_lab.app.config.shipped import run
+        case "organize":
+            from dropout_lab.app.organize import run
+        case "study":
+            from dropout_lab.app.study.command import run
+        case "benchmark":
+            from dropout_lab.app.benchmark.command import run
+        case "report":
+            from dropout_lab.app.report.command import run
+        case _:
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+            raise UserError(f"no command {name!r}; {hint}")
     return run

@@ -25,13 +25,9 @@ class BestStep(Callback):
     Args:
         monitor: logged metric to watch, ``val/…``; higher is better; None: ``--monitor``'s, else ``val/accuracy``.
         thresholds: values whose first step is kept.
-
-    Raises:
-        ValueError: ``monitor`` is no metric of validation; a threshold is not finite or given twice.
     """
 
     def __init__(self, monitor: str | None = None, thresholds: Sequence[float] = ()) -> None:
-        """Start with nothing seen."""
         if not all(math.isfinite(value) for value in thresholds) or len(set(thresholds)) < len(thresholds):
             raise ValueError(f"thresholds must be finite numbers, each given once, got {list(thresholds)}")
         self.chosen = monitor is not None
@@ -42,11 +38,7 @@ class BestStep(Callback):
         self.first_steps: dict[float, int | None] = {float(value): None for value in sorted(thresholds)}
 
     def watch(self, monitor: str) -> None:
-        """Watch a metric; before the first validation.
-
-        Raises:
-            ValueError: it is no metric of validation.
-        """
+        """Watch a metric; before the first validation."""
         if not monitor.startswith("val/"):
             raise ValueError(
                 f"monitor must be a metric of validation such as 'val/accuracy', got {monitor!r}"
@@ -59,7 +51,6 @@ class BestStep(Callback):
         return self.metrics.get(self.monitor, -math.inf)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if trainer.sanity_checking or self.monitor not in metrics:
             return
@@ -75,11 +66,12 @@ class BestStep(Callback):
 
     def progress(self) -> dict[str, Any]:
         """Return all that was seen, for a run that goes on in the same folder."""
+        first_steps = list(self.first_steps.items())
         return {
             "epoch": self.epoch,
             "step": self.step,
             "metrics": dict(self.metrics),
-            "first_steps": list(self.first_steps.items()),
+            "first_steps": first_steps,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:

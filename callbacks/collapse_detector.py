@@ -2,40 +2,36 @@
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
-from dropout_lab.callbacks.ranks import validates_fit
+from dropout_lab.callbacks.ranks import gathered, validates_fit
 from dropout_lab.callbacks.tensorboard import Charted, Charts
+from dropout_lab.models.dropout.base import check_count
 
 
+@final
 @dataclass(frozen=True)
 class LogitSpread:
-    """Sums over samples, kept on the logits' device.
+    """Sums over samples, kept on the logits' device; ``(C,)`` of each logit, or scalars.
 
     All are float64: in float32 the square of a logit of 1e20 is infinite. Squares are taken around the mean and merged
     by the formula of Chan, Golub & LeVeque (1979): sums of x² would lose a spread of 1e-3 around a logit of 1e6.
-
-    Attributes:
-        count: samples, a scalar.
-        mean: of each logit, ``(C,)``.
-        squares: Σ(x − mean)² of each logit, ``(C,)``.
-        lowest: of each logit, ``(C,)``.
-        highest: of each logit, ``(C,)``.
-        loss: Σ of the cross-entropy, unweighted, in nats, a scalar.
     """
 
     count: Tensor
     mean: Tensor
     squares: Tensor
+    """Σ(x − mean)²."""
     lowest: Tensor
     highest: Tensor
     loss: Tensor
+    """Σ of the cross-entropy, unweighted, in nats."""
 
     @staticmethod
     def of(logits: Tensor, target: Tensor) -> "LogitSpread":
@@ -52,7 +48,6 @@ class LogitSpread:
         )
 
     def __add__(self, other: "LogitSpread") -> "LogitSpread":
-        """Return the sums over the samples of both."""
         count = self.count + other.count
         shift = other.mean - self.mean
         return LogitSpread(
@@ -64,20 +59,10 @@ class LogitSpread:
             loss=self.loss + other.loss,
         )
 
-    def over_ranks(self, strategy: Strategy) -> "LogitSpread":
-        """Return the sums over the samples of all ranks; a collective call."""
-        # reduce writes into what it is given.
-        count = strategy.reduce(self.count.clone(), reduce_op="sum")
-        mean = strategy.reduce(self.mean * self.count, reduce_op="sum") / count
-        around = self.squares + self.count * (self.mean - mean).square()
-        return LogitSpread(
-            count=count,
-            mean=mean,
-            squares=strategy.reduce(around, reduce_op="sum"),
-            lowest=strategy.reduce(self.lowest.clone(), reduce_op="min"),
-            highest=strategy.reduce(self.highest.clone(), reduce_op="max"),
-            loss=strategy.reduce(self.loss.clone(), reduce_op="sum"),
-        )
+    def over_ranks(self) -> "LogitSpread":
+        """Return the sums over the samples of all ranks; all of them must call it."""
+        first, *others = gathered(LogitSpread(*(part.cpu() for part in vars(self).values())))
+        return reduce(LogitSpread.__add__, others, first)
 
     @property
     def largest_deviation(self) -> float:
@@ -103,23 +88,18 @@ class LogitSpread:
 NEVER = torch.iinfo(torch.int64).max
 
 
+@final
 class TrainingCollapsed(Exception):  # noqa: N818 - like StopIteration, no mistake of anybody's
-    """A run was stopped, because going on could only waste time.
-
-    Attributes:
-        reason: what was seen.
-        step: the training step at which it was seen.
-    """
+    """A run was stopped at a training step, because going on could only waste time, for a reason that was seen."""
 
     def __init__(self, reason: str, step: int) -> None:
-        """Put both into the message."""
         super().__init__(f"stopped at step {step:,}: {reason}")
         self.reason = reason
         self.step = step
 
 
 def first_not_finite(module: torch.nn.Module) -> str | None:
-    """Return the name of the first parameter or buffer that holds a NaN or an infinity; None if all are finite."""
+    """Return the name of the first parameter or buffer with a NaN or an infinity; None if all are finite."""
     tensors = {
         name: tensor.detach()
         for name, tensor in (*module.named_parameters(), *module.named_buffers())
@@ -150,14 +130,12 @@ class CollapseDetector(Callback, Charted):
     ``loss_tolerance``, only ends of epochs count, and only logits that are the same to the last bit, as those of a
     network whose ReLUs are all dead.
 
+    A network that gives the same logits for all images but has learned how frequent the classes are is not seen
+    where classes are unbalanced: its loss is the entropy of the labels, below ln C. Lightning calls no ``on_fit_end``
+    then, but ``on_exception``; the command ``fit`` catches it, and the run's result stands, with the reason in it.
+
     Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §III.B: its network "lost
     its ability to inference, as the loss increased to 2.30", after 55,000 iterations, and trained on.
-
-    Lightning calls no ``on_fit_end`` then, but ``on_exception``. The command ``fit`` catches the exception: the run's
-    result stands, with the reason in it.
-
-    A network that gives the same logits for all images but has learned how frequent the classes are is not seen
-    where classes are unbalanced: its loss is the entropy of the labels, below ln C.
 
     Args:
         loss_tolerance: in nats, above 0. 0.01 is far above the noise of constant logits that go on training (1e-4 by
@@ -165,57 +143,47 @@ class CollapseDetector(Callback, Charted):
         logit_tolerance: 0 or more. Where a network has learned anything its logits vary by 0.01 and more.
         every_n_steps: training batches between two readings of the losses, 1 or more; each costs a wait for the
             device, and under DDP a collective call.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     section = "collapse"
 
     def __init__(
-        self,
-        loss_tolerance: float = 0.01,
-        logit_tolerance: float = 1e-3,
-        every_n_steps: int = 50,
+        self, loss_tolerance: float = 0.01, logit_tolerance: float = 1e-3, every_n_steps: int = 50
     ) -> None:
-        """Check the arguments."""
         if not 0 < loss_tolerance < math.inf:
             raise ValueError(f"loss_tolerance must be a number above 0, got {loss_tolerance}")
         if not 0 <= logit_tolerance < math.inf:
             raise ValueError(f"logit_tolerance must be a number of 0 or more, got {logit_tolerance}")
-        if not (every_n_steps >= 1 and every_n_steps % 1 == 0):
-            raise ValueError(f"every_n_steps must be a whole number, 1 or more, got {every_n_steps}")
+        check_count("every_n_steps", every_n_steps, least=1)
         self.loss_tolerance = loss_tolerance
         self.logit_tolerance = logit_tolerance
         self.every_n_steps = every_n_steps
+        # Whether the network has ever been better than guessing.
         self.learned = False
+        self._forget()
+
+    def charts(self) -> Charts:
+        return {"standard deviation of the logits": ["collapse/logit_std"]}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"learned": self.learned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.learned = state_dict["learned"]
+
+    def _forget(self) -> None:
         self._first_bad: Tensor | None = None
         self._batch: tuple[Tensor, Tensor] | None = None
         self._seen: LogitSpread | None = None
         self._judged_step = -1
         self._reason: str | None = None
 
-    def charts(self) -> Charts:
-        """Draw how much the logits vary."""
-        return {"standard deviation of the logits": ["collapse/logit_std"]}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return whether the network has ever been better than guessing."""
-        return {"learned": self.learned}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it from the run that is continued."""
-        self.learned = state_dict["learned"]
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget an earlier fit."""
-        self._first_bad, self._batch, self._seen = None, None, None
-        self._judged_step, self._reason = -1, None
+        self._forget()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the first loss that is not finite; look at the note now and then."""
         seen = torch.where(outputs["loss"].isfinite(), NEVER, trainer.global_step)
         self._first_bad = seen if self._first_bad is None else torch.minimum(self._first_bad, seen)
         # The last batch of an epoch may be of one sample, over which nothing varies.
@@ -225,52 +193,40 @@ class CollapseDetector(Callback, Charted):
             self._check_losses(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check losses and weights."""
         self._seen = None
         if validates_fit(trainer):
             self._check_losses(trainer)
             self._check_weights(trainer, pl_module)
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *index: int
     ) -> None:
-        """Add a batch to the sums."""
         if validates_fit(trainer):
             part = LogitSpread.of(outputs["logits"], batch[1])
             self._seen = part if self._seen is None else self._seen + part
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge the validation; what is found is raised when its metrics are logged."""
         if self._seen is None:
             return
-        seen = self._seen.over_ranks(trainer.strategy)
+        seen = self._seen.over_ranks()
         pl_module.log("collapse/logit_std", seen.largest_deviation, sync_dist=True)
         self._judge(seen, trainer, "validation images", at_end=trainer.is_last_batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop if the validation showed a collapse."""
+        # What the validation has shown is raised once its metrics are logged.
         self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check losses and weights, and the network's logits if they were not validated just now."""
         self._check_losses(trainer)
         self._check_weights(trainer, pl_module)
         if self._batch is not None and self._judged_step != trainer.global_step:
             seen = LogitSpread.of(_evaluate(trainer, pl_module, self._batch[0]), self._batch[1])
-            self._judge(seen.over_ranks(trainer.strategy), trainer, "training images", at_end=True)
+            self._judge(seen.over_ranks(), trainer, "training images", at_end=True)
             self._stop(trainer)
         self._batch = None
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Let no weights be written that are not finite; once the run is stopped, the user has asked for them."""
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        # Once the run is stopped, the user has asked for this one.
         if self._reason is None:
             self._check_weights(trainer, pl_module)
 

@@ -1,6 +1,5 @@
 """Which classes are taken for which."""
 
-from collections.abc import Mapping
 from typing import Any, final
 
 import torch
@@ -20,13 +19,9 @@ class ConfusionMatrix(Callback):
 
     Args:
         every_n_epochs: epochs from one figure to the next; the last epoch is always drawn.
-
-    Raises:
-        ValueError: ``every_n_epochs`` is below 1.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
-        """Start without predictions."""
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs must be 1 or more, got {every_n_epochs}")
         self.every_n_epochs = every_n_epochs
@@ -35,27 +30,16 @@ class ConfusionMatrix(Callback):
         self._true: list[Tensor] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the validation before."""
         self._predicted, self._true = [], []
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *index: int
     ) -> None:
-        """Take in a batch, of a validation that will be drawn."""
-        if not due(trainer, self.every_n_epochs):
-            return
-        assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
-        self._predicted.append(outputs["logits"].argmax(dim=1))
-        self._true.append(batch[1])
+        if due(trainer, self.every_n_epochs):
+            self._predicted.append(outputs["logits"].argmax(dim=1))
+            self._true.append(batch[1])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count, over all ranks, and draw."""
         if not due(trainer, self.every_n_epochs):
             return
         names = image_data(trainer, type(self).__name__).class_names

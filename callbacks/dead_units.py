@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from dropout_lab.callbacks.ranks import gathered, is_first_rank
+from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts
 from dropout_lab.models.dropout import dropout_layers
 
@@ -25,25 +25,17 @@ class AliveUnits:
     """Which units of a layer were seen alive, at the cost of looking at those that were not.
 
     The first batch is looked at whole, later ones at what may still be dead. That set shrinks after batches 1, 2, 4,
-    8, …: to know its size a GPU must be waited for.
-
-    Args:
-        alive: bool, in the shape of a sample: what was seen before.
+    8, …: to know its size a GPU must be waited for. ``alive`` is what was seen before, bool, in the shape of a sample.
     """
 
     def __init__(self, alive: Tensor) -> None:
-        """Start from what was seen before."""
         self.shape = alive.shape
         self._alive = alive.flatten().clone()
         self._batches = 0
         self._candidates: Tensor | None = None
 
     def look(self, outputs: Tensor) -> None:
-        """Look at a batch of outputs.
-
-        Raises:
-            ValueError: they are of another shape than those before.
-        """
+        """Look at a batch of outputs."""
         self._check(outputs.shape[1:])
         units = outputs.detach().flatten(1)
         if self._candidates is None:
@@ -57,11 +49,7 @@ class AliveUnits:
             self._candidates = (~self._alive).nonzero().squeeze(1)
 
     def mark(self, alive: Tensor) -> None:
-        """Add units that were seen alive in a batch, bool, in the shape of a sample.
-
-        Raises:
-            ValueError: it is another shape than before.
-        """
+        """Add units that were seen alive in a batch, bool, in the shape of a sample."""
         self._check(alive.shape)
         self._alive = self._alive.to(alive.device) | alive.flatten()
 
@@ -78,11 +66,7 @@ class AliveUnits:
 
 
 def dead_shares(alive: Tensor) -> dict[str, float]:
-    """Return the share of dead units as ``dead``, and of feature maps' channels that are all dead as ``dead_channels``.
-
-    Args:
-        alive: bool, in the shape of a sample: ``(D,)``, or feature maps ``(C, H, W)``.
-    """
+    """Return the share of dead units, and of feature maps' channels that are all dead; of ``(D,)`` or ``(C, H, W)``."""
     shares = {"dead": (~alive).double().mean().item()}
     if alive.dim() == 3:
         shares["dead_channels"] = (~alive.flatten(1).any(1)).double().mean().item()
@@ -95,25 +79,19 @@ class DeadUnits(Callback, Charted):
 
     Watched are each ``torch.nn.ReLU`` and ``ReLU6`` and each dropout layer; logged once an epoch, over all ranks'
     samples: ``dead/<layer>``, and for feature maps ``dead_channels/<layer>``, the share of channels that are dead
-    everywhere. A module that a forward calls again has the further calls numbered: ``layer1.0.relu``,
-    ``layer1.0.relu#2``. Only forwards of training count: those of modules in training mode, between the start of a
-    training batch and its backward. ReLUs that a forward calls as a function are not seen. A checkpoint holds what all
-    ranks have seen.
+    everywhere. A module that a forward calls again has the further calls numbered: ``layer1.0.relu#2``. Only forwards
+    of training count: those of modules in training mode, between the start of a batch and its backward. ReLUs that a
+    forward calls as a function are not seen. A checkpoint holds what all ranks have seen.
 
     Units are seen by forward hooks, added when the fit starts and removed when it ends; ``ImageClassifier(compile=…)``
     compiles them with the network. A module that was compiled by ``torch.compile`` before that ignores them in silence;
     a warning says so where a layer was not seen in an epoch.
-
-    Raises:
-        ValueError: during the fit, if the units of a layer do not stay the same in number.
     """
 
     section = "dead units"
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
-        self._hooks: list[RemovableHandle] = []
-        self._names: list[str] = []
+        self._hooks: dict[str, RemovableHandle] = {}
         self._seen: dict[str, AliveUnits] = {}
         self._calls: dict[str, int] = {}
         # What compiled code has seen of a batch, in the order of calls: which units were alive.
@@ -122,78 +100,64 @@ class DeadUnits(Callback, Charted):
         self._warned = False
 
     def charts(self) -> Charts:
-        """Draw units and channels apart."""
         return {"share of units": [r"dead/.*"], "share of channels": [r"dead_channels/.*"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the hooks."""
         self._remove()
         self._warned = False
-        relus = {
-            name: each for name, each in pl_module.named_modules() if isinstance(each, nn.ReLU | nn.ReLU6)
+        modules = dict(pl_module.named_modules())
+        watched: dict[str, nn.Module] = {
+            name: each for name, each in modules.items() if isinstance(each, nn.ReLU | nn.ReLU6)
         }
-        watched: dict[str, nn.Module] = {**relus, **dropout_layers(pl_module)}
-        self._names = list(watched)
+        watched |= dropout_layers(pl_module)
         for name, module in watched.items():
-            self._hooks.append(module.register_forward_hook(partial(self._look, name)))
+            self._hooks[name] = module.register_forward_hook(partial(self._look, name))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look anew; an epoch that is resumed in its midst does not start here."""
         self._seen = {}
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Let the hooks see."""
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._training = True
         self._calls, self._found = {}, []
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Stop looking: what comes after is no forward of the batch."""
+        # What comes after is no forward of the batch.
         self._training = False
         for name, alive in self._found:
             self._of_call(name, alive).mark(alive)
         self._found = []
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Stop looking, where a batch was skipped and had no backward."""
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        # A batch that was skipped had no backward.
         self._training = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's shares."""
         alive = self._of_all_ranks()
         self._seen = {}
-        unseen = [name for name in self._names if name not in alive]
+        unseen = [name for name in self._hooks if name not in alive]
         if unseen and not self._warned:
             self._warned = True
             rank_zero_warn(
                 f"DeadUnits has seen no training forward of {', '.join(unseen)}: it was not run, was in evaluation, or "
                 "is part of a module that torch.compile had compiled, which ignores forward hooks"
             )
-        logged = {
-            f"{what}/{name}": share
-            for name, units in alive.items()
-            for what, share in dead_shares(units).items()
-        }
+        shares = {name: dead_shares(units) for name, units in alive.items()}
+        logged = {f"{what}/{name}": share for name, of in shares.items() for what, share in of.items()}
         # Equal on all ranks; sync_dist tells Lightning so.
         pl_module.log_dict(logged, sync_dist=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Remove the hooks; Lightning does not come to ``teardown`` then."""
+        # Lightning does not come to teardown then.
         self._remove()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remove the hooks."""
         self._remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which units were seen alive on any rank; a collective call under DDP, as writing a checkpoint is."""
         return {"alive": self._of_all_ranks()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what was seen, on rank 0 alone: it is of all ranks."""
+        # On rank 0 alone: it is of all ranks.
         alive = state_dict["alive"] if is_first_rank() else {}
         self._seen = {name: AliveUnits(mask) for name, mask in alive.items()}
 
@@ -212,19 +176,15 @@ class DeadUnits(Callback, Charted):
         self._calls[name] = call = self._calls.get(name, 0) + 1
         called = name if call == 1 else f"{name}#{call}"
         if called not in self._seen:
-            unseen = torch.zeros(sample.shape, dtype=torch.bool, device=sample.device)
-            self._seen[called] = AliveUnits(unseen)
+            self._seen[called] = AliveUnits(torch.zeros_like(sample, dtype=torch.bool))
         return self._seen[called]
 
     def _of_all_ranks(self) -> dict[str, Tensor]:
-        union: dict[str, Tensor] = {}
-        for seen in gathered({name: units.alive() for name, units in self._seen.items()}):
-            for name, alive in seen.items():
-                union[name] = union[name] | alive if name in union else alive
-        return union
+        own = {name: units.alive() for name, units in self._seen.items()}
+        return gathered_by_name(own, lambda name, one, other: one | other)
 
     def _remove(self) -> None:
-        for hook in self._hooks:
+        for hook in self._hooks.values():
             hook.remove()
-        self._hooks = []
+        self._hooks = {}
         self._training = False

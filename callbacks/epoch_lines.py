@@ -9,49 +9,38 @@ from rich.console import Console
 
 @final
 class EpochLines(Callback):
-    """Prints a line an epoch: its number, its seconds, the metrics.
-
-    Args:
-        console: where to print.
-        metrics: logged metrics to show, those that there are.
-    """
+    """Prints a line an epoch: its number, its seconds, and of these metrics those that there are."""
 
     def __init__(
         self,
         console: Console,
         metrics: tuple[str, ...] = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/auroc"),
     ) -> None:
-        """Keep the arguments."""
         self.console = console
         self.metrics = metrics
         self._start = 0.0
         self._ended = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock where the fit is resumed within an epoch, which then does not start again."""
+        # An epoch within which a fit is resumed does not start again.
         self._start = monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the epoch before, and start the clock."""
         self._print(trainer)
         self._start = monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock; the module logs its training metrics after this hook, so printing waits."""
         last = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        # The module logs its training metrics after this hook, so printing waits.
         self._ended = f"epoch {trainer.current_epoch + 1}{last}  {monotonic() - self._start:.1f} s"
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the last epoch."""
         self._print(trainer)
 
     def _print(self, trainer: Trainer) -> None:
         if not self._ended or not trainer.is_global_zero:
             return
-        shown = [
-            f"{name} {float(trainer.callback_metrics[name]):.4f}"
-            for name in self.metrics
-            if name in trainer.callback_metrics
-        ]
+        known = trainer.callback_metrics
+        shown = [f"{name} {float(known[name]):.4f}" for name in self.metrics if name in known]
         self.console.print("  ".join([self._ended, *shown]), highlight=False, soft_wrap=True)
         self._ended = ""

@@ -22,11 +22,7 @@ class ImageData(Protocol):
 
 
 def image_data(trainer: Trainer, callback: str) -> ImageData:
-    """Return the trainer's data module.
-
-    Raises:
-        ValueError: there is none, or one that cannot name classes or return pixels.
-    """
+    """Return the trainer's data module, which a callback needs to name classes and return pixels."""
     data: object = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(data, ImageData):
         raise ValueError(
@@ -39,19 +35,12 @@ def image_data(trainer: Trainer, callback: str) -> ImageData:
 @final
 @dataclass(frozen=True)
 class Taken:
-    """Images of one kind, as they are looked at.
-
-    Attributes:
-        stored: as stored, ``(N, C, H, W)``, within [0, 1].
-        normalized: as the network sees them, each stretched to [0, 1].
-        target: labels.
-        predicted: labels of the highest probability.
-        probability: that probability.
-        class_names: by label.
-    """
+    """Images of one kind, as they are looked at: labels, and the probability of the predicted ones."""
 
     stored: Tensor
+    """As stored, ``(N, C, H, W)``, within [0, 1]."""
     normalized: Tensor
+    """As the network sees them, each stretched to [0, 1]."""
     target: Tensor
     predicted: Tensor
     probability: Tensor
@@ -59,13 +48,11 @@ class Taken:
 
     def figure(self, title: str) -> Figure:
         """Draw them."""
+        said = zip(self.predicted, self.probability, strict=True)
         return panel_figure(
             [("as stored", self.stored), ("normalized", self.normalized)],
             [self.class_names[label] for label in self.target],
-            [
-                f"{self.class_names[label]}\n{share:.0%}"
-                for label, share in zip(self.predicted, self.probability, strict=True)
-            ],
+            [f"{self.class_names[label]}\n{share:.0%}" for label, share in said],
             title,
         )
 
@@ -75,15 +62,9 @@ class Examples:
     """The first images of one kind, and what was said of them."""
 
     def __init__(self, most: int) -> None:
-        """Start empty."""
         self.most = most
         self.count = 0
         self.parts: list[tuple[Tensor, ...]] = []
-
-    @property
-    def full(self) -> bool:
-        """Whether no more are wanted."""
-        return self.count >= self.most
 
     def add(self, images: Tensor, target: Tensor, predicted: Tensor, probability: Tensor) -> None:
         """Take the images of a batch, as far as there is room."""
@@ -103,21 +84,16 @@ class Examples:
 
 @final
 class RightAndWrong:
-    """The first images that were classified correctly, and the first that were not.
-
-    Args:
-        most: how many of each kind.
-    """
+    """The first images that were classified correctly, and as many that were not."""
 
     def __init__(self, most: int) -> None:
-        """Start empty."""
         self.right = Examples(most)
         self.wrong = Examples(most)
 
     @property
     def full(self) -> bool:
         """Whether no more are wanted."""
-        return self.right.full and self.wrong.full
+        return all(examples.count >= examples.most for examples in (self.right, self.wrong))
 
     def add(self, logits: Tensor, images: Tensor, target: Tensor) -> None:
         """Take what is still wanted of a batch."""

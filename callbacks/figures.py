@@ -15,12 +15,7 @@ GAP = 0.1
 
 
 def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
-    """Draw a confusion matrix: a row for each true class, shaded by the share of its images.
-
-    Args:
-        counts: images by true class (rows) and predicted class (columns), ``(classes, classes)``.
-        class_names: in the order of the labels.
-    """
+    """Draw a confusion matrix, ``(classes, classes)``: a row a true class, shaded by the share of its images."""
     total = counts.sum().item()
     shares = (counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).cpu().numpy()
     classes = len(class_names)
@@ -48,23 +43,13 @@ def panel_figure(
 ) -> Figure:
     """Draw images in rows, a column for each image: its true class above, the prediction below.
 
-    Args:
-        rows: a caption for each row, and its images with values in [0, 1], ``(N, C, H, W)``; C is 1 or 3.
-        truth: above each column.
-        predicted: below each column.
-        title: above all.
+    A row is a caption and images with values in [0, 1], ``(N, C, H, W)``; C is 1 or 3.
     """
     *_, height, width = rows[0][1].shape
-    figure = Figure(
-        figsize=(max(1.2 * len(truth), 4), 1.2 * len(rows) * height / width + 0.9), layout="constrained"
-    )
-    draw_panel(
-        figure.add_subplot(),
-        [(name, channels_last(images)) for name, images in rows],
-        truth,
-        predicted,
-        title,
-    )
+    size = max(1.2 * len(truth), 4), 1.2 * len(rows) * height / width + 0.9
+    figure = Figure(figsize=size, layout="constrained")
+    pictures = [(name, channels_last(images)) for name, images in rows]
+    draw_panel(figure.add_subplot(), pictures, truth, predicted, title)
     return figure
 
 
@@ -76,16 +61,7 @@ def draw_panel(
     title: str,
     size: float = 9,
 ) -> None:
-    """Draw what :func:`panel_figure` draws, into axes.
-
-    Args:
-        axes: to draw on.
-        rows: a caption for each row, and its images as of :func:`channels_last`.
-        truth: above each column.
-        predicted: below each column.
-        title: above all.
-        size: of the words, in points.
-    """
+    """Draw what :func:`panel_figure` draws, into axes, images as of :func:`channels_last`, words of ``size`` points."""
     # One picture of all tiles: an axes for each would take ten times as long.
     height, width = rows[0][1].shape[1:3]
     gap = max(1, round(GAP * width))

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from dropout_lab.callbacks.ranks import validates_fit
 from dropout_lab.callbacks.tensorboard import Charted, Charts
 from dropout_lab.models.dropout import Dropout, dropout_layers, sampling
+from dropout_lab.models.dropout.base import check_count
 
-Calls = dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]
-"""What modules were called with: positional arguments, and arguments by name."""
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""What a module was called with: positional arguments, and arguments by name."""
+Calls = dict[nn.Module, Call]
 
 
 class GapSums(NamedTuple):
@@ -33,11 +35,7 @@ class GapSums(NamedTuple):
 def gap_sums(evaluation: Tensor, passes: Iterable[Tensor]) -> GapSums:
     """Compare the mean ȳ of T passes with the evaluation output e, without the bias of a finite T.
 
-    E‖ȳ − e‖² = ‖E y − e‖² + Σ σ²/T, and the sample variance s² of the passes estimates σ² without bias.
-
-    Args:
-        evaluation: e, of any shape.
-        passes: two or more of e's shape.
+    E‖ȳ − e‖² = ‖E y − e‖² + Σ σ²/T, and the sample variance s² of two or more passes estimates σ² without bias.
     """
     # In float32 the square of an output of 1e20 is infinite.
     evaluation = evaluation.double()
@@ -73,9 +71,9 @@ class InferenceGap(Callback, Charted):
     ``passes`` outputs and what its own noise adds taken off; a negative estimate is shown as 0. ``…/noise`` is that
     noise, √(mean Σs²/T / mean ‖e‖²): a gap below it cannot be told from 0.
 
-    While sampling, BatchNorm is in evaluation and nothing is counted (:func:`dropout_lab.models.dropout.sampling`); labels are
-    handed on, so that MalDrop drops too. Random state, modes and ``kept`` are then as they were. Under DDP each rank
-    takes its own first batch, and the sums are added.
+    While sampling, BatchNorm is in evaluation and nothing is counted; labels are handed on, so that MalDrop drops too.
+    Random state, modes and ``kept`` are then as they were. Under DDP each rank takes its own first batch, and the sums
+    are added.
 
     Source: X. Ma et al., *Dropout with expectation-linear regularization*, 2017, arXiv:1609.08017; A. Casallas,
     *DropAlan: An Input-Weighted Approach to Dropout Regularization*, §IV, claims that the gap of its layers is 0,
@@ -86,59 +84,38 @@ class InferenceGap(Callback, Charted):
         images: how many of the batch to take at most.
         layers: pattern of names of layers (``fnmatch``); the logits are always measured. A warning says so where no
             layer's name matches.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     section = "inference gap"
 
     def __init__(self, passes: int = 16, images: int = 64, layers: str = "*") -> None:
-        """Check the arguments."""
-        if not (passes >= 2 and passes % 1 == 0):
-            raise ValueError(f"passes must be a whole number, 2 or more, got {passes}")
-        if not (images >= 1 and images % 1 == 0):
-            raise ValueError(f"images must be a whole number, 1 or more, got {images}")
+        check_count("passes", passes, least=2)
+        check_count("images", images, least=1)
         self.passes = passes
         self.images = images
         self.layers = layers
         self._batch: tuple[Tensor, Tensor] | None = None
 
     def charts(self) -> Charts:
-        """Draw the gaps, and the noise that they stand out from or not."""
         return {"gap": ["gap/(?!.*/noise$).*"], "noise": ["gap/.*/noise"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look for the layers, and say so if there will be no validation to measure in."""
         there = dropout_layers(pl_module)
         if not fnmatch.filter(there, self.layers):
-            rank_zero_warn(
-                f"InferenceGap(layers={self.layers!r}) measures "
-                + (
-                    f"the logits alone: the dropout layers are {', '.join(there)}"
-                    if there
-                    else "nothing: the network has no dropout layer"
-                )
-            )
+            alone = f"the logits alone: the dropout layers are {', '.join(there)}"
+            nothing = "nothing: the network has no dropout layer"
+            rank_zero_warn(f"InferenceGap(layers={self.layers!r}) measures {alone if there else nothing}")
         if not trainer.enable_validation:
             rank_zero_warn("InferenceGap measures nothing: it needs validation, which is switched off")
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *index: int
     ) -> None:
-        """Keep the first batch."""
-        if batch_idx == 0 and dataloader_idx == 0 and validates_fit(trainer):
+        if not any(index) and validates_fit(trainer):
             images, target = batch
             self._batch = images[: self.images], target[: self.images]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure and log."""
         if self._batch is None:
             return
         images, target = self._batch
@@ -150,10 +127,9 @@ class InferenceGap(Callback, Charted):
         with _undisturbed(pl_module), trainer.precision_plugin.val_step_context():
             sums = self._measure(pl_module, chosen, images, target)
         table = torch.stack([torch.stack(part) for part in sums.values()])
+        rows = trainer.strategy.reduce(table, reduce_op="sum").tolist()
         values: dict[str, float] = {}
-        for name, (gap, noise, norm) in zip(
-            sums, trainer.strategy.reduce(table, reduce_op="sum").tolist(), strict=True
-        ):
+        for name, (gap, noise, norm) in zip(sums, rows, strict=True):
             values[f"gap/{name}"] = relative(gap, norm)
             values[f"gap/{name}/noise"] = relative(noise, norm)
         pl_module.log_dict(values, sync_dist=True)
@@ -161,16 +137,14 @@ class InferenceGap(Callback, Charted):
     def _measure(
         self, pl_module: LightningModule, layers: dict[str, Dropout], images: Tensor, target: Tensor
     ) -> dict[str, GapSums]:
-        owners = {
-            name: (layer, pl_module.get_submodule(name.rpartition(".")[0])) for name, layer in layers.items()
+        # A layer, and the stage that it may have taken over.
+        pairs = {
+            name: (each, pl_module.get_submodule(name.rpartition(".")[0])) for name, each in layers.items()
         }
-        with _recorded([module for pair in owners.values() for module in pair]) as calls:
+        with _recorded([module for pair in pairs.values() for module in pair]) as calls:
             logits = pl_module(images, target)
-        modules = {
-            name: next(each for each in pair if each in calls)
-            for name, pair in owners.items()
-            if calls.keys() & set(pair)
-        }
+        called = {name: [each for each in pair if each in calls] for name, pair in pairs.items()}
+        modules = {name: found[0] for name, found in called.items() if found}
         evaluations = {name: _call(module, calls) for name, module in modules.items()}
         with sampling(pl_module, with_labels=True):
             sums = {
@@ -197,14 +171,10 @@ def _recorded(modules: list[nn.Module]) -> Iterator[Calls]:
             handle.remove()
 
 
-def _copied(
-    call: tuple[tuple[Any, ...], dict[str, Any]],
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _copied(call: Call) -> Call:
     args, kwargs = call
-    return (
-        tuple(arg.clone() if isinstance(arg, Tensor) else arg for arg in args),
-        {name: arg.clone() if isinstance(arg, Tensor) else arg for name, arg in kwargs.items()},
-    )
+    copies = [arg.clone() if isinstance(arg, Tensor) else arg for arg in (*args, *kwargs.values())]
+    return tuple(copies[: len(args)]), dict(zip(kwargs, copies[len(args) :], strict=True))
 
 
 def _call(module: nn.Module, calls: Calls) -> Tensor:

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from dropout_lab.callbacks.ranks import gathered, is_first_rank
+from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts, summary_writers
 from dropout_lab.models.dropout import Dropout, NoDropout, dropout_layers
 
@@ -27,12 +27,7 @@ class Passes(NamedTuple):
 
 
 def count_passes(kept: Tensor, batch_size: int) -> Passes:
-    """Count a batch.
-
-    Args:
-        kept: which units passed, bool; ``(B, …)``, or ``(1, …)`` or ``(D,)`` for one mask that all samples share.
-        batch_size: B.
-    """
+    """Count a batch of B, from which units passed: bool ``(B, …)``, or ``(1, …)`` or ``(D,)`` for one shared mask."""
     masks = 1 if kept.dim() < 2 else len(kept)
     rows = kept.reshape(masks, -1).view(torch.uint8)
     passed = torch.zeros(rows.shape[1], dtype=torch.int64, device=kept.device)
@@ -43,14 +38,8 @@ def count_passes(kept: Tensor, batch_size: int) -> Passes:
     return Passes(passed * batch_size, batch_size) if masks == 1 else Passes(passed, masks)
 
 
-def add_passes(layer: str, one: Passes | None, other: Passes) -> Passes:
-    """Add two counts of a layer up.
-
-    Raises:
-        ValueError: they are of different numbers of units.
-    """
-    if one is None:
-        return other
+def add_passes(layer: str, one: Passes, other: Passes) -> Passes:
+    """Add two counts of a layer up."""
     if len(one.passed) != len(other.passed):
         raise ValueError(
             f"PassRateTracker: {layer} had {len(one.passed)} units and now has {len(other.passed)}; a pass rate needs "
@@ -80,20 +69,15 @@ class PassRateTracker(Callback, Charted):
     leaves; of a layer that runs several times for a batch the last time is counted. Layers without a mask (Gaussian,
     variational, foreign ones) and ``NoDropout`` are left out.
 
-    A checkpoint holds the counts of all ranks, so that an epoch which is resumed in its midst ends with all of its
-    samples counted.
+    A checkpoint holds the counts of all ranks, so that a resumed epoch ends with all of its samples counted.
 
     Args:
         layers: pattern of the names of the layers to watch, as in a shell: ``*``, ``network.head.*``.
-
-    Raises:
-        ValueError: during the fit, if the units of a layer do not stay the same in number.
     """
 
     section = "pass rate"
 
     def __init__(self, layers: str = "*") -> None:
-        """Keep the pattern."""
         self.layers = layers
         self._watched: dict[str, Dropout] = {}
         self._counts: dict[str, Passes] = {}
@@ -102,11 +86,9 @@ class PassRateTracker(Callback, Charted):
 
     @property
     def state_key(self) -> str:
-        """Tell trackers of one run apart."""
         return f"PassRateTracker(layers={self.layers!r})"
 
     def charts(self) -> Charts:
-        """Draw the means of all layers together, and the units at either end."""
         return {
             "mean over units": [r"pass_rate/.*/mean"],
             "least and largest": [r"pass_rate/.*/(min|max)"],
@@ -114,38 +96,36 @@ class PassRateTracker(Callback, Charted):
         }
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the layers."""
         layers = dropout_layers(pl_module)
         self._watched = {name: layer for name, layer in layers.items() if fnmatchcase(name, self.layers)}
         self._warned = not self._watched
         if self._warned:
-            there = ", ".join(layers)
-            rank_zero_warn(
-                f"PassRateTracker(layers={self.layers!r}) watches nothing: "
-                + (f"the dropout layers are {there}" if there else "the network has no dropout layer")
+            there = (
+                f"the dropout layers are {', '.join(layers)}"
+                if layers
+                else "the network has no dropout layer"
             )
+            rank_zero_warn(f"PassRateTracker(layers={self.layers!r}) watches nothing: {there}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count anew; an epoch that is resumed in its midst does not start here."""
+        # An epoch that is resumed in its midst does not start here.
         self._counts = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the masks that the batch has left."""
         for name, layer in self._watched.items():
-            kept = layer.kept
-            if kept is None or isinstance(layer, NoDropout):
-                continue
-            counted = self._counted.get(name)
+            kept, counted = layer.kept, self._counted.get(name)
             # A layer that the batch has not run still has its old mask.
-            if counted is not None and counted() is kept:
+            old = counted is not None and counted() is kept
+            if kept is None or old or isinstance(layer, NoDropout):
                 continue
             self._counted[name] = ref(kept)
-            self._counts[name] = add_passes(name, self._counts.get(name), count_passes(kept, len(batch[0])))
+            passes = count_passes(kept, len(batch[0]))
+            before = self._counts.get(name)
+            self._counts[name] = passes if before is None else add_passes(name, before, passes)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's rates."""
         counts = self._of_all_ranks()
         self._counts = {}
         if not counts and not self._warned:
@@ -163,7 +143,6 @@ class PassRateTracker(Callback, Charted):
                 writer.add_histogram(f"pass_rate/{name}", rate.float(), trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts of all ranks; a collective call under DDP, as writing a checkpoint is."""
         counts = self._of_all_ranks()
         return {
             "passed": {name: count.passed for name, count in counts.items()},
@@ -171,18 +150,10 @@ class PassRateTracker(Callback, Charted):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the counts over, on rank 0 alone: they are of all ranks."""
-        self._counts = {}
-        if is_first_rank():
-            samples = state_dict["samples"]
-            self._counts = {
-                name: Passes(passed, samples[name]) for name, passed in state_dict["passed"].items()
-            }
+        # On rank 0 alone: they are of all ranks.
+        passed = state_dict["passed"] if is_first_rank() else {}
+        self._counts = {name: Passes(units, state_dict["samples"][name]) for name, units in passed.items()}
 
     def _of_all_ranks(self) -> dict[str, Passes]:
         own = {name: Passes(count.passed.cpu(), count.samples) for name, count in self._counts.items()}
-        total: dict[str, Passes] = {}
-        for counts in gathered(own):
-            for name, count in counts.items():
-                total[name] = add_passes(name, total.get(name), count)
-        return total
+        return gathered_by_name(own, add_passes)

@@ -1,10 +1,8 @@
 """What the network gets right, and what it takes for something else."""
 
-from collections.abc import Mapping
 from typing import Any, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from dropout_lab.callbacks.examples import RightAndWrong, image_data
 from dropout_lab.callbacks.ranks import due
@@ -23,48 +21,32 @@ class PredictionPanels(Callback):
     Args:
         images: how many of each kind to show at most.
         every_n_epochs: epochs from one figure to the next; the last epoch is always drawn.
-
-    Raises:
-        ValueError: an argument is below 1.
     """
 
     def __init__(self, images: int = 10, every_n_epochs: int = 1) -> None:
-        """Start without images."""
         if min(images, every_n_epochs) < 1:
-            raise ValueError(
-                f"images and every_n_epochs must be 1 or more, got {images} and {every_n_epochs}"
-            )
+            got = f"{images} and {every_n_epochs}"
+            raise ValueError(f"images and every_n_epochs must be 1 or more, got {got}")
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.examples = RightAndWrong(images)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the validation before."""
         self.examples = RightAndWrong(self.images)
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *index: int
     ) -> None:
-        """Take what is still wanted of a batch."""
         wanted = due(trainer, self.every_n_epochs) and summary_writers(trainer)
         if wanted and not self.examples.full:
-            assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
             self.examples.add(outputs["logits"], *batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw."""
         if not due(trainer, self.every_n_epochs):
             return
         for writer in summary_writers(trainer):
             data = image_data(trainer, type(self).__name__)
             for kind, examples in self.examples.kinds().items():
                 if examples.count:
-                    title = f"{kind} after epoch {trainer.current_epoch + 1}"
-                    figure = examples.taken(data).figure(title)
+                    figure = examples.taken(data).figure(f"{kind} after epoch {trainer.current_epoch + 1}")
                     writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)

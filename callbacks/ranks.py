@@ -1,5 +1,6 @@
-"""What callbacks of several processes tell each other."""
+"""Where a fit stands, and what its processes tell each other."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pytorch_lightning import Trainer
@@ -12,14 +13,22 @@ T = TypeVar("T")
 def gathered(value: T) -> list[T]:
     """Return what each rank handed in, by rank; all of them must call it.
 
-    Args:
-        value: anything that pickles; tensors on the CPU, since each rank would get those of the others' GPUs.
+    It is anything that pickles; tensors on the CPU, since each rank would get those of the others' GPUs.
     """
     if not _several():
         return [value]
     parts: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(parts, value)
     return parts
+
+
+def gathered_by_name(values: dict[str, T], add: Callable[[str, T, T], T]) -> dict[str, T]:
+    """Return what the ranks hold under each name, added up; all of them must call it."""
+    total: dict[str, T] = {}
+    for part in gathered(values):
+        for name, value in part.items():
+            total[name] = add(name, total[name], value) if name in total else value
+    return total
 
 
 def is_first_rank() -> bool:

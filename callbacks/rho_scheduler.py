@@ -18,14 +18,7 @@ from dropout_lab.models.dropout import CountDropout, Dropout, dropout_layers, sc
 @final
 @dataclass
 class Spread:
-    """Takes numbers one by one and keeps what tells them in short.
-
-    Attributes:
-        count: how many.
-        total: their sum.
-        least: the least of them; ∞ before the first.
-        most: the most of them; −∞ before the first.
-    """
+    """Takes numbers one by one and keeps what tells them in short."""
 
     count: int = 0
     total: float = 0.0
@@ -33,14 +26,13 @@ class Spread:
     most: float = -math.inf
 
     def add(self, value: float) -> None:
-        """Take a number."""
         self.count += 1
         self.total += value
         self.least = min(self.least, value)
         self.most = max(self.most, value)
 
     def named(self, kind: str, name: str) -> dict[str, float]:
-        """Return ``<kind>_mean/<name>``, ``<kind>_min/<name>`` and ``<kind>_max/<name>``; there is a number."""
+        """Return ``<kind>_mean/<name>``, ``<kind>_min/<name>`` and ``<kind>_max/<name>``, once there is a number."""
         return {
             f"{kind}_mean/{name}": self.total / self.count,
             f"{kind}_min/{name}": self.least,
@@ -57,10 +49,8 @@ class RhoScheduler(Callback, Charted):
     evaluation of a checkpoint those that were in force when it was saved, which matters to variants that look at p
     there, such as ``StandardDropout(inverted=False)``. Several schedulers may stand side by side, for different
     layers. Logged every ``log_every_n_steps`` steps as ``rho/<layer>`` or ``p/<layer>``; what an epoch's batches had is
-    among its metrics, as ``rho_mean/<layer>``, ``rho_min/<layer>`` and ``rho_max/<layer>``, or with ``p``.
-
-    Layers without ρ and p are passed over: NoDropout, VariationalDropout, which learns its noise, modules of one's own.
-    Where nothing is left to set, a warning says so.
+    among its metrics, as ``rho_mean/<layer>``, ``rho_min/<layer>`` and ``rho_max/<layer>``, or with ``p``. Layers
+    without ρ and p are passed over: NoDropout, VariationalDropout, which learns its noise, modules of one's own.
 
     Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.4.
 
@@ -68,17 +58,11 @@ class RhoScheduler(Callback, Charted):
         schedule: the value of each batch.
         layers: pattern, as of file names, of the names of the layers to set; ``*`` is every layer. Parts of a Chain
             have names of their own, ``network.head.stage.dropout.layers.0``.
-
-    Raises:
-        ValueError: when the fit starts, if the pattern takes in both ρ and p, if another scheduler sets the same
-            layer, or if the schedule goes by the share of training done and the run has no end; at a batch, if
-            the value is out of range for a layer.
     """
 
     section = "dropout"
 
     def __init__(self, schedule: Schedule, layers: str = "*") -> None:
-        """Keep the arguments; nothing is in force yet."""
         self.schedule = schedule
         self.layers = layers
         self.values: dict[str, float] = {}
@@ -89,27 +73,21 @@ class RhoScheduler(Callback, Charted):
 
     @property
     def state_key(self) -> str:
-        """Tell schedulers of one run apart."""
         return f"RhoScheduler(schedule={self.schedule!r}, layers={self.layers!r})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is in force and what the epoch had; where the schedule stands follows from the progress."""
-        return {
-            "values": dict(self.values),
-            "epoch": {name: asdict(spread) for name, spread in self.epoch.items()},
-        }
+        epoch = {name: asdict(spread) for name, spread in self.epoch.items()}
+        return {"values": dict(self.values), "epoch": epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was in force and what the epoch had."""
         self.values = dict(state_dict["values"])
         self.epoch = {name: Spread(**spread) for name, spread in state_dict["epoch"].items()}
 
     def charts(self) -> Charts:
-        """Return a chart of ρ and one of p."""
         return {"ρ": ["rho/.*"], "p": ["p/.*"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the layers; a resumed run may begin with the rest of a validation."""
+        # Before training: a resumed run may begin with the rest of a validation.
         self._logged_step = -1
         self._matched = matching_layers(pl_module, self.layers)
         if not self._matched:
@@ -117,11 +95,11 @@ class RhoScheduler(Callback, Charted):
         _check_one_kind(self._matched, self.layers)
         for other in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(other, RhoScheduler) and other is not self:
-                _check_apart(self, other, pl_module)
+                both = self._matched.keys() & matching_layers(pl_module, other.layers).keys()
+                self._check_apart(other, both)
         self._apply()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the end of the run. Asked earlier, the trainer would read the data before a resumed run's state."""
         for name, layer in self._matched.items():
             if isinstance(layer, CountDropout) and layer.units is None:
                 raise ValueError(
@@ -129,6 +107,7 @@ class RhoScheduler(Callback, Charted):
                 )
         if not self.schedule.uses_progress:
             return
+        # Asked earlier, the trainer would read the data before a resumed run's state.
         self._steps = trainer.estimated_stepping_batches
         if not 0 < self._steps < math.inf:
             raise ValueError(
@@ -137,13 +116,10 @@ class RhoScheduler(Callback, Charted):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the epoch before; one that is resumed does not start again."""
+        # An epoch that is resumed does not start again.
         self.epoch = {}
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Set the batch's values where they are new, and log them."""
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         for name, layer in self._matched.items():
             try:
                 value = self._value(trainer, layer)
@@ -159,23 +135,25 @@ class RhoScheduler(Callback, Charted):
         self._log(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the epoch's batches had; the loggers have the batches themselves."""
         for name, spread in self.epoch.items():
             kind = str(self._matched[name].scheduled)
             pl_module.log_dict(spread.named(kind, name), logger=False, sync_dist=True)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the checkpoint's values; within a fit they are in force."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._restore(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the checkpoint's values."""
         self._restore(pl_module)
 
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the checkpoint's values."""
-        self._restore(pl_module)
+    on_predict_start = on_test_start
+
+    def _check_apart(self, other: "RhoScheduler", both: set[str]) -> None:
+        if both:
+            raise ValueError(
+                f"{min(both)} is set by two RhoSchedulers, {self.schedule} with layers={self.layers!r} and "
+                f"{other.schedule} with layers={other.layers!r}; leave one out, or give each layers of its own"
+            )
 
     def _value(self, trainer: Trainer, layer: Dropout) -> float:
         moment = Moment(
@@ -194,10 +172,8 @@ class RhoScheduler(Callback, Charted):
         # With gradients accumulated several batches make one step; the first one's value stands for them.
         if interval and (step + 1) % interval == 0 and step != self._logged_step:
             self._logged_step = step
-            log_scalars(
-                trainer,
-                {f"{layer.scheduled}/{name}": self.values[name] for name, layer in self._matched.items()},
-            )
+            names = {name: f"{layer.scheduled}/{name}" for name, layer in self._matched.items()}
+            log_scalars(trainer, {shown: self.values[name] for name, shown in names.items()})
 
     def _restore(self, pl_module: LightningModule) -> None:
         self._matched = matching_layers(pl_module, self.layers)
@@ -215,11 +191,7 @@ class RhoScheduler(Callback, Charted):
 
 
 def set_strength(layer: Dropout, value: float) -> None:
-    """Set ρ or p, whichever the layer has.
-
-    Raises:
-        ValueError: the value is out of range.
-    """
+    """Set ρ or p, whichever the layer has."""
     if isinstance(layer, CountDropout):
         layer.rho = value
     else:
@@ -247,12 +219,4 @@ def _check_one_kind(layers: dict[str, Dropout], pattern: str) -> None:
             f"RhoScheduler(layers={pattern!r}) takes in rho of {', '.join(rho)} and p of {', '.join(p)}: one schedule "
             f"cannot be both a number of units and a probability. Name those of one kind, as layers: '{rho[0]}', "
             "and give the others a RhoScheduler of their own"
-        )
-
-
-def _check_apart(one: RhoScheduler, other: RhoScheduler, module: LightningModule) -> None:
-    if both := matching_layers(module, one.layers).keys() & matching_layers(module, other.layers).keys():
-        raise ValueError(
-            f"{min(both)} is set by two RhoSchedulers, {one.schedule} with layers={one.layers!r} and "
-            f"{other.schedule} with layers={other.layers!r}; leave one out, or give each layers of its own"
         )

@@ -21,17 +21,10 @@ def seconds(device: torch.device) -> float:
     return perf_counter()
 
 
+@final
 @dataclass
 class Times:
-    """What one rank has measured, in an epoch or in a fit.
-
-    Attributes:
-        steps: seconds of each step.
-        waiting: seconds spent waiting for batches.
-        images: trained on.
-        validation: seconds of validations.
-        epochs: seconds of each epoch.
-    """
+    """What one rank has measured, in seconds, in an epoch or in a fit; and on how many images."""
 
     steps: "array[float]" = field(default_factory=lambda: array("d"))
     waiting: float = 0.0
@@ -40,7 +33,6 @@ class Times:
     epochs: list[float] = field(default_factory=list)
 
     def add(self, other: "Times") -> None:
-        """Add an epoch to a fit."""
         self.steps.extend(other.steps)
         self.waiting += other.waiting
         self.images += other.images
@@ -79,8 +71,7 @@ class Timing(Callback, Charted):
       optimizer. Hooks of callbacks listed before it are outside at the start and inside at the end.
     - **Waiting** is from the end of a step, of a validation, or the start of the epoch, to the start of the next step:
       fetching a batch and bringing it to the device. A pause in which a checkpoint is written is left out.
-    - An **epoch** is from ``on_train_epoch_start`` to ``on_train_epoch_end``, the **fit** from ``on_fit_start`` to
-      ``on_fit_end``; both with the validations in them.
+    - An **epoch** and the **fit** are from their hooks' start to their end, with the validations in them.
 
     Logged once an epoch, over all ranks: ``time/step_ms`` (median), ``time/step_ms_p95`` (95 % quantile),
     ``time/images_per_s`` (images of all ranks per second of steps and waiting), ``time/waiting_share`` (waiting /
@@ -94,20 +85,14 @@ class Timing(Callback, Charted):
     section = "time"
 
     def __init__(self, console: Console | None = None) -> None:
-        """Keep the console."""
         self.console = console or Console()
         self.summary: dict[str, float] = {}
-        self._fit = Times()
-        self._epoch = Times()
-        self._fit_start = 0.0
-        self._epoch_start = 0.0
-        self._step_start = 0.0
-        self._validation_start = 0.0
+        self._fit, self._epoch = Times(), Times()
+        self._fit_start = self._epoch_start = self._step_start = self._validation_start = 0.0
         # Since when the next batch has been waited for; None where a checkpoint was written.
         self._waiting_since: float | None = None
 
     def charts(self) -> Charts:
-        """Draw steps, throughput, epochs and waiting."""
         return {
             "step, ms": [r"time/step_ms", r"time/step_ms_p95"],
             "images per second": [r"time/images_per_s"],
@@ -116,23 +101,18 @@ class Timing(Callback, Charted):
         }
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the fit's clock."""
         self.summary = {}
         self._fit = Times()
         self._fit_start = seconds(pl_module.device)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock where the fit is resumed within an epoch, which then does not start again."""
+        # An epoch within which a fit is resumed does not start again.
         self._start_epoch(pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
         self._start_epoch(pl_module)
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """End waiting, and start a step."""
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._step_start = seconds(pl_module.device)
         if self._waiting_since is not None:
             self._epoch.waiting += self._step_start - self._waiting_since
@@ -140,31 +120,26 @@ class Timing(Callback, Charted):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End a step, and start waiting."""
         now = seconds(pl_module.device)
         self._epoch.steps.append(now - self._step_start)
         self._epoch.images += len(batch[0])
         self._waiting_since = now
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the validation's clock."""
         self._validation_start = seconds(pl_module.device)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End a validation, and start waiting; the sanity check before training is none of an epoch."""
         now = seconds(pl_module.device)
+        # The sanity check before training is none of an epoch.
         if not trainer.sanity_checking:
             self._epoch.validation += now - self._validation_start
         self._waiting_since = now
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Leave this pause out of waiting: no hook tells when the writing has ended."""
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        # No hook tells when the writing has ended.
         self._waiting_since = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's times."""
         self._epoch.epochs = [seconds(pl_module.device) - self._epoch_start]
         ranks = gathered(self._epoch)
         # An epoch that was resumed at its very end has no step.
@@ -176,7 +151,6 @@ class Timing(Callback, Charted):
         self._start_epoch(pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the fit's time, and print the line."""
         fit_s = seconds(pl_module.device) - self._fit_start
         ranks = gathered(self._fit)
         if not all(times.steps for times in ranks):

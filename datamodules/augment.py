@@ -16,11 +16,7 @@ Augmentation = Callable[[Tensor], Tensor]
 @final
 @dataclass(frozen=True)
 class RandomShift:
-    """Pad with zeros and crop back at a random place: each image moves by up to ``padding`` pixels.
-
-    Attributes:
-        padding: pixels, 1 or more.
-    """
+    """Pad with zeros and crop back at a random place: each image moves by up to ``padding`` pixels, 1 or more."""
 
     padding: int
 
@@ -46,8 +42,7 @@ class RandomShift:
 class RandomFlip:
     """Mirror each image left to right with probability 1/2.
 
-    Attributes:
-        vertical: mirror top to bottom as well, with probability 1/2 of its own: for images without an up.
+    With ``vertical`` top to bottom as well, with a probability 1/2 of its own: for images without an up.
     """
 
     vertical: bool = False
@@ -66,11 +61,7 @@ class RandomRotation90:
     """Turn each image by 0, 90, 180 or 270 degrees, each with probability 1/4: for images without an up."""
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Turn the images.
-
-        Raises:
-            ValueError: they are not square.
-        """
+        """Turn the images, which must be square."""
         if pixels.shape[-1] != pixels.shape[-2]:
             height, width = pixels.shape[-2:]
             raise ValueError(f"RandomRotation90 needs square images, got {height}×{width}")
@@ -113,9 +104,8 @@ class RandomResizedCrop:
         places = torch.rand(2, batch, device=pixels.device)
         # Numbers, not a tensor of them, which would have to be brought to the device.
         sides = torch.stack([share * length for share, length in zip(shares, lengths, strict=True)])
-        starts = torch.stack(
-            [place * (length - side) for place, side, length in zip(places, sides, lengths, strict=True)]
-        )
+        free = torch.stack([length - side for side, length in zip(sides, lengths, strict=True)])
+        starts = places * free
         return resized_crops(pixels, starts, sides)
 
 
@@ -149,13 +139,8 @@ def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
         inside = torch.minimum(inside.clamp(min=0), (side - 1).clamp(min=0).unsqueeze(1))
         axes.append((start.unsqueeze(1) + inside + 0.5) * (2 / length) - 1)
     rows, columns = axes
-    grid = torch.stack(
-        (
-            columns.unsqueeze(1).expand(batch, height, width),
-            rows.unsqueeze(2).expand(batch, height, width),
-        ),
-        dim=3,
-    )
+    shape = (batch, height, width)
+    grid = torch.stack((columns.unsqueeze(1).expand(shape), rows.unsqueeze(2).expand(shape)), dim=3)
     enlarged = F.grid_sample(
         pixels.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
     )

@@ -1,4 +1,4 @@
-"""What every data module is: a reader of three splits; all the rest is here."""
+"""The base of all data modules: a subclass reads three splits, everything else is here."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sized
@@ -22,14 +22,14 @@ from dropout_lab.datamodules.sampling import (
     Shuffled,
     batches_done,
 )
-from dropout_lab.datamodules.splits import check_at_least, check_at_most, check_size
+from dropout_lab.datamodules.splits import check_bounds, check_size
 
-# Each way; a slip of the finger asks for terabytes.
+# A typing error must not ask for terabytes.
 MOST_PIXELS = 4096
 MOST_IMAGES = 2**31 - 1
 MOST_WORKERS = 256
 
-# What NumPy takes.
+# NumPy's bound.
 MOST_SEED = 2**32 - 1
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
@@ -40,26 +40,22 @@ class ImageDataModule(LightningDataModule, ABC):
 
     Batches are ``(images, labels)``: ``(B, C, H, W)`` float32 and ``(B,)`` int64.
 
-    A data set of your own is a subclass with the class attributes below, an ``__init__`` with explicit
-    arguments, and ``read``.
+    A data set of your own is a subclass with the class attributes below and ``read``. If it has arguments of its own,
+    its ``__init__`` names these and hands the rest on: ``def __init__(self, root: str = "data", **common: Any)``.
 
     Args:
         root: folder that holds the data set's own folder.
-        batch_size: images a batch.
+        batch_size: images per batch.
         val_size: validation images, a number or a share of the training images in (0, 1).
-        train_limit: use the first so many training images only; statistics still come from all of them.
+        train_limit: use only the first so many training images; statistics still come from all of them.
         image_size: resize to so many pixels square; None keeps the stored size.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``
-            (:mod:`dropout_lab.datamodules.normalize`).
-        augment: augment training images; how, says the data set.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        augment: augment training images, by shifts, mirroring or crops as suits the data set (its ``augmentations``).
         seed: of the order of training images, and of the split where it is random.
-        download: fetch the official files if they are missing.
+        download: fetch the official files if they are missing and the owner offers them.
         num_workers: processes that prepare batches; a gather in memory rarely needs one.
-        device: keep the images there (:class:`dropout_lab.datamodules.batches.Placement`): None in the machine's memory,
-            ``"cuda"`` on the GPU that the trainer computes on, ``"auto"`` there too if there is one and they fit.
-
-    Raises:
-        ValueError: an argument is out of range.
+        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
+            on, ``"auto"`` there too if there is one and they fit.
     """
 
     num_classes: int
@@ -85,20 +81,13 @@ class ImageDataModule(LightningDataModule, ABC):
         num_workers: int = 0,
         device: str | None = None,
     ) -> None:
-        """Check the arguments; nothing is read yet."""
         super().__init__()
-        check_at_least("batch_size", batch_size, 1)
-        check_at_most("batch_size", batch_size, MOST_IMAGES)
-        check_at_least("num_workers", num_workers, 0)
-        check_at_most("num_workers", num_workers, MOST_WORKERS)
-        check_at_least("seed", seed, 0)
-        check_at_most("seed", seed, MOST_SEED)
+        check_bounds("batch_size", batch_size, 1, MOST_IMAGES)
+        check_bounds("num_workers", num_workers, 0, MOST_WORKERS)
+        check_bounds("seed", seed, 0, MOST_SEED)
         check_size("val_size", val_size)
-        if train_limit is not None:
-            check_at_least("train_limit", train_limit, 1)
-        if image_size is not None:
-            check_at_least("image_size", image_size, 1)
-            check_at_most("image_size", image_size, MOST_PIXELS)
+        check_bounds("train_limit", train_limit, 1)
+        check_bounds("image_size", image_size, 1, MOST_PIXELS)
         if normalize not in NORMALIZATIONS:
             raise ValueError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}")
         self.root = Path(root).expanduser()
@@ -131,26 +120,35 @@ class ImageDataModule(LightningDataModule, ABC):
 
     @property
     def normalization(self) -> Normalization:
-        """What turns pixels into network input, and back to look at."""
+        """From pixels to network input, and back."""
         if self._normalization is None:
             raise RuntimeError(f"call setup() of {type(self).__name__} before its data are used")
         return self._normalization
 
     @property
     def fingerprint(self) -> str | None:
-        """What tells the images and their splits from others; None where files are published and do not change."""
+        """Digest of the images and their splits; None for published files, which do not change."""
         return None
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Training images of each class, ``(num_classes,)``."""
+        return self.splits.train.labels.bincount(minlength=self.num_classes)
+
+    def to_pixels(self, images: Tensor) -> Tensor:
+        """Return images of a batch to pixels in [0, 1], to look at."""
+        return self.normalization.inverse(images)
 
     @abstractmethod
     def read(self) -> Splits:
-        """Read the three splits from disk, as stored.
-
-        Raises:
-            DataError: files are missing or cannot be used.
-        """
+        """Read the three splits from disk, as stored, or raise DataError."""
 
     def fetch(self) -> None:
         """Download the official files that are missing; called if ``download`` is set."""
+
+    def train_sampler(self) -> Sampler[int] | None:
+        """Return a sampler of training images; None takes each once per epoch, shuffled."""
+        return None
 
     def prepare_data(self) -> None:
         """Fetch what is missing and read, so that bad data are found before a run begins."""
@@ -159,7 +157,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read, take statistics and resize, once."""
+        """Read, resize and compute statistics, once."""
         if self._splits is not None:
             return
         train, val, test = self.read()
@@ -178,27 +176,14 @@ class ImageDataModule(LightningDataModule, ABC):
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
-        """Bring images and labels to the device; Lightning's own looks for tensors in whatever a batch may be."""
+        """Move a batch; Lightning's own version searches arbitrary structures for tensors."""
         images, labels = batch
         return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
-    def train_sampler(self) -> Sampler[int] | None:
-        """Return what draws training images; None takes each once an epoch, shuffled."""
-        return None
-
-    @property
-    def class_counts(self) -> Tensor:
-        """Training images of each class, ``(num_classes,)``."""
-        return self.splits.train.labels.bincount(minlength=self.num_classes)
-
-    def to_pixels(self, images: Tensor) -> Tensor:
-        """Return images of a batch to pixels in [0, 1], to look at."""
-        return self.normalization.inverse(images)
-
     def train_dataloader(self) -> Loader:
-        """Return batches of the train split, shuffled or as ``train_sampler`` draws; they follow from ``seed``.
+        """Return batches of the train split in an order that follows from ``seed``.
 
-        A fit that is continued goes on at the batch where it stopped.
+        A resumed fit continues at the batch where it stopped.
         """
         augment = InOrder(self.augmentations) if self.augment else None
         sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
@@ -224,7 +209,7 @@ class ImageDataModule(LightningDataModule, ABC):
         return self._loader(self.splits.test)
 
     def predict_dataloader(self) -> Loader:
-        """Return the test split in order, to be predicted."""
+        """Return the test split in order."""
         return self._loader(self.splits.test)
 
     def _loader(

@@ -1,4 +1,4 @@
-"""Images in memory, and data sets that hand out whole batches."""
+"""Images in memory, whole batches of them, and the device that they are kept on."""
 
 import math
 import re
@@ -11,7 +11,7 @@ import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dropout_lab.datamodules.errors import DeviceError
+from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.sampling import BatchStreams
 
 # Images looked at at a time: bounds the copies that are made on the way.
@@ -29,7 +29,7 @@ class Images(NamedTuple):
     """Where in ``pixels`` each sample is, ``(N,)`` int64: splits share an array that is too large to be copied."""
 
     def select(self, selection: slice | Tensor) -> "Images":
-        """Return some of the samples, by slice or by indices."""
+        """Return some of the samples."""
         if self.rows is None:
             return Images(self.pixels[selection], self.labels[selection])
         return Images(self.pixels, self.labels[selection], self.rows[selection])
@@ -69,9 +69,9 @@ class Splits(NamedTuple):
 class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
     """Hands out a whole batch at a time: one gather, then the transforms on the batch.
 
-    The standard DataLoader asks ``__getitems__`` for a batch; with ``collate_fn=whole_batch`` nothing is left
-    to do for it. Samplers, workers and Lightning's sharding work as ever. A loop over single samples, as in
-    torchvision's data sets, takes some 50 times longer.
+    The standard DataLoader asks ``__getitems__`` for a batch, and ``collate_fn=whole_batch`` leaves it as it is.
+    Samplers, workers and Lightning's sharding work as ever. A loop over single samples, as in torchvision's data sets,
+    takes some 50 times longer.
 
     Args:
         images: the samples, on the device where batches are made.
@@ -87,7 +87,6 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         augment: Callable[[Tensor], Tensor] | None = None,
         streams: BatchStreams | None = None,
     ) -> None:
-        """Keep the samples where they are."""
         self.images = images
         self.transform = transform
         self.augment = augment
@@ -115,7 +114,7 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def whole_batch(batch: Any) -> Any:
-    """Pass on what is a batch already: the ``collate_fn`` that goes with :class:`BatchDataset`."""
+    """Return what is a batch already: the ``collate_fn`` that goes with :class:`BatchDataset`."""
     return batch
 
 
@@ -153,7 +152,6 @@ class Placement:
     """
 
     def __init__(self, asked: str | None, num_workers: int) -> None:
-        """Check the arguments; nothing is put anywhere yet."""
         if asked is not None and not KNOWN.fullmatch(asked):
             raise ValueError(f"device must be null, auto, cpu, cuda or cuda:N, got {asked!r}")
         if asked not in (None, "cpu") and num_workers > 0:
@@ -165,14 +163,10 @@ class Placement:
         self._placed: list[tuple[Images, Images]] = []
 
     def place(self, images: Images, computes_on: torch.device | None) -> Images:
-        """Return a split where it is wanted.
-
-        Args:
-            images: in the machine's memory.
-            computes_on: the trainer's device, of this process; None without a trainer.
+        """Return a split, given in the machine's memory, where it is wanted; ``computes_on`` is the trainer's device.
 
         Raises:
-            DeviceError: there is no such GPU, the trainer does not compute there, or the images do not fit.
+            DataError: there is no such GPU, the trainer does not compute there, or the images do not fit.
         """
         device = device_for(self.asked, computes_on, images.bytes)
         if device.type == "cpu":
@@ -183,7 +177,7 @@ class Placement:
         try:
             placed = images.to(device)
         except torch.OutOfMemoryError as error:
-            raise DeviceError(
+            raise DataError(
                 f"device={self.asked!r}: {images.bytes / 1e6:,.0f} MB of images do not fit on {device}, where "
                 f"{free_bytes(device) / 1e6:,.0f} MB are free. Leave them in the machine's memory with --data.device "
                 "null, or take fewer or smaller ones"
@@ -193,15 +187,10 @@ class Placement:
 
 
 def device_for(asked: str | None, computes_on: torch.device | None, needed: int) -> torch.device:
-    """Return where images are to be kept, as :class:`Placement` says.
-
-    Args:
-        asked: one of its names.
-        computes_on: the trainer's device.
-        needed: bytes of the images.
+    """Return where ``needed`` bytes of images are to be kept, as :class:`Placement` says.
 
     Raises:
-        DeviceError: there is no such GPU, or the trainer does not compute there.
+        DataError: there is no such GPU, or the trainer does not compute there.
     """
     if asked in (None, "cpu"):
         return torch.device("cpu")
@@ -213,14 +202,14 @@ def device_for(asked: str | None, computes_on: torch.device | None, needed: int)
     device = torch.device(asked)
     if computes_on is not None:
         if device.type != computes_on.type or device.index not in (None, computes_on.index):
-            raise DeviceError(
+            raise DataError(
                 f"device={asked!r}: the trainer computes on {computes_on}, and each batch would have to be brought "
                 "there. Take --data.device auto or null, or another --trainer.accelerator or --trainer.devices"
             )
         return computes_on
     count = torch.cuda.device_count()
     if (device.index or 0) >= count:
-        raise DeviceError(f"device={asked!r}: torch finds {count} GPUs here. Take --data.device null")
+        raise DataError(f"device={asked!r}: torch finds {count} GPUs here. Take --data.device null")
     return torch.device("cuda", torch.cuda.current_device()) if device.index is None else device
 
 

@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -12,10 +12,9 @@ from torchvision.datasets.utils import check_integrity, download_and_extract_arc
 from dropout_lab.datamodules.augment import RandomFlip, RandomShift
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
-from dropout_lab.datamodules.download import download_with, read_verified
+from dropout_lab.datamodules.download import read_verified, torchvision_download
 from dropout_lab.datamodules.errors import DatasetCorruptError, DatasetNotFoundError
-from dropout_lab.datamodules.normalize import NormalizationName
-from dropout_lab.datamodules.splits import check_at_least, hold_out_last
+from dropout_lab.datamodules.splits import check_bounds, hold_out_last
 
 FOLDER = Path(datasets.CIFAR10.base_folder)
 TRAIN_MD5 = dict(datasets.CIFAR10.train_list)
@@ -30,45 +29,24 @@ class CIFAR10DataModule(ImageDataModule):
 
     Validation images are the last training images, whatever the seed. Lerner and CS 6353 train on the first
     49,000, validate on the next 1,000 and test on the first 1,000 of the test set: ``val_size=1000,
-    test_limit=1000``. Gavier holds out 5 % and tests on all 10,000: ``val_size=0.05``.
+    test_limit=1000``. Gavier holds out 5 % and tests on all 10,000: ``val_size=0.05``. ``augment`` shifts training
+    images by up to 4 pixels and mirrors half of them.
 
-    Files: ``root/cifar-10-batches-py/``, as published. They are pickles, which run code when opened, so each
-    is opened only if it has the official checksum.
+    Files: ``root/cifar-10-batches-py/``, as published (a download of 170 MB). They are pickles, which run code when
+    opened, so each is opened only if it has the official checksum.
 
     Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009.
 
     Args:
         root: folder that holds ``cifar-10-batches-py/``.
-        batch_size: images a batch.
+        batch_size: images per batch.
         val_size: validation images, a number or a share of the 50,000.
-        test_limit: use the first so many test images only; None uses all.
-        train_limit: use the first so many training images only.
-        image_size: resize to so many pixels square.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
-        augment: shift training images by up to 4 pixels and mirror half of them.
-        seed: of the order of training images.
-        download: fetch the official files (170 MB) if they are missing.
-        num_workers: processes that prepare batches.
-        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
-            on, ``"auto"`` there too if there is one and they fit.
-
-    Raises:
-        ValueError: an argument is out of range.
+        test_limit: use only the first so many test images; None uses all.
+        common: the arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
     """
 
     num_classes = 10
-    class_names = (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    )
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     stored_shape = (3, 32, 32)
     augmentations = (RandomShift(4), RandomFlip())
 
@@ -78,31 +56,10 @@ class CIFAR10DataModule(ImageDataModule):
         batch_size: int = 100,
         val_size: int | float = 1000,
         test_limit: int | None = None,
-        train_limit: int | None = None,
-        image_size: int | None = None,
-        normalize: NormalizationName = "standard",
-        augment: bool = False,
-        seed: int = 0,
-        download: bool = False,
-        num_workers: int = 0,
-        device: str | None = None,
+        **common: Any,
     ) -> None:
-        """Check the arguments."""
-        super().__init__(
-            root,
-            batch_size,
-            val_size,
-            train_limit,
-            image_size,
-            normalize,
-            augment,
-            seed,
-            download,
-            num_workers,
-            device,
-        )
-        if test_limit is not None:
-            check_at_least("test_limit", test_limit, 1)
+        super().__init__(root, batch_size, val_size, **common)
+        check_bounds("test_limit", test_limit, 1)
         self.test_limit = test_limit
 
     def fetch(self) -> None:
@@ -112,17 +69,17 @@ class CIFAR10DataModule(ImageDataModule):
         """
         official = TRAIN_MD5 | TEST_MD5
         if not all(check_integrity(self.root / FOLDER / name, md5) for name, md5 in official.items()):
-            download_with(self._download, "CIFAR-10", self.root)
+            theirs = datasets.CIFAR10
+            with torchvision_download("CIFAR-10", self.root):
+                download_and_extract_archive(
+                    theirs.url, str(self.root), filename=theirs.filename, md5=theirs.tgz_md5
+                )
 
     def read(self) -> Splits:
         """Read the six batches."""
         train, val = hold_out_last(self._images(TRAIN_MD5), self.val_size)
         test = self._images(TEST_MD5)
         return Splits(train, val, test.select(slice(self.test_limit)))
-
-    def _download(self) -> None:
-        theirs = datasets.CIFAR10
-        download_and_extract_archive(theirs.url, str(self.root), filename=theirs.filename, md5=theirs.tgz_md5)
 
     def _images(self, official: dict[str, str]) -> Images:
         pixels, labels = [], []

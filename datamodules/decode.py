@@ -41,9 +41,9 @@ def strict_pillow() -> Iterator[None]:
 
 
 def decode(content: bytes, size: int) -> Pixels:
-    """Decode an image, ``(3, size, size)``.
+    """Decode an image to ``(3, size, size)``.
 
-    - It is turned upright as its EXIF orientation says, as every viewer shows it.
+    - It is turned upright as its EXIF orientation says.
     - Grayscale, palettes, CMYK become RGB. What is transparent lies on white.
     - Of 16 bits the upper 8 are kept; they are scaled so, not clipped.
     - The largest square in the middle is resized, bilinear with antialiasing. For square images this is torchvision's

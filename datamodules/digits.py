@@ -1,6 +1,6 @@
-"""The 1,797 real 8×8 digits that scikit-learn ships: the embedded default, no download."""
+"""The 1,797 digits that scikit-learn ships: the default, without a download."""
 
-from typing import final
+from typing import Any, final
 
 import torch
 from sklearn.datasets import load_digits
@@ -9,7 +9,6 @@ from sklearn.model_selection import train_test_split
 from dropout_lab.datamodules.augment import RandomShift
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
-from dropout_lab.datamodules.normalize import NormalizationName
 from dropout_lab.datamodules.splits import check_size, count_of
 
 
@@ -17,25 +16,16 @@ from dropout_lab.datamodules.splits import check_size, count_of
 class DigitsDataModule(ImageDataModule):
     """Handwritten digits, 8×8, one channel, 10 classes; a seeded, stratified split.
 
+    ``augment`` shifts training images by up to 1 pixel.
+
     Source: E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI 1998, its test part.
 
     Args:
         root: not used; the data come with scikit-learn.
-        batch_size: images a batch.
+        batch_size: images per batch.
         val_size: validation images, a number or a share of what the test split leaves.
         test_size: test images, a number or a share of all.
-        train_limit: use the first so many training images only.
-        image_size: resize to so many pixels square.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
-        augment: shift training images by up to 1 pixel.
-        seed: of the split and of the order of training images.
-        download: not used.
-        num_workers: processes that prepare batches.
-        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
-            on, ``"auto"`` there too if there is one and they fit.
-
-    Raises:
-        ValueError: an argument is out of range.
+        common: the arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
     """
 
     num_classes = 10
@@ -49,29 +39,9 @@ class DigitsDataModule(ImageDataModule):
         batch_size: int = 100,
         val_size: int | float = 0.15,
         test_size: int | float = 0.2,
-        train_limit: int | None = None,
-        image_size: int | None = None,
-        normalize: NormalizationName = "standard",
-        augment: bool = False,
-        seed: int = 0,
-        download: bool = False,
-        num_workers: int = 0,
-        device: str | None = None,
+        **common: Any,
     ) -> None:
-        """Check the arguments."""
-        super().__init__(
-            root,
-            batch_size,
-            val_size,
-            train_limit,
-            image_size,
-            normalize,
-            augment,
-            seed,
-            download,
-            num_workers,
-            device,
-        )
+        super().__init__(root, batch_size, val_size, **common)
         check_size("test_size", test_size)
         self.test_size = test_size
 

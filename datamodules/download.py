@@ -1,19 +1,16 @@
-"""Official archives: fetched over HTTP, checked, and unpacked."""
+"""Official files: fetched over HTTP, checked, and unpacked."""
 
 import contextlib
-import fcntl
 import hashlib
 import io
-import os
 import shutil
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
-from io import BufferedRandom
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, final
+from typing import IO, final
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -22,18 +19,144 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, ProgressColumn
 
 from dropout_lab.datamodules.errors import DatasetCorruptError, DownloadError
+from dropout_lab.datamodules.locks import exclusive
 
+# Seconds without a byte after which a server is given up.
+TIMEOUT = 30.0
+CHUNK = 1 << 18
+
+PARTIAL_CONTENT = 206
+RANGE_NOT_SATISFIABLE = 416
 ENCRYPTED = 0x1
+
+# What zipfile raises of a file that is none, is damaged, or is packed in a way that it does not know.
+NOT_A_ZIP = (BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError)
 
 
 class RefusedError(Exception):
-    """What came is not what was expected."""
+    """What came is not the official file, or may not be unpacked."""
 
 
-def unpack(file: BinaryIO, target: Path, most_members: int, most_bytes: int) -> None:
-    """Unpack a zip file of one folder.
+@final
+@dataclass(frozen=True)
+class Archive:
+    """A zip file that its owner offers, and what is known of it."""
 
-    It is unpacked beside the target at first and then renamed, so that the folder is there whole or not at all.
+    dataset: str
+    """Its name, for messages."""
+    url: str
+    size: int
+    """Bytes of the zip file."""
+    sha256: str
+    """Its checksum, hexadecimal."""
+    folder: str
+    """The one folder in it."""
+    most_members: int
+    """How many members it may have."""
+    most_bytes: int
+    """How many bytes it may unpack to."""
+
+
+def fetch_archive(archive: Archive, root: Path) -> None:
+    """Fetch an archive and unpack it to ``root/archive.folder``; a folder that is there is left as it is.
+
+    The zip file grows as ``root/FOLDER.zip.partial``, which stays if the connection is cut: the next call goes on from
+    there. It is removed once it is unpacked, or found to be none of the owner's. The folder appears whole or not at
+    all. Of several processes that ask for one folder one fetches and the others wait.
+
+    Raises:
+        DownloadError: the archive could not be fetched, is not the official one, or there is no room for it.
+    """
+    target, partial = root / archive.folder, root / f"{archive.folder}.zip.partial"
+    if target.exists():
+        return
+    new_folders = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with exclusive(root / f".{archive.folder}.lock", f"fetching {archive.dataset}"):
+            # Another process may have been at it.
+            if not target.exists():
+                _fetch(archive, partial, target)
+    except (OSError, HTTPException, RefusedError, *NOT_A_ZIP) as error:
+        # Folders that were made for nothing; those on the way to a partial file stay.
+        with contextlib.suppress(OSError):
+            for folder in new_folders:
+                folder.rmdir()
+        problem = str(error) or type(error).__name__
+        raise DownloadError(archive.dataset, root, f"{archive.url}: {problem}") from error
+
+
+def _fetch(archive: Archive, partial: Path, target: Path) -> None:
+    received = partial.stat().st_size if partial.exists() else 0
+    needed, free = archive.size - received + archive.most_bytes, shutil.disk_usage(target.parent).free
+    if free < needed:
+        raise OSError(f"it needs {needed} bytes of free disk space, there are {free}")
+    try:
+        if received != archive.size:
+            _download(archive, partial, received)
+        with partial.open("rb") as stream:
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        if actual != archive.sha256:
+            raise RefusedError(f"what came has the SHA-256 {actual}, the official file {archive.sha256}")
+        unpack(partial, target, archive.most_members, archive.most_bytes)
+    except (RefusedError, *NOT_A_ZIP):
+        partial.unlink(missing_ok=True)
+        raise
+    partial.unlink()
+
+
+def _download(archive: Archive, partial: Path, received: int) -> None:
+    """Append to the partial file what it lacks, or begin anew if the server does."""
+    with _answer(archive, received) as response, _progress_bar(DownloadColumn()) as progress:
+        continues = response.status == PARTIAL_CONTENT
+        received = received if continues else 0
+        task = progress.add_task(f"{archive.folder}: download", total=archive.size, completed=received)
+        with partial.open("ab" if continues else "wb") as stream:
+            while chunk := response.read(CHUNK):
+                received += len(chunk)
+                if received > archive.size:
+                    raise RefusedError(f"more than the official {archive.size} bytes arrive")
+                stream.write(chunk)
+                progress.update(task, completed=received)
+    if received < archive.size:
+        if not received:
+            partial.unlink()
+        raise ConnectionError(
+            f"the connection was cut after {received} of {archive.size} bytes, which are kept to go on from"
+        )
+
+
+def _answer(archive: Archive, start: int) -> HTTPResponse:
+    """Ask for the bytes from ``start`` on; of a server that does not give these, for all."""
+    try:
+        response = _request(archive.url, start)
+    except HTTPError as error:
+        # It is an open response as well.
+        error.close()
+        if error.code != RANGE_NOT_SATISFIABLE:
+            raise
+        response = _request(archive.url, 0)
+    if response.status == PARTIAL_CONTENT:
+        expected = f"bytes {start}-{archive.size - 1}/{archive.size}"
+        offered = response.headers.get("Content-Range", "no Content-Range")
+    else:
+        expected = str(archive.size)
+        # A server that does not tell the length is held to it by counting.
+        offered = response.headers.get("Content-Length", expected)
+    if offered != expected:
+        response.close()
+        raise RefusedError(f"the server's file is not the official one: {offered!r} in place of {expected!r}")
+    return response
+
+
+def _request(url: str, start: int) -> HTTPResponse:
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+    return response
+
+
+def unpack(file: Path | IO[bytes], target: Path, most_members: int, most_bytes: int) -> None:
+    """Unpack a zip file of one folder, beside the target first, so that it appears whole or not at all.
 
     Args:
         file: the zip file.
@@ -47,32 +170,21 @@ def unpack(file: BinaryIO, target: Path, most_members: int, most_bytes: int) -> 
         OSError: the target or a file cannot be written.
     """
     beside = target.with_name(f".{target.name}.unpacking")
-    with ZipFile(file) as content, progress_bar() as progress:
+    with ZipFile(file) as content, _progress_bar() as progress:
         members = content.infolist()
-        check_members(members, target.name, most_members, most_bytes)
+        _check_members(members, target.name, most_members, most_bytes)
         # Of a process that was killed.
         shutil.rmtree(beside, ignore_errors=True)
         try:
             for member in progress.track(members, description=f"{target.name}: unpack"):
-                path = beside / member.filename
-                if member.is_dir():
-                    path.mkdir(parents=True, exist_ok=True)
-                    continue
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # zipfile hands out no more than the size that was checked, and compares the CRC at the end.
-                with content.open(member) as packed, path.open("xb") as unpacked:
-                    shutil.copyfileobj(packed, unpacked)
+                # No more than the size that was checked; the CRC is compared at the end.
+                content.extract(member, beside)
             (beside / target.name).rename(target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
 
-def check_members(members: Sequence[ZipInfo], folder: str, most_members: int, most_bytes: int) -> None:
-    """Check that a zip file's members stay in one folder and within bounds.
-
-    Raises:
-        RefusedError: one does not.
-    """
+def _check_members(members: Sequence[ZipInfo], folder: str, most_members: int, most_bytes: int) -> None:
     if not members:
         raise RefusedError("the zip file is empty")
     if len(members) > most_members:
@@ -104,170 +216,11 @@ def _problem(member: ZipInfo, folder: str) -> str | None:
     return None
 
 
-def progress_bar(*more: ProgressColumn) -> Progress:
-    """Make a bar with more columns than the usual; it goes away when it is done, and is not drawn into a log."""
+def _progress_bar(*more: ProgressColumn) -> Progress:
+    """Return a bar with more columns than the usual; it goes away when it is done, and is not drawn into a log."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), *more)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-# Seconds without a byte after which a server is given up.
-TIMEOUT = 30.0
-CHUNK = 1 << 18
-
-PARTIAL_CONTENT = 206
-RANGE_NOT_SATISFIABLE = 416
-
-# What zipfile raises of a file that is none, is damaged, or is packed in a way that it does not know.
-NOT_A_ZIP = (BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError)
-
-
-@final
-@dataclass(frozen=True)
-class Archive:
-    """A zip file that its owner offers, and what is known of it.
-
-    Attributes:
-        dataset: its name, for messages.
-        url: where it is.
-        size: bytes of the zip file.
-        sha256: its checksum, hexadecimal.
-        folder: the one folder in it.
-        most_members: how many members it may have.
-        most_bytes: how many bytes it may unpack to.
-    """
-
-    dataset: str
-    url: str
-    size: int
-    sha256: str
-    folder: str
-    most_members: int
-    most_bytes: int
-
-
-def fetch_archive(archive: Archive, root: Path) -> None:
-    """Fetch an archive and unpack it to ``root/archive.folder``; a folder that is there is left as it is.
-
-    The zip file grows as ``root/FOLDER.zip.partial``, which stays if the connection is cut: the next call goes on from
-    there. It is removed once it is unpacked, or found to be none of the owner's. The folder appears whole or not at
-    all. Of several processes that ask for one folder one fetches and the others wait.
-
-    Raises:
-        DownloadError: the archive could not be fetched, is not the official one, or there is no room for it.
-    """
-    target = root / archive.folder
-    if target.exists():
-        return
-    new_folders = [folder for folder in (root, *root.parents) if not folder.exists()]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f"{archive.folder}.zip.partial") as partial:
-            # Another process may have been at it.
-            if not target.exists():
-                _check_space(archive, partial, shutil.disk_usage(root).free)
-                _download(archive, partial)
-                _unpack(archive, partial, target)
-            partial.truncate(0)
-    except (OSError, HTTPException, RefusedError, *NOT_A_ZIP) as error:
-        # Folders that were made for nothing; those on the way to a partial file stay.
-        with contextlib.suppress(OSError):
-            for folder in new_folders:
-                folder.rmdir()
-        problem = str(error) or type(error).__name__
-        raise DownloadError(archive.dataset, root, f"{archive.url}: {problem}") from error
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[BufferedRandom]:
-    """Open a file to append to, for this process alone; afterwards remove it if it is empty."""
-    while True:
-        with file.open("ab+") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX)
-            # Whoever had the lock before may have removed the file.
-            if os.fstat(opened.fileno()).st_nlink == 0:
-                continue
-            try:
-                yield opened
-            finally:
-                if _length(opened) == 0:
-                    file.unlink()
-            return
-
-
-def _length(file: BufferedRandom) -> int:
-    return file.seek(0, os.SEEK_END)
-
-
-def _check_space(archive: Archive, partial: BufferedRandom, free: int) -> None:
-    needed = archive.size - _length(partial) + archive.most_bytes
-    if free < needed:
-        raise RefusedError(f"it needs {needed} bytes of free disk space, there are {free}")
-
-
-def _download(archive: Archive, partial: BufferedRandom) -> None:
-    """Append to the partial file what it lacks."""
-    if _length(partial) == archive.size:
-        return
-    with _answer(archive, partial) as response, progress_bar(DownloadColumn()) as progress:
-        received = _length(partial)
-        task = progress.add_task(f"{archive.folder}: download", total=archive.size, completed=received)
-        while chunk := response.read(CHUNK):
-            received += len(chunk)
-            if received > archive.size:
-                partial.truncate(0)
-                raise RefusedError(f"more than the official {archive.size} bytes arrive")
-            partial.write(chunk)
-            progress.update(task, completed=received)
-    if received < archive.size:
-        raise RefusedError(
-            f"the connection was cut after {received} of {archive.size} bytes, which are kept to go on from"
-        )
-
-
-def _answer(archive: Archive, partial: BufferedRandom) -> HTTPResponse:
-    """Ask for the bytes from the partial file's end on; empty the file if the server begins anew."""
-    start = _length(partial)
-    try:
-        response = _request(archive.url, start)
-    except HTTPError as error:
-        # It is an open response as well.
-        error.close()
-        if error.code != RANGE_NOT_SATISFIABLE:
-            raise
-        response = _request(archive.url, 0)
-    if response.status == PARTIAL_CONTENT:
-        expected = f"bytes {start}-{archive.size - 1}/{archive.size}"
-        offered = response.headers.get("Content-Range", "no Content-Range")
-    else:
-        partial.truncate(0)
-        expected = str(archive.size)
-        # A server that does not tell the length is held to it by counting.
-        offered = response.headers.get("Content-Length", expected)
-    if offered != expected:
-        response.close()
-        partial.truncate(0)
-        raise RefusedError(f"the server's file is not the official one: {offered!r} in place of {expected!r}")
-    return response
-
-
-def _request(url: str, start: int) -> HTTPResponse:
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
-    return response
-
-
-def _unpack(archive: Archive, partial: BufferedRandom, target: Path) -> None:
-    """Unpack the file if it is the official one, and empty it if it is not."""
-    try:
-        partial.seek(0)
-        actual = hashlib.file_digest(partial, "sha256").hexdigest()
-        if actual != archive.sha256:
-            raise RefusedError(f"what came has the SHA-256 {actual}, the official file {archive.sha256}")
-        unpack(partial, target, archive.most_members, archive.most_bytes)
-    except (RefusedError, *NOT_A_ZIP):
-        partial.truncate(0)
-        raise
 
 
 def read_verified(file: Path, md5: str) -> bytes:
@@ -285,8 +238,9 @@ def read_verified(file: Path, md5: str) -> bytes:
     return content
 
 
-def download_with(fetch: Callable[[], object], name: str, root: Path) -> None:
-    """Let torchvision download a data set's official files into ``root``.
+@contextlib.contextmanager
+def torchvision_download(dataset: str, root: Path) -> Iterator[None]:
+    """Let torchvision download a data set's official files into ``root``, which is done inside.
 
     Raises:
         DownloadError: it could not.
@@ -294,6 +248,6 @@ def download_with(fetch: Callable[[], object], name: str, root: Path) -> None:
     try:
         # torchvision prints a line for each file that is there already.
         with contextlib.redirect_stdout(io.StringIO()):
-            fetch()
+            yield
     except (URLError, RuntimeError, OSError) as error:
-        raise DownloadError(name, root, str(error)) from error
+        raise DownloadError(dataset, root, str(error)) from error

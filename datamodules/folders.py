@@ -1,4 +1,4 @@
-"""Folders of classes: which images there are, and a split that every class takes part in."""
+"""Folders of classes: which images there are, and which splits are given."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ VAL_NAMES = ("val", "valid", "validation")
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return a folder's folders, links to folders too, by name; hidden ones do not count."""
+    """Return a folder's folders, links to folders too, by name, without hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
@@ -44,11 +44,6 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def holds_images(folder: Path) -> bool:
-    """Return whether there is an image in a folder or below."""
-    return bool(image_files(folder))
-
-
 def given_splits(root: Path) -> dict[str, Path]:
     """Return the folders ``train``, ``val`` and ``test`` that a root gives; none where it holds classes itself.
 
@@ -74,7 +69,7 @@ def given_splits(root: Path) -> dict[str, Path]:
         splits["val"] = named_val[0]
     if (root / "test").is_dir():
         splits["test"] = root / "test"
-    others = [path for path in subfolders(root) if path not in splits.values() and holds_images(path)]
+    others = [path for path in subfolders(root) if path not in splits.values() and image_files(path)]
     if others:
         raise DataError(
             f"{root} holds train/ and, beside it, images in {', '.join(path.name for path in others[:5])}: are these "
@@ -84,11 +79,7 @@ def given_splits(root: Path) -> dict[str, Path]:
 
 
 def find_root(root: Path) -> Path:
-    """Return the root if it is a folder with folders in it.
-
-    Raises:
-        DataError: it is not.
-    """
+    """Return the root, or raise DataError unless it is a folder with folders in it."""
     if not root.is_dir():
         raise DataError(
             f"no folder {root} ({root.resolve()}): give the folder that holds a folder of images for each class "
@@ -103,11 +94,7 @@ def find_root(root: Path) -> Path:
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
-    """Return the names of a folder's class folders, sorted.
-
-    Raises:
-        DataError: there is but one.
-    """
+    """Return the names of a folder's class folders, sorted; raise DataError if there is but one."""
     names = tuple(path.name for path in subfolders(folder))
     if len(names) < 2:
         raise DataError(
@@ -118,11 +105,7 @@ def classes_of(folder: Path) -> tuple[str, ...]:
 
 
 def images_by_class(folder: Path, classes: Sequence[str]) -> dict[str, list[Path]]:
-    """Return each class's images; none of a class that has no folder here.
-
-    Raises:
-        DataError: there is a folder of a class that is not among ``classes``.
-    """
+    """Return each class's images, none of a class without a folder; raise DataError if there is another class."""
     here = {path.name: path for path in subfolders(folder)}
     unknown = [name for name in here if name not in classes]
     if unknown:
@@ -134,11 +117,7 @@ def images_by_class(folder: Path, classes: Sequence[str]) -> dict[str, list[Path
 
 
 def check_filled(images: Mapping[str, Sequence[Path]], folder: Path, least: int) -> None:
-    """Check that each class has enough images to be in every split that is drawn from a folder.
-
-    Raises:
-        DataError: one has fewer than ``least``.
-    """
+    """Raise DataError unless each class has ``least`` images, one for every split that is drawn from the folder."""
     for name, files in images.items():
         if not files:
             raise DataError(

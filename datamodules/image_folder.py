@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Generator
 
 from dropout_lab.datamodules.augment import RandomFlip, RandomResizedCrop
-from dropout_lab.datamodules.decode_cache import Unreadable
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.folders import check_filled, classes_of, find_root, given_splits, images_by_class
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
-from dropout_lab.datamodules.normalize import NormalizationName
 from dropout_lab.datamodules.splits import check_size, count_of, draw_stratified
 
 
@@ -30,28 +28,15 @@ class ImageFolderDataModule(DecodedDataModule):
       for each class. Of the two last, what is not given is drawn from ``train``.
 
     Classes are the names of the folders, sorted. Images lie in them or in folders below; links are followed; hidden
-    files and files that are not named as images are left alone. How images are decoded: :mod:`dropout_lab.datamodules.decode`.
+    files and files that are not named as images are left alone. ``augment`` enlarges a random part, half of the area or
+    more, of each training image, and mirrors half of them.
 
     Args:
         root: folder of class folders, or of ``train``, ``val``, ``test``.
-        batch_size: images a batch.
+        batch_size: images per batch.
         val_size: validation images, a number or a share of what the test split leaves; not used where given.
         test_size: test images, a number or a share of all; not used where given.
-        train_limit: use the first so many training images only, in a random order that follows from ``seed``.
-        image_size: decode to so many pixels square.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
-        augment: enlarge a random part, half of the area or more, of each training image, and mirror half of them.
-        seed: of the split and of the order of training images.
-        download: not used.
-        num_workers: processes that prepare batches.
-        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
-            on, ``"auto"`` there too if there is one and they fit.
-        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
-        unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
-            lists them and goes on without.
-
-    Raises:
-        ValueError: an argument is out of range.
+        common: the arguments of :class:`dropout_lab.datamodules.image_files.DecodedDataModule`.
     """
 
     augmentations = (RandomResizedCrop(), RandomFlip())
@@ -62,53 +47,21 @@ class ImageFolderDataModule(DecodedDataModule):
         batch_size: int = 100,
         val_size: int | float = 0.15,
         test_size: int | float = 0.2,
-        train_limit: int | None = None,
-        image_size: int = 64,
-        normalize: NormalizationName = "standard",
-        augment: bool = False,
-        seed: int = 0,
-        download: bool = False,
-        num_workers: int = 0,
-        device: str | None = None,
-        cache: str | None = None,
-        unreadable: Unreadable = "error",
+        **common: Any,
     ) -> None:
-        """Check the arguments; the folder is not looked at yet."""
-        super().__init__(
-            root,
-            batch_size,
-            val_size,
-            train_limit,
-            image_size,
-            normalize,
-            augment,
-            seed,
-            download,
-            num_workers,
-            device,
-            cache,
-            unreadable,
-        )
+        super().__init__(root, batch_size, val_size, **common)
         check_size("test_size", test_size)
         self.test_size = test_size
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]  # elsewhere an attribute, known in advance
-        """Names of the class folders, sorted; looked up.
-
-        Raises:
-            DataError: there is no such folder, or but one class.
-        """
+        """Names of the class folders, sorted."""
         root = find_root(self.root)
         return classes_of(given_splits(root).get("train", root))
 
     @cached_property
     def num_classes(self) -> int:  # type: ignore[override]
-        """How many class folders there are.
-
-        Raises:
-            DataError: there is no such folder, or but one class.
-        """
+        """How many class folders there are."""
         return len(self.class_names)
 
     def find(self) -> SplitFiles:

@@ -1,14 +1,13 @@
 """ISIC 2020: photographs of skin, benign or malignant; no patient in two splits."""
 
 import logging
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import Sampler
 
 from dropout_lab.datamodules.augment import RandomFlip
-from dropout_lab.datamodules.decode_cache import Unreadable
 from dropout_lab.datamodules.errors import TermsNotAcceptedError
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
 from dropout_lab.datamodules.isic_files import (
@@ -22,9 +21,8 @@ from dropout_lab.datamodules.isic_files import (
     find_images,
     metadata_of,
 )
-from dropout_lab.datamodules.normalize import NormalizationName
 from dropout_lab.datamodules.sampling import BalancedSampler
-from dropout_lab.datamodules.splits import check_at_least, check_size, stratified_sample
+from dropout_lab.datamodules.splits import check_bounds, check_size, stratified_sample
 
 
 @final
@@ -44,9 +42,11 @@ class ISICDataModule(DecodedDataModule):
     clinical context*, Scientific Data 8:34, 2021. Lerner (Drop-in) took 5,000 images for her baseline and does not say
     which: ``limit=5000`` draws them at random, each class at its share.
 
+    ``augment`` mirrors training images left to right and upside down, each half of the time: skin has no up.
+
     Args:
         root: folder that holds ``isic2020/``, or that folder itself.
-        batch_size: images a batch.
+        batch_size: images per batch.
         val_size: validation images, about so many or about this share of all.
         test_size: test images, likewise.
         limit: use at most so many images, drawn at random by ``seed``, each class at its share; None uses all.
@@ -54,20 +54,8 @@ class ISICDataModule(DecodedDataModule):
         images: name of the folder of images; null takes the first that is known.
         balance: ``"sampler"`` draws training images with replacement so that both classes are as frequent;
             ``"none"`` takes each once an epoch. To weigh the loss instead: ``model.class_weights="balanced"``.
-        train_limit: use the first so many training images only.
         image_size: decode to so many pixels square.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
-        augment: mirror training images left to right and upside down, each half of the time: skin has no up.
-        seed: of ``limit``, of the split and of the order of training images.
-        download: not possible: the owner wants the terms accepted; what is missing is told.
-        num_workers: processes that prepare batches.
-        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
-            on, ``"auto"`` there too if there is one and they fit.
-        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
-        unreadable: what to do with files that cannot be decoded: ``"error"`` or ``"skip"``.
-
-    Raises:
-        ValueError: an argument is out of range.
+        common: the arguments of :class:`dropout_lab.datamodules.image_files.DecodedDataModule`.
     """
 
     num_classes = 2
@@ -84,36 +72,12 @@ class ISICDataModule(DecodedDataModule):
         labels: str | None = None,
         images: str | None = None,
         balance: Literal["none", "sampler"] = "none",
-        train_limit: int | None = None,
         image_size: int = 128,
-        normalize: NormalizationName = "standard",
-        augment: bool = False,
-        seed: int = 0,
-        download: bool = False,
-        num_workers: int = 0,
-        device: str | None = None,
-        cache: str | None = None,
-        unreadable: Unreadable = "error",
+        **common: Any,
     ) -> None:
-        """Check the arguments."""
-        super().__init__(
-            root,
-            batch_size,
-            val_size,
-            train_limit,
-            image_size,
-            normalize,
-            augment,
-            seed,
-            download,
-            num_workers,
-            device,
-            cache,
-            unreadable,
-        )
+        super().__init__(root, batch_size, val_size, image_size, **common)
         check_size("test_size", test_size)
-        if limit is not None:
-            check_at_least("limit", limit, 3)
+        check_bounds("limit", limit, 3)
         if balance not in ("none", "sampler"):
             raise ValueError(f"balance must be 'none' or 'sampler', got {balance!r}")
         self.test_size = test_size

@@ -4,18 +4,32 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from dropout_lab.datamodules.errors import DatasetCorruptError, LabelFileError, TermsNotAcceptedError
-from dropout_lab.datamodules.splits import Indices, joined_groups, split_groups
+from dropout_lab.datamodules.errors import DatasetCorruptError, TermsNotAcceptedError
+from dropout_lab.datamodules.sampling import Indices
+from dropout_lab.datamodules.splits import join_groups, split_groups
 
+NAME = "ISIC 2020"
+FOLDER = "isic2020"
 CLASSES = ("benign", "malignant")
+LABELS = ("train.csv", "ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv")
+"""Label files as published, Kaggle's and the archive's two: the first that is there is read."""
+IMAGES = ("train", "jpeg/train", "ISIC_2020_Training_JPEG/train")
+"""Folders of images as published: the first that is there is read."""
+DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
 REQUIRED = ("image_name", "patient_id", "target")
 TARGETS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+ENDINGS = {".jpg", ".jpeg", ".png"}
+HOW_TO_FETCH = (
+    f"accept the terms at https://challenge2020.isic-archive.com, fetch the training JPEGs (23 GB), the ground truth "
+    f"v2 and the list of duplicates, and put them into {FOLDER}/{IMAGES[0]}/, {FOLDER}/{LABELS[1]} and "
+    f"{FOLDER}/{DUPLICATES} there"
+)
 
 
 class Case(NamedTuple):
@@ -45,149 +59,24 @@ class Metadata(NamedTuple):
 
 def metadata_of(cases: list[Case]) -> Metadata:
     """Turn rows into columns."""
-    return Metadata(
-        tuple(case.image for case in cases),
-        tuple(case.patient for case in cases),
-        tuple(case.age for case in cases),
-        tuple(case.sex for case in cases),
-        tuple(case.site for case in cases),
-    )
-
-
-def read_cases(file: Path) -> list[Case]:
-    """Read a label file, Kaggle's ``train.csv`` or the archive's ``ISIC_2020_Training_GroundTruth_v2.csv``.
-
-    They differ in line ends, in ages (``45.0``, ``45``) and in a column ``lesion_id``. ``age_approx``, ``sex``,
-    ``anatom_site_general_challenge`` and ``benign_malignant`` may be missing as columns or be empty in rows.
-
-    Raises:
-        LabelFileError: the file is no such file, is empty, or a row cannot be right.
-    """
-    cases: list[Case] = []
-    lines: dict[str, int] = {}
-    for line, row in _rows(file, REQUIRED):
-        case = _case(row, file, line)
-        if case.image in lines:
-            raise LabelFileError(
-                file, line, f"image_name {case.image!r} is on line {lines[case.image]} already"
-            )
-        lines[case.image] = line
-        cases.append(case)
-    if not cases:
-        raise LabelFileError(file, None, "has no rows")
-    return cases
-
-
-def read_duplicates(file: Path) -> list[tuple[str, str]]:
-    """Read the archive's pairs of images that show the same, ``ISIC_2020_Training_Duplicates.csv``.
-
-    Raises:
-        LabelFileError: the file is no such file.
-    """
-    columns = ("image_name_1", "image_name_2")
-    return [(row[columns[0]], row[columns[1]]) for _, row in _rows(file, columns)]
-
-
-def _case(row: dict[str, str], file: Path, line: int) -> Case:
-    for name in REQUIRED:
-        if not row[name]:
-            raise LabelFileError(file, line, f"{name} is empty")
-    if row["target"] not in TARGETS:
-        raise LabelFileError(file, line, f"target must be 0 (benign) or 1 (malignant), got {row['target']!r}")
-    target = TARGETS[row["target"]]
-    word = row.get("benign_malignant", "")
-    if word not in ("", CLASSES[target]):
-        raise LabelFileError(
-            file, line, f"benign_malignant is {word!r}, but target is {target}, {CLASSES[target]}"
-        )
-    return Case(
-        row["image_name"],
-        target,
-        row["patient_id"],
-        _age(row.get("age_approx", ""), file, line),
-        row.get("sex") or None,
-        row.get("anatom_site_general_challenge") or None,
-    )
-
-
-def _age(text: str, file: Path, line: int) -> float | None:
-    if not text:
-        return None
-    try:
-        age = float(text)
-    except ValueError:
-        age = math.nan
-    if not 0 <= age < math.inf:
-        raise LabelFileError(file, line, f"age_approx must be a number of years or empty, got {text!r}")
-    return age
-
-
-def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row's line number and its values by column, without the blanks around them."""
-    content = file.read_bytes()
-    try:
-        # A spreadsheet puts a byte-order mark before the first column's name.
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise LabelFileError(file, line, f"is not UTF-8: byte {content[error.start]:#04x}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if not header:
-            raise LabelFileError(file, None, "is empty")
-        absent = [name for name in required if name not in header]
-        if absent:
-            problem = f"no column {', '.join(absent)}; there are {', '.join(header)}"
-            raise LabelFileError(
-                file, 1, problem, "Name another file of training labels with the option labels"
-            )
-        for values in reader:
-            if not values:
-                continue
-            if len(values) != len(header):
-                raise LabelFileError(
-                    file, reader.line_num, f"{len(values)} values, where the header has {len(header)}"
-                )
-            yield reader.line_num, dict(zip(header, map(str.strip, values), strict=True))
-    except csv.Error as error:
-        raise LabelFileError(file, reader.line_num, f"is no CSV: {error}") from error
-
-
-NAME = "ISIC 2020"
-FOLDER = "isic2020"
-LABELS = ("train.csv", "ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv")
-"""Label files as published, the first that is there is read: Kaggle's, and the archive's two."""
-IMAGES = ("train", "jpeg/train", "ISIC_2020_Training_JPEG/train")
-"""Folders of images as published: the first that is there is read."""
-DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
-ENDINGS = {".jpg", ".jpeg", ".png"}
-HOW_TO_FETCH = (
-    f"accept the terms at https://challenge2020.isic-archive.com, fetch the training JPEGs (23 GB), the ground truth "
-    f"v2 and the list of duplicates, and put them into {FOLDER}/{IMAGES[0]}/, {FOLDER}/{LABELS[1]} and "
-    f"{FOLDER}/{DUPLICATES} there"
-)
+    return Metadata(*(tuple(getattr(case, name) for case in cases) for name in Metadata._fields))
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images with their labels, in the order of the labels.
-
-    Attributes:
-        cases: a row of the label file for each image.
-        files: their files.
-        duplicates: pairs of indices of images that show the same.
-        missing: rows of the label file whose image is not there.
-        unlabelled: image files that the label file does not know.
-        patients: whether it is known which images are of one patient.
-    """
+    """Images with their labels, in the order of the labels."""
 
     cases: list[Case]
+    """A row of the label file for each image."""
     files: list[Path]
     duplicates: list[tuple[int, int]]
+    """Pairs of indices of images that show the same."""
     missing: list[Case]
+    """Rows of the label file whose image is not there."""
     unlabelled: list[Path]
+    """Image files that the label file does not know."""
     patients: bool = True
+    """Whether it is known which images are of one patient."""
 
     @property
     def targets(self) -> Indices:
@@ -197,14 +86,11 @@ class LabelledImages:
     def select(self, indices: Sequence[int]) -> "LabelledImages":
         """Return some of the images; pairs of which one is left out are left out."""
         new = {old: number for number, old in enumerate(indices)}
-        pairs = [(new[one], new[two]) for one, two in self.duplicates if one in new and two in new]
-        return LabelledImages(
-            [self.cases[index] for index in indices],
-            [self.files[index] for index in indices],
-            pairs,
-            self.missing,
-            self.unlabelled,
-            self.patients,
+        return replace(
+            self,
+            cases=[self.cases[index] for index in indices],
+            files=[self.files[index] for index in indices],
+            duplicates=[(new[one], new[two]) for one, two in self.duplicates if one in new and two in new],
         )
 
     def split(self, shares: Sequence[float], seed: int) -> list[Indices]:
@@ -214,7 +100,7 @@ class LabelledImages:
         for a patient.
         """
         patients = [case.patient or case.image for case in self.cases]
-        return split_groups(joined_groups(patients, self.duplicates), self.targets, shares, seed)
+        return split_groups(join_groups(patients, self.duplicates), self.targets, shares, seed)
 
 
 def find_images(root: Path, labels: str | None, images: str | None) -> LabelledImages:
@@ -227,15 +113,14 @@ def find_images(root: Path, labels: str | None, images: str | None) -> LabelledI
         images: the folder of images; None takes the first known one.
 
     Raises:
-        TermsNotAcceptedError: there are no labels or no images.
-        DataError: the label file cannot be used, or no image has a label.
+        DataError: there are no labels or no images, the label file cannot be used, or no image has a label.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    known = [folder / name for name in LABELS if (folder / name).is_file()]
-    if labels is None and not known and all((folder / name).is_dir() for name in CLASSES):
-        return _sorted_images(folder)
-    label_file = known[0] if labels is None and known else folder / (labels or LABELS[1])
-    if not label_file.is_file():
+    label_files = [folder / name for name in (LABELS if labels is None else (labels,))]
+    label_file = next((each for each in label_files if each.is_file()), None)
+    if label_file is None:
+        if labels is None and all((folder / name).is_dir() for name in CLASSES):
+            return _sorted_images(folder)
         looked = " or ".join(LABELS) if labels is None else labels
         raise TermsNotAcceptedError(NAME, f"{FOLDER}/{looked}", root, HOW_TO_FETCH)
     folders = [folder / name for name in (IMAGES if images is None else (images,))]
@@ -247,44 +132,33 @@ def find_images(root: Path, labels: str | None, images: str | None) -> LabelledI
 
 
 def _matched(label_file: Path, image_folder: Path, duplicates_file: Path) -> LabelledImages:
-    by_name = _image_files(image_folder)
-    cases: list[Case] = []
-    missing: list[Case] = []
-    for case in read_cases(label_file):
-        (cases if case.image in by_name else missing).append(case)
+    files = _image_files(image_folder)
+    rows = read_cases(label_file)
+    cases = [case for case in rows if case.image in files]
     if not cases:
-        raise LabelFileError(
-            label_file,
-            None,
-            f"none of its {len(missing)} images is in {image_folder}",
-            "Name the folder with the option images",
-        )
+        problem = f"none of its {len(rows)} images is in {image_folder}"
+        raise DatasetCorruptError(label_file, problem, "Name the folder with the option images")
     number = {case.image: index for index, case in enumerate(cases)}
     pairs = read_duplicates(duplicates_file) if duplicates_file.is_file() else []
     return LabelledImages(
         cases,
-        [by_name[case.image] for case in cases],
+        [files[case.image] for case in cases],
         [(number[one], number[two]) for one, two in pairs if one in number and two in number],
-        missing,
-        [file for name, file in by_name.items() if name not in number],
+        missing=[case for case in rows if case.image not in files],
+        unlabelled=[file for name, file in files.items() if name not in number],
     )
 
 
 def _sorted_images(folder: Path) -> LabelledImages:
-    cases: list[Case] = []
-    files: list[Path] = []
-    for target, name in enumerate(CLASSES):
-        found = _image_files(folder / name)
-        if not found:
+    parts = [_image_files(folder / name) for name in CLASSES]
+    for name, part in zip(CLASSES, parts, strict=True):
+        if not part:
             raise DatasetCorruptError(folder / name, "holds no image", "Put this class's images there")
-        known = {case.image for case in cases}
-        if both := sorted(known & found.keys()):
-            raise DatasetCorruptError(
-                found[both[0]], f"is in {CLASSES[0]}/ too, {len(both)} such", "Keep one of each"
-            )
-        cases += [Case(image, target) for image in found]
-        files += found.values()
-    return LabelledImages(cases, files, [], [], [], patients=False)
+    if both := sorted(parts[0].keys() & parts[1].keys()):
+        problem = f"is in {CLASSES[0]}/ too, {len(both)} such"
+        raise DatasetCorruptError(parts[1][both[0]], problem, "Keep one of each")
+    cases = [Case(image, target) for target, part in enumerate(parts) for image in part]
+    return LabelledImages(cases, [*parts[0].values(), *parts[1].values()], [], [], [], patients=False)
 
 
 def _image_files(folder: Path) -> dict[str, Path]:
@@ -299,3 +173,91 @@ def _image_files(folder: Path) -> dict[str, Path]:
             raise DatasetCorruptError(file, problem, "Keep one of them")
         found[file.stem] = file
     return found
+
+
+def read_cases(file: Path) -> list[Case]:
+    """Read a label file, Kaggle's ``train.csv`` or the archive's ``ISIC_2020_Training_GroundTruth_v2.csv``.
+
+    They differ in line ends, in ages (``45.0``, ``45``) and in a column ``lesion_id``. ``age_approx``, ``sex``,
+    ``anatom_site_general_challenge`` and ``benign_malignant`` may be missing as columns or be empty in rows.
+
+    Raises:
+        DatasetCorruptError: the file is no such file, is empty, or a row cannot be right.
+    """
+    cases: list[Case] = []
+    lines: dict[str, int] = {}
+    for line, row in _rows(file, REQUIRED):
+        case = _case(row, file, line)
+        if case.image in lines:
+            raise _wrong(file, line, f"image_name {case.image!r} is on line {lines[case.image]} already")
+        lines[case.image] = line
+        cases.append(case)
+    if not cases:
+        raise _wrong(file, None, "has no rows")
+    return cases
+
+
+def read_duplicates(file: Path) -> list[tuple[str, str]]:
+    """Read the archive's pairs of images that show the same, ``ISIC_2020_Training_Duplicates.csv``."""
+    columns = ("image_name_1", "image_name_2")
+    return [(row[columns[0]], row[columns[1]]) for _, row in _rows(file, columns)]
+
+
+def _case(row: dict[str, str], file: Path, line: int) -> Case:
+    for name in REQUIRED:
+        if not row[name]:
+            raise _wrong(file, line, f"{name} is empty")
+    if row["target"] not in TARGETS:
+        raise _wrong(file, line, f"target must be 0 (benign) or 1 (malignant), got {row['target']!r}")
+    target = TARGETS[row["target"]]
+    word = row.get("benign_malignant", "")
+    if word not in ("", CLASSES[target]):
+        raise _wrong(file, line, f"benign_malignant is {word!r}, but target is {target}, {CLASSES[target]}")
+    age = _age(row.get("age_approx", ""), file, line)
+    site = row.get("anatom_site_general_challenge")
+    return Case(row["image_name"], target, row["patient_id"], age, row.get("sex") or None, site or None)
+
+
+def _age(text: str, file: Path, line: int) -> float | None:
+    if not text:
+        return None
+    try:
+        age = float(text)
+    except ValueError:
+        age = math.nan
+    if not 0 <= age < math.inf:
+        raise _wrong(file, line, f"age_approx must be a number of years or empty, got {text!r}")
+    return age
+
+
+def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row's line number and its values by column, without the blanks around them."""
+    content = file.read_bytes()
+    try:
+        # A spreadsheet puts a byte-order mark before the first column's name.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise _wrong(file, line, f"is not UTF-8: byte {content[error.start]:#04x}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if not header:
+            raise _wrong(file, None, "is empty")
+        absent = [name for name in required if name not in header]
+        if absent:
+            problem = f"no column {', '.join(absent)}; there are {', '.join(header)}"
+            raise _wrong(file, 1, problem, "Name another file of training labels with the option labels")
+        for values in filter(None, reader):
+            if len(values) != len(header):
+                problem = f"{len(values)} values, where the header has {len(header)}"
+                raise _wrong(file, reader.line_num, problem)
+            yield reader.line_num, dict(zip(header, map(str.strip, values), strict=True))
+    except csv.Error as error:
+        raise _wrong(file, reader.line_num, f"is no CSV: {error}") from error
+
+
+def _wrong(
+    file: Path, line: int | None, problem: str, remedy: str = "Mend it, or fetch the file again"
+) -> DatasetCorruptError:
+    return DatasetCorruptError(file if line is None else f"{file}, line {line}", problem, remedy)

@@ -4,7 +4,7 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -13,9 +13,8 @@ from torchvision import datasets
 from dropout_lab.datamodules.augment import RandomShift
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
-from dropout_lab.datamodules.download import download_with, read_verified
+from dropout_lab.datamodules.download import read_verified, torchvision_download
 from dropout_lab.datamodules.errors import DatasetCorruptError, DatasetNotFoundError
-from dropout_lab.datamodules.normalize import NormalizationName
 from dropout_lab.datamodules.splits import hold_out_last
 
 FOLDER = Path("MNIST", "raw")
@@ -58,7 +57,7 @@ class MNISTDataModule(ImageDataModule):
     """Handwritten digits, 28×28, one channel, 10 classes: 60,000 to train on and 10,000 to test.
 
     Validation images are the last ones of the training file, whatever the seed: 5,000 leave 55,000;
-    ``val_size=0.05`` is Gavier's fixed 5 %.
+    ``val_size=0.05`` is Gavier's fixed 5 %. ``augment`` shifts training images by up to 2 pixels.
 
     Files: ``root/MNIST/raw/``, as torchvision lays them out, unpacked or as the published ``.gz``. Packed
     files must have the official checksum; unpacked ones have none, so other data in IDX files
@@ -69,20 +68,9 @@ class MNISTDataModule(ImageDataModule):
 
     Args:
         root: folder that holds ``MNIST/``.
-        batch_size: images a batch.
+        batch_size: images per batch.
         val_size: validation images, a number or a share of the 60,000.
-        train_limit: use the first so many training images only.
-        image_size: resize to so many pixels square.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
-        augment: shift training images by up to 2 pixels.
-        seed: of the order of training images.
-        download: fetch the official files (12 MB) if they are missing.
-        num_workers: processes that prepare batches.
-        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
-            on, ``"auto"`` there too if there is one and they fit.
-
-    Raises:
-        ValueError: an argument is out of range.
+        common: the arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
     """
 
     num_classes = 10
@@ -91,40 +79,17 @@ class MNISTDataModule(ImageDataModule):
     augmentations = (RandomShift(2),)
 
     def __init__(
-        self,
-        root: str = "data",
-        batch_size: int = 100,
-        val_size: int | float = 5000,
-        train_limit: int | None = None,
-        image_size: int | None = None,
-        normalize: NormalizationName = "standard",
-        augment: bool = False,
-        seed: int = 0,
-        download: bool = False,
-        num_workers: int = 0,
-        device: str | None = None,
+        self, root: str = "data", batch_size: int = 100, val_size: int | float = 5000, **common: Any
     ) -> None:
-        """Check the arguments."""
-        super().__init__(
-            root,
-            batch_size,
-            val_size,
-            train_limit,
-            image_size,
-            normalize,
-            augment,
-            seed,
-            download,
-            num_workers,
-            device,
-        )
+        super().__init__(root, batch_size, val_size, **common)
 
     def fetch(self) -> None:
         """Download and unpack with torchvision, which checks the sums."""
-        download_with(lambda: datasets.MNIST(str(self.root), download=True), "MNIST", self.root)
+        with torchvision_download("MNIST", self.root):
+            datasets.MNIST(str(self.root), download=True)
 
     def read(self) -> Splits:
-        """Read the four files."""
+        """Read the four files, unpacked or packed."""
         train, val = hold_out_last(self._images("train"), self.val_size)
         return Splits(train, val, self._images("t10k"))
 

@@ -17,11 +17,7 @@ NormalizationName = Literal["standard", "mean-255", "mean-image", "none"]
 class Normalization:
     """x ↦ (x − shift) / scale, for pixels x on the scale 0 to 255.
 
-    Attributes:
-        shift: broadcastable to ``(C, H, W)``, float32.
-        scale: likewise, without a zero.
-        shifts: whether there is anything to subtract.
-        scales: whether there is anything to divide by.
+    Shift and scale are float32, broadcastable to ``(C, H, W)``; where one does nothing its flag saves the work.
     """
 
     shift: Tensor
@@ -79,10 +75,8 @@ def mean_255(images: Images) -> Normalization:
 
 def mean_image(images: Images) -> Normalization:
     """x − mean image, left on the scale 0 to 255 (Lerner, Drop-in; CS 6353)."""
-    sums = torch.zeros(images.pixels.shape[1:], dtype=torch.int64)
-    for chunk in images.chunks():
-        sums += chunk.sum(dim=0, dtype=torch.int64)
-    mean = sums.double() / len(images.labels)
+    total = torch.stack([chunk.sum(dim=0, dtype=torch.int64) for chunk in images.chunks()]).sum(dim=0)
+    mean = total.double() / len(images.labels)
     return Normalization(mean.float(), torch.tensor(1.0), scales=False)
 
 

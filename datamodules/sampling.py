@@ -1,4 +1,4 @@
-"""In which order training images are drawn: it follows from seed and epoch, and can be entered anywhere."""
+"""The order of training images: it follows from seed and epoch, and can be entered anywhere."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -20,17 +20,12 @@ Indices = NDArray[np.int64]
 class EpochOrder(DistributedSampler[int], ABC):
     """Draws the training images of an epoch, of several processes each its part.
 
-    What is drawn follows from seed and epoch alone, so that a fit which is continued sees the images that it would have
-    seen. Lightning sets the epoch before each; where nobody does, each iteration is the next one. Lightning leaves a
+    What is drawn follows from seed and epoch alone, so that a resumed fit sees the images that it would have seen.
+    Lightning sets the epoch before each; where nobody does, each iteration is the next one. Lightning leaves a
     DistributedSampler as it is.
-
-    Args:
-        length: training images.
-        seed: 0 or more.
     """
 
     def __init__(self, length: int, seed: int) -> None:
-        """Take this process's place among all."""
         many = distributed.is_available() and distributed.is_initialized()
         super().__init__(
             range(length),  # type: ignore[arg-type]
@@ -80,19 +75,31 @@ class Shuffled(EpochOrder):
 
 
 @final
+class BalancedSampler(EpochOrder):
+    """Draws as many samples an epoch as there are, with replacement: i with probability 1 / (classes · n_{y_i}).
+
+    n_c is the number of samples of class c; classes without a sample do not count. ``labels``: ``(N,)``.
+    """
+
+    def __init__(self, labels: Tensor, seed: int) -> None:
+        super().__init__(len(labels), seed)
+        counts = labels.bincount()
+        self.probabilities = (1 / (counts[labels] * (counts > 0).sum()).double()).numpy()
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        """Draw for all processes."""
+        return generator.choice(len(self.probabilities), self.total_size, p=self.probabilities)
+
+
+@final
 class InEpochs(EpochOrder):
     """Draws what another sampler draws, which knows no epochs.
 
-    It gives its numbers epoch after epoch from the first on, each from a random stream of the epoch's, so that it may
-    draw from torch's generator or from one of its own.
-
-    Args:
-        sampler: gives as many indices each time.
-        seed: 0 or more.
+    It is asked epoch after epoch from the first on, with torch's generator seeded for each, so that it may draw from
+    that or from one of its own. It gives as many indices each time.
     """
 
     def __init__(self, sampler: Sampler[int], seed: int) -> None:
-        """Start before the first epoch."""
         assert isinstance(sampler, Sized), "others cannot be entered anywhere"
         super().__init__(len(sampler), seed)
         self.sampler = sampler
@@ -128,11 +135,7 @@ class ResumableLoader(DataLoader[tuple[Tensor, Tensor]]):
 
 
 def batches_done(trainer: Trainer) -> tuple[int, int]:
-    """Return the epoch in which a fit goes on, and how many of its batches are done.
-
-    Args:
-        trainer: about to train, after what it continues from has been read.
-    """
+    """Return the epoch in which a fit goes on, and how many of its batches are done; the checkpoint has been read."""
     loop = trainer.fit_loop
     if not loop.is_resuming:
         return trainer.current_epoch, 0
@@ -143,42 +146,16 @@ def batches_done(trainer: Trainer) -> tuple[int, int]:
 
 
 @final
-class BalancedSampler(EpochOrder):
-    """Draws as many samples an epoch as there are, with replacement: i with probability 1 / (classes · n_{y_i}).
-
-    n_c is the number of samples of class c; classes without a sample do not count. Over several processes each takes
-    every so-many-th draw of one sequence.
-
-    Args:
-        labels: class of each sample, ``(N,)``.
-        seed: 0 or more.
-    """
-
-    def __init__(self, labels: Tensor, seed: int) -> None:
-        """Give each sample its probability."""
-        super().__init__(len(labels), seed)
-        counts = labels.bincount()
-        self.probabilities = (1 / (counts[labels] * (counts > 0).sum()).double()).numpy()
-
-    def draw(self, generator: np.random.Generator) -> Indices:
-        """Draw for all processes."""
-        return generator.choice(len(self.probabilities), self.total_size, p=self.probabilities)
-
-
-@final
 @dataclass(frozen=True)
 class BatchStreams:
     """Random numbers that follow from seed, epoch and the batch's indices alone, whoever makes the batch and when.
 
-    So augmentation is the same with any number of workers, and in a fit that is continued.
-
-    Attributes:
-        seed: of the data.
-        epoch: the one that is drawn, ``()`` int64, in memory that all processes of the loader share.
+    So augmentation is the same with any number of workers, and in a fit that is resumed.
     """
 
     seed: int
     epoch: Tensor
+    """The one that is drawn, ``()`` int64, in memory that all processes of the loader share."""
 
     @contextmanager
     def stream(self, indices: Sequence[int], device: torch.device) -> Iterator[None]:

@@ -1,24 +1,22 @@
-"""Sizes that users give: numbers of images, or shares of them."""
+"""Sizes of splits, and how samples are drawn: stratified, or by whole groups."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from dropout_lab.datamodules.batches import Images
+from dropout_lab.datamodules.sampling import Indices
 
 
-def check_at_least(name: str, value: int, least: int) -> None:
-    """Raise ValueError if an argument is too small."""
+def check_bounds(name: str, value: int | None, least: int, most: int | None = None) -> None:
+    """Raise ValueError if an argument is given and out of bounds."""
+    if value is None:
+        return
     if value < least:
         raise ValueError(f"{name} must be {least} or more, got {value}")
-
-
-def check_at_most(name: str, value: int, most: int) -> None:
-    """Raise ValueError if an argument is too large."""
-    if value > most:
+    if most is not None and value > most:
         raise ValueError(f"{name} must be {most} or less, got {value}")
 
 
@@ -29,10 +27,10 @@ def check_size(name: str, size: int | float) -> None:
 
 
 def count_of(name: str, size: int | float, available: int) -> int:
-    """Turn a size into a number of images, leaving at least one image out of ``available``.
+    """Turn a size into a number of images.
 
     Raises:
-        ValueError: nothing would be left on one of the two sides.
+        ValueError: this leaves no image on one of the two sides.
     """
     count = round(size * available) if isinstance(size, float) else size
     if not 0 < count < available:
@@ -41,22 +39,22 @@ def count_of(name: str, size: int | float, available: int) -> int:
 
 
 def hold_out_last(images: Images, val_size: int | float) -> tuple[Images, Images]:
-    """Split off the last images as validation: the same ones whatever the seed, as the sources do."""
+    """Split off the last images for validation: the same ones whatever the seed, as the sources do."""
     count = count_of("val_size", val_size, len(images.labels))
     return images.select(slice(-count)), images.select(slice(-count, None))
 
 
 def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Draw ``count`` samples, of each class in proportion to its size, but at least one, and ``keep`` are left.
+    """Draw ``count`` samples, of each class in proportion to its size but at least one, and leave ``keep`` of each.
 
     Args:
         labels: ``(N,)`` int64, of each class ``keep`` + 1 or more.
         count: from the number of classes C up to N − keep·C.
         keep: samples that are left of each class, 1 or more.
-        generator: where draws come from.
+        generator: source of the draws.
 
     Returns:
-        Indices of what is left and of what is drawn, each in rising order.
+        Indices of what is left and of what is drawn, each ascending.
     """
     sizes = labels.bincount()
     share = sizes * (count / len(labels))
@@ -73,11 +71,25 @@ def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator)
     return (~drawn).nonzero().squeeze(1), drawn.nonzero().squeeze(1)
 
 
-Indices = NDArray[np.int64]
+def stratified_sample(labels: Indices, count: int, seed: int) -> Indices:
+    """Draw ``count`` samples without replacement, each class at its share to the nearest whole number.
+
+    Returns:
+        Their indices, ascending.
+    """
+    exact = np.bincount(labels) * (count / len(labels))
+    counts = np.floor(exact).astype(np.int64)
+    # What rounding down has left over goes to the classes that it took most from.
+    counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
+    generator = np.random.default_rng(seed)
+    drawn = [
+        generator.permutation(np.flatnonzero(labels == label))[:wanted] for label, wanted in enumerate(counts)
+    ]
+    return np.sort(np.concatenate(drawn))
 
 
-def joined_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> Indices:
-    """Number the groups from 0, two as one where a pair of samples says that they belong together.
+def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> Indices:
+    """Number the groups from 0, and take two for one where a pair of samples joins them.
 
     Args:
         groups: name of the group of each sample.
@@ -135,20 +147,3 @@ def split_groups(groups: Indices, labels: Indices, shares: Sequence[float], seed
         lacking[part] -= size
         part_of[group] = part
     return [np.flatnonzero(part_of[group_of] == part) for part in range(len(share))]
-
-
-def stratified_sample(labels: Indices, count: int, seed: int) -> Indices:
-    """Draw ``count`` samples without replacement, each class at its share to the nearest whole number.
-
-    Returns:
-        Their indices, ascending.
-    """
-    exact = np.bincount(labels) * (count / len(labels))
-    counts = np.floor(exact).astype(np.int64)
-    # What rounding down has left over goes to the classes that it took most from.
-    counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
-    generator = np.random.default_rng(seed)
-    drawn = [
-        generator.permutation(np.flatnonzero(labels == label))[:wanted] for label, wanted in enumerate(counts)
-    ]
-    return np.sort(np.concatenate(drawn))

@@ -10,39 +10,44 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from dropout_lab.datamodules.augment import RandomFlip, RandomShift
-from dropout_lab.datamodules.decode_cache import Unreadable
 from dropout_lab.datamodules.download import Archive, fetch_archive
 from dropout_lab.datamodules.errors import DatasetCorruptError, DatasetNotFoundError
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
-from dropout_lab.datamodules.normalize import NormalizationName
 from dropout_lab.datamodules.splits import count_of
 
 NAME = "Tiny ImageNet"
 FOLDER = Path("tiny-imagenet-200")
 WNID = re.compile(r"n\d{8}")
 ANNOTATION_FIELDS = 6
+OFFICIAL_CLASSES = 200
+OFFICIAL = Archive(
+    dataset=NAME,
+    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    size=248_100_043,
+    sha256="6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
+    folder=FOLDER.name,
+    most_members=121_000,
+    most_bytes=500_000_000,
+)
+"""It has 120,609 members. The address is plain HTTP: what vouches for the content is the checksum."""
 
 
 def read_wnids(root: Path) -> tuple[str, ...]:
     """Return the WordNet ids of the classes, by label: the order of ``wnids.txt``."""
     file = root / FOLDER / "wnids.txt"
-    wnids: list[str] = []
-    for number, wnid in enumerate(_lines(file, root), start=1):
+    wnids = _lines(file, root)
+    for number, wnid in enumerate(wnids, start=1):
         if WNID.fullmatch(wnid) is None:
             raise _corrupt(root, f"{file}:{number}", f"{wnid!r} is no WordNet id like n01443537")
-        if wnid in wnids:
-            raise _corrupt(
-                root, f"{file}:{number}", f"{wnid} is there already, in line {wnids.index(wnid) + 1}"
-            )
-        wnids.append(wnid)
+        if (first := wnids.index(wnid) + 1) < number:
+            raise _corrupt(root, f"{file}:{number}", f"{wnid} is there already, in line {first}")
     return tuple(wnids)
 
 
 def read_names(root: Path, wnids: Sequence[str]) -> tuple[str, ...]:
     """Return the first synonym of each class in ``words.txt``; a class that is missing there keeps its WordNet id."""
-    wanted = set(wnids)
     lines = (line.partition("\t") for line in _lines(root / FOLDER / "words.txt", root))
-    synonyms = {wnid: words for wnid, _, words in lines if wnid in wanted}
+    synonyms = {wnid: words for wnid, _, words in lines}
     return tuple(synonyms.get(wnid, wnid).partition(",")[0].strip() for wnid in wnids)
 
 
@@ -56,11 +61,8 @@ def train_files(root: Path, wnids: Sequence[str]) -> LabelledFiles:
         here = sorted(images.glob("*.JPEG"))
         # One to train on, one to validate with.
         if len(here) < 2:
-            raise _corrupt(
-                root,
-                f"{root / FOLDER / 'wnids.txt'}:{label + 1}",
-                f"{images} holds {len(here)} JPEG files, and a class needs 2 or more",
-            )
+            where = f"{root / FOLDER / 'wnids.txt'}:{label + 1}"
+            raise _corrupt(root, where, f"{images} holds {len(here)} JPEG files, and a class needs 2 or more")
         files += here
         labels += [label] * len(here)
     others = {path.name for path in folder.iterdir() if WNID.fullmatch(path.name)} - set(wnids)
@@ -71,8 +73,7 @@ def train_files(root: Path, wnids: Sequence[str]) -> LabelledFiles:
 
 def annotated_files(root: Path, wnids: Sequence[str]) -> LabelledFiles:
     """List the images of the official validation set in the order of ``val_annotations.txt``."""
-    annotations = root / FOLDER / "val" / "val_annotations.txt"
-    folder = root / FOLDER / "val" / "images"
+    annotations, folder = root / FOLDER / "val" / "val_annotations.txt", root / FOLDER / "val" / "images"
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     images = {path.name: path for path in folder.glob("*.JPEG")}
     found: dict[str, int] = {}
@@ -114,19 +115,6 @@ def _corrupt(root: Path, where: Path | str, problem: str) -> DatasetCorruptError
     return DatasetCorruptError(where, problem, remedy)
 
 
-OFFICIAL_CLASSES = 200
-OFFICIAL = Archive(
-    dataset=NAME,
-    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-    size=248_100_043,
-    sha256="6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
-    folder=FOLDER.name,
-    most_members=121_000,
-    most_bytes=500_000_000,
-)
-"""It has 120,609 members. The address is plain HTTP: what vouches for the content is the checksum."""
-
-
 @final
 class TinyImageNetDataModule(DecodedDataModule):
     """Photographs of 200 classes, 64×64, three channels: 100,000 to train on and 10,000 to test.
@@ -136,8 +124,7 @@ class TinyImageNetDataModule(DecodedDataModule):
     images that ``train_limit`` counts.
 
     Labels are line numbers of ``wnids.txt``, which is not sorted: they differ from those that follow from sorted folder
-    names. Names are the first synonym in ``words.txt``; a class that is missing there is named by its WordNet id.
-    A tree of fewer classes, whose ``wnids.txt``, ``train/`` and ``val/`` agree, is as good.
+    names. A tree of fewer classes, whose ``wnids.txt``, ``train/`` and ``val/`` agree, is as good.
 
     Files: ``root/tiny-imagenet-200/``, as published::
 
@@ -152,69 +139,17 @@ class TinyImageNetDataModule(DecodedDataModule):
     Source: Stanford CS231N, a reduced ImageNet (J. Deng et al., *ImageNet: A Large-Scale Hierarchical Image
     Database*, 2009); terms: non-commercial research and education.
 
-    Args:
-        root: folder that holds ``tiny-imagenet-200/``.
-        batch_size: images a batch.
-        val_size: validation images, a number or a share of the training images.
-        train_limit: use the first so many training images only.
-        image_size: decode to so many pixels square; 64 is their own size.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
-        augment: shift training images by up to 4 pixels and mirror half of them.
-        seed: of the split and of the order of training images.
-        download: fetch the official archive (248 MB) if there is no ``tiny-imagenet-200/``.
-        num_workers: processes that prepare batches.
-        device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
-            on, ``"auto"`` there too if there is one and they fit.
-        cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
-        unreadable: ``"error"`` or ``"skip"``, what to do with files that cannot be decoded.
-
-    Raises:
-        ValueError: an argument is out of range.
+    ``augment`` shifts training images by up to 4 pixels and mirrors half of them. The arguments are those of
+    :class:`dropout_lab.datamodules.image_files.DecodedDataModule`.
     """
 
     augmentations = (RandomShift(4), RandomFlip())
-
-    def __init__(
-        self,
-        root: str = "data",
-        batch_size: int = 100,
-        val_size: int | float = 0.1,
-        train_limit: int | None = None,
-        image_size: int = 64,
-        normalize: NormalizationName = "standard",
-        augment: bool = False,
-        seed: int = 0,
-        download: bool = False,
-        num_workers: int = 0,
-        device: str | None = None,
-        cache: str | None = None,
-        unreadable: Unreadable = "error",
-    ) -> None:
-        """Check the arguments."""
-        super().__init__(
-            root,
-            batch_size,
-            val_size,
-            train_limit,
-            image_size,
-            normalize,
-            augment,
-            seed,
-            download,
-            num_workers,
-            device,
-            cache,
-            unreadable,
-        )
 
     @cached_property
     def num_classes(self) -> int:  # type: ignore[override]
         """Lines of ``wnids.txt``; what is yet to be downloaded has 200.
 
         Every process builds the network before one of them fetches anything, so nothing is fetched here.
-
-        Raises:
-            DataError: there is no usable ``wnids.txt``, and it is not to be downloaded.
         """
         if self.download and not (self.root / FOLDER).exists():
             return OFFICIAL_CLASSES
@@ -222,11 +157,7 @@ class TinyImageNetDataModule(DecodedDataModule):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """First synonyms, by label.
-
-        Raises:
-            DataError: ``wnids.txt`` or ``words.txt`` is missing or cannot be used.
-        """
+        """First synonyms, by label."""
         return read_names(self.root, read_wnids(self.root))
 
     def fetch(self) -> None:
@@ -248,8 +179,5 @@ class TinyImageNetDataModule(DecodedDataModule):
         train, val = train_test_split(
             range(len(images.files)), test_size=count, random_state=self.seed, stratify=images.labels.numpy()
         )
-        return SplitFiles(
-            images.select(torch.tensor(train)),
-            images.select(torch.tensor(val)),
-            annotated_files(self.root, wnids),
-        )
+        train, val = (images.select(torch.tensor(part)) for part in (train, val))
+        return SplitFiles(train, val, annotated_files(self.root, wnids))

@@ -5,8 +5,10 @@ or anything at all, such as the hooks of Lightning's ``LambdaCallback``: there a
 installed. So what was parsed is looked through before anything of it is built.
 """
 
+import importlib.util
 import inspect
 import os
+import pkgutil
 import site
 import sys
 import sysconfig
@@ -24,6 +26,9 @@ Roles = tuple[type, ...]
 MODEL_ROLES: Roles = (nn.Module, Optimizer, LRScheduler)
 """What the arguments of a model are made of."""
 
+ROOMS = ("app", "callbacks", "datamodules", "models")
+"""What this package's parts were imported as before it had the import name ``dropout_lab``."""
+
 _INSTALLED = {
     Path(path).resolve()
     for path in (
@@ -34,11 +39,43 @@ _INSTALLED = {
 }
 
 
-def restrict_parser() -> None:
-    """Let jsonargparse import nothing of Python's own library by name, build nothing where anything goes.
+def renamed(path: str) -> str | None:
+    """Return today's name of a class or function of this package, named as before its import name ``dropout_lab``.
 
-    These are settings of the process; all of its parsers are then so.
+    None for every other path, and where a module of the user's own, such as ``models`` beside the data, provides it.
     """
+    room = path.partition(".")[0]
+    today = f"dropout_lab.{path}"
+    if room not in ROOMS or not _exists(today):
+        return None
+    return None if _is_users(room) and _exists(path) else today
+
+
+def with_todays_names(settings: Any) -> Any:
+    """Return settings, plain values at any depth, with today's names for those from before (:func:`renamed`)."""
+    if isinstance(settings, Mapping):
+        return {key: with_todays_names(value) for key, value in settings.items()}
+    if isinstance(settings, list | tuple):
+        return [with_todays_names(each) for each in settings]
+    return (renamed(settings) or settings) if isinstance(settings, str) else settings
+
+
+def _is_users(room: str) -> bool:
+    """Tell whether a module of that name is not the room itself, which is found in a checkout too."""
+    spec = importlib.util.find_spec(room)
+    ours = Path(__file__).resolve().parents[1] / room / "__init__.py"
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != ours)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return callable(pkgutil.resolve_name(path))
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+def restrict_parser() -> None:
+    """Let jsonargparse, in all of this process, import nothing of Python's own library, build nothing in an ``Any``."""
     set_parsing_settings(
         import_path_denylist=sorted(sys.stdlib_module_names),
         instantiate_subclass_spec_in_any=False,
@@ -50,12 +87,8 @@ def restrict_parser() -> None:
 def check_named(parsed: Any, roles: Roles) -> None:
     """Check all that parsed settings name; nothing is imported or built.
 
-    Args:
-        parsed: what a parser has made of settings.
-        roles: what classes must be subclasses of; their places ask for more.
-
-    Raises:
-        ValueError: a class has none of the roles, or a function is that of an installed package.
+    A class must have one of the roles, though its place may ask for more; a function must not be that of an installed
+    package.
     """
     if isinstance(parsed, Namespace):
         parsed = vars(parsed)
@@ -78,15 +111,13 @@ def check_named(parsed: Any, roles: Roles) -> None:
         for each in parsed:
             check_named(each, roles)
     elif inspect.ismodule(parsed) or (callable(parsed) and not isinstance(parsed, (*roles, os.PathLike))):
-        _check_one(
-            parsed, f"{getattr(parsed, '__module__', '')}.{getattr(parsed, '__qualname__', parsed)}", roles
-        )
+        path = f"{getattr(parsed, '__module__', '')}.{getattr(parsed, '__qualname__', parsed)}"
+        _check_one(parsed, path, roles)
 
 
 def _check_one(found: object, path: str, roles: Roles) -> None:
-    if isinstance(found, roles) or (isinstance(found, type) and issubclass(found, roles)):
-        return
-    if inspect.isfunction(found) and _is_own(found):
+    has_role = isinstance(found, roles) or (isinstance(found, type) and issubclass(found, roles))
+    if has_role or (inspect.isfunction(found) and _is_own(found)):
         return
     names = ", ".join(role.__name__ for role in roles)
     raise ValueError(

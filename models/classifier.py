@@ -2,8 +2,7 @@
 
 import math
 import os
-from abc import ABC
-from typing import Any, Literal, final
+from typing import Any, Literal, Protocol, final, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -15,46 +14,21 @@ from torchmetrics import MeanMetric
 
 from dropout_lab.models.compiled import CompileMode, check_mode, compile_network, replays_graphs
 from dropout_lab.models.dropout import Dropout, divergence, sampling
+from dropout_lab.models.dropout.base import check_count
 from dropout_lab.models.from_checkpoint import FromCheckpoint
-from dropout_lab.models.metrics import SplitMetrics, balanced_weights, loss_weights
+from dropout_lab.models.metrics import SplitMetrics
 from dropout_lab.models.networks import Network
 from dropout_lab.models.optimizers import optimizer_and_scheduler
-from dropout_lab.models.steps import (
-    Batch,
-    Prediction,
-    StepLog,
-    StepOutput,
-    entropy,
-    seed_batch,
-    seed_validation,
-)
-
-# Where Lightning writes the name of each hook before and after it calls it: some fifty times a step.
-NOTED = "_current_fx_name"
-
-
-class HookNames(FromCheckpoint, ABC):
-    """Writes the hook's name down as a plain attribute.
-
-    A module's own way looks for parameters, buffers and modules of that name first, which over a step takes some 50 µs,
-    a fortieth of the step of a small network.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute."""
-        if name == NOTED:
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
+from dropout_lab.models.steps import Batch, Prediction, StepLog, StepOutput, entropy, seed_stream
 
 
 @final
-class ImageClassifier(HookNames):
+class ImageClassifier(FromCheckpoint):
     """Trains a network by cross-entropy and measures it on each split.
 
     Logged once an epoch as ``train/…``, ``val/…``, ``test/…``: loss, accuracy, top5, nll, ece
-    (:class:`dropout_lab.models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps; with ``mc_samples``
-    ``test/entropy``, the mean over samples of the predictive entropy.
+    (:class:`~dropout_lab.models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps; with
+    ``mc_samples`` ``test/entropy``, the mean over samples of the predictive entropy.
 
     Args:
         network: maps images to logits.
@@ -63,7 +37,7 @@ class ImageClassifier(HookNames):
         scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
         scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
         class_weights: weight of each class in the loss, of all splits; None weighs all alike; ``"balanced"`` takes
-            N / (C · n_c) of the data's training images (:func:`dropout_lab.models.metrics.balanced_weights`).
+            N / (C · n_c) of the data's training images.
         kl_weight: weight of the dropout layers' divergence in the training loss, which is
             cross-entropy + kl_weight · Σ kl / N_train (Kingma et al. 2015); logged as ``train/kl``.
         mc_samples: average the softmax over so many passes with dropout in ``test`` and ``predict`` (Monte Carlo
@@ -73,10 +47,6 @@ class ImageClassifier(HookNames):
             C++ compiler; ``"reduce-overhead"`` and ``"max-autotune"`` replay CUDA graphs on a GPU.
         channels_last: keep convolutions' weights and images in ``torch.channels_last``; results are the same but for
             rounding. A network without convolutions is left alone.
-
-    Raises:
-        ValueError: ``class_weights`` has another length than the network has classes, or an entry that is not above
-            0; another argument is out of range.
     """
 
     def __init__(
@@ -92,14 +62,12 @@ class ImageClassifier(HookNames):
         compile: CompileMode | None = None,
         channels_last: bool = False,
     ) -> None:
-        """Take the parts and make a set of metrics for each split."""
         super().__init__()
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight must be a number of 0 or more, got {kl_weight}")
-        if not (mc_samples >= 0 and mc_samples % 1 == 0):
-            raise ValueError(f"mc_samples must be a whole number, 0 or more, got {mc_samples}")
+        check_count("mc_samples", mc_samples, least=0)
         check_mode(compile)
         self.network = network
         # Not by the argument's name: that is a method of every module.
@@ -118,17 +86,25 @@ class ImageClassifier(HookNames):
         weights = loss_weights(class_weights, network.num_classes)
         self.balanced = class_weights == "balanced"
         self.register_buffer("class_weights", weights, persistent=False)
-        self.train_metrics = SplitMetrics(network.num_classes, weights)
-        self.val_metrics = SplitMetrics(network.num_classes, weights)
-        self.test_metrics = SplitMetrics(network.num_classes, weights)
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            SplitMetrics(network.num_classes, weights) for _ in range(3)
+        )
         self.test_entropy = MeanMetric(nan_strategy="disable")
         self.steps = StepLog()
         self._seed: str | None = None
         # Layers with a divergence: to look for them at each step takes as long as a small layer.
         self._learned: list[Dropout] = []
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning writes the name of each hook before and after it calls it, some fifty times a step. A module's own
+        # way looks for parameters, buffers and modules of that name first: 50 µs a step, a fortieth of a small one.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Map images to logits, ``(B, classes)``."""
+        """Map images to logits, ``(B, classes)``; labels are for the variants that look at them in training."""
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.network(images, target)
@@ -140,7 +116,6 @@ class ImageClassifier(HookNames):
         return logits.clone()
 
     def setup(self, stage: str) -> None:
-        """Take balanced weights from the data."""
         if not self.balanced:
             return
         weights = balanced_weights(self.trainer.datamodule)  # type: ignore[attr-defined]
@@ -154,7 +129,6 @@ class ImageClassifier(HookNames):
         return [f"{prefix}/{name}" for prefix in ("train", "val") for name in names]
 
     def on_fit_start(self) -> None:
-        """Compile, where callbacks have added their hooks, and find the seed of the run."""
         self.steps.restart()
         self._learned = [each for each in self.network.dropout_layers().values() if each.kl() is not None]
         self._replays_graphs = replays_graphs(self.compile_mode, self.device)
@@ -165,11 +139,9 @@ class ImageClassifier(HookNames):
         self._seed = os.environ.get("PL_GLOBAL_SEED", own)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Give the batch a random stream of its own."""
-        seed_batch(self._seed, self.global_rank, self.current_epoch, batch_idx, self.device)
+        seed_stream(self.device, self._seed, self.global_rank, self.current_epoch, batch_idx)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        """Return the loss of a batch: cross-entropy, and the divergence of learned noise; and the logits."""
         images, target = batch
         logits = self(images, target)
         loss = F.cross_entropy(logits, target, weight=self.class_weights)
@@ -183,12 +155,10 @@ class ImageClassifier(HookNames):
         return {"loss": loss, "logits": logits}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        """Measure a batch."""
         images, target = batch
         return self._measure(self(images), target, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        """Measure a batch, by Monte Carlo dropout if asked for."""
         images, target = batch
         if not self.mc_samples:
             return self._measure(self(images), target, self.test_metrics)
@@ -197,14 +167,13 @@ class ImageClassifier(HookNames):
         return self._measure(log_probabilities, target, self.test_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        """Return class probabilities, their entropy and, where known, labels."""
         images, target = batch
         log_probabilities = self._log_probabilities(images)
         probabilities = log_probabilities.exp()
         return Prediction(probabilities, entropy(log_probabilities), target)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint hold what all ranks have counted so far, in the midst of an epoch too."""
+        # What all ranks have counted so far, in the midst of an epoch too.
         self._synchronize()
         checkpoint["state_dict"] = self.trainer.strategy.lightning_module_state_dict()
 
@@ -213,30 +182,25 @@ class ImageClassifier(HookNames):
         return divergence(self.network.dropout_layers().values())
 
     def on_validation_start(self) -> None:
-        """Let all ranks evaluate the same network, and what is drawn follow from the step."""
         self._synchronize()
-        seed_validation(self._seed, self.global_rank, self.global_step, self.device)
+        seed_stream(self.device, self._seed, self.global_rank, "validation", self.global_step)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's training metrics."""
         self._synchronize()
         # A fit that continues from the validation at an epoch's end comes here without a batch.
         if not self.train_metrics.empty:
             self._log_split(self.train_metrics, "train")
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics."""
         self._log_split(self.val_metrics, "val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics."""
         self._log_split(self.test_metrics, "test")
         if self.mc_samples:
             self.log("test/entropy", self.test_entropy.compute(), sync_dist=True)
             self.test_entropy.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and, if asked for, the scheduler; Lightning asks when parameters are on their device."""
         return optimizer_and_scheduler(
             self.parameters(), self.make_optimizer, self.make_scheduler, self.scheduler_interval
         )
@@ -271,3 +235,44 @@ class ImageClassifier(HookNames):
         self.log(in_bar, results.pop(in_bar), prog_bar=True, sync_dist=True)
         self.log_dict(results, sync_dist=True)
         metrics.reset()
+
+
+@runtime_checkable
+class CountsClasses(Protocol):
+    """Data that know how many training images each class has."""
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Training images of each class, ``(classes,)``."""
+
+
+def loss_weights(class_weights: list[float] | str | None, classes: int) -> Tensor | None:
+    """Return the weights of an argument, ``(classes,)``; ones where ``"balanced"`` waits for the data."""
+    if class_weights is None:
+        return None
+    if class_weights == "balanced":
+        return torch.ones(classes)
+    if isinstance(class_weights, str) or len(class_weights) != classes or min(class_weights) <= 0:
+        raise ValueError(
+            f"class_weights needs {classes} numbers above 0, one a class, or 'balanced', got {class_weights!r}"
+        )
+    return torch.tensor(class_weights, dtype=torch.float32)
+
+
+def balanced_weights(data: object) -> Tensor:
+    """Return w_c = N / (C · n_c), ``(classes,)``: each class counts as much as any other, and the mean sample 1.
+
+    Source: G. King, L. Zeng, *Logistic regression in rare events data*, 2001; scikit-learn's ``"balanced"``.
+    """
+    if not isinstance(data, CountsClasses):
+        raise ValueError(
+            f"class_weights='balanced' needs a data module with class_counts, got {type(data).__name__}; "
+            "give the weights as numbers"
+        )
+    counts = data.class_counts
+    if counts.min() == 0:
+        raise ValueError(
+            "class_weights='balanced' needs a training image of each class, "
+            f"got {counts.tolist()} images; give the weights as numbers"
+        )
+    return counts.sum() / (len(counts) * counts)

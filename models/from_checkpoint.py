@@ -11,12 +11,18 @@ from typing import IO, Any, Self
 import torch
 from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningModule
+from pytorch_lightning.core.saving import CHECKPOINT_PAST_HPARAMS_KEYS
 
-from dropout_lab.models.allowlist import MODEL_ROLES, check_named, restrict_parser
+from dropout_lab.models.allowlist import MODEL_ROLES, check_named, restrict_parser, with_todays_names
 
-# By this key Lightning builds the classes that a checkpoint's settings name; by the other it takes another class.
+# By this key Lightning is told by what to build the classes that a checkpoint's settings name. Below 2.6.6 it called
+# whatever stood there (CVE-2026-58659).
 INSTANTIATOR = "_instantiator"
+LIGHTNINGS_OWN = "pytorch_lightning.cli.instantiate_module"
+# By this one it takes another class.
 CLASS_PATH = "_class_path"
+
+DAMAGED = (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class FromCheckpoint(LightningModule, ABC):
@@ -31,19 +37,10 @@ class FromCheckpoint(LightningModule, ABC):
         weights_only: bool = True,
         **arguments: Any,
     ) -> Self:
-        """Build the model that a checkpoint describes, and load its weights.
+        """Build the model that a checkpoint describes, and load its weights; arguments of the model win over its own.
 
-        Args:
-            checkpoint_path: the file.
-            map_location: where tensors go, as in ``torch.load``; None: where they were, if that is here.
-            strict: whether the weights must be those of the model, no more and no fewer; None: the module's own.
-            weights_only: True; there is no other way.
-            arguments: of the model, that win over those in the checkpoint.
-
-        Raises:
-            ValueError: ``weights_only`` is False; the file is no checkpoint, holds code, or its settings name what
-                may not be named.
-            OSError: the file cannot be read.
+        As Lightning's, but that ``weights_only`` must be True, and that a ValueError answers a file that is no
+        checkpoint or holds code, and settings that name what may not be named.
         """
         if not weights_only:
             raise ValueError(
@@ -52,40 +49,42 @@ class FromCheckpoint(LightningModule, ABC):
         file = Path(checkpoint_path)
         # One open file for both looks, so that nothing comes between them.
         with file.open("rb") as stream:
-            cls._check(file, stream, arguments)
+            given = cls._checked(file, stream, arguments)
             stream.seek(0)
-            return super().load_from_checkpoint(stream, map_location, None, strict, True, **arguments)
+            return super().load_from_checkpoint(stream, map_location, None, strict, True, **given)
 
     @classmethod
-    def _check(cls, file: Path, stream: IO[bytes], arguments: dict[str, Any]) -> None:
+    def _checked(cls, file: Path, stream: IO[bytes], arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the model's arguments, in the file's settings under today's names, once they have been checked."""
+        settings: dict[str, Any] = {}
         try:
             content = torch.load(stream, map_location="cpu", weights_only=True)
             content["state_dict"]
-            settings = dict(content.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {}))
-        except (
-            RuntimeError,
-            UnpicklingError,
-            EOFError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:
+            for key in (*CHECKPOINT_PAST_HPARAMS_KEYS, cls.CHECKPOINT_HYPER_PARAMS_KEY):
+                settings |= content.get(key, {})
+        except DAMAGED as error:
             raise ValueError(
                 f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
             ) from error
         if CLASS_PATH in settings:
             raise ValueError(f"{file} is a checkpoint of another class than {cls.__name__}")
         if INSTANTIATOR not in settings:
-            return
+            return arguments
+        if settings[INSTANTIATOR] != LIGHTNINGS_OWN:
+            raise ValueError(
+                f"{file}: its settings are to be built by {settings[INSTANTIATOR]!r}, which is not in the allowlist: "
+                f"{LIGHTNINGS_OWN} alone is"
+            )
         restrict_parser()
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(cls, "module", fail_untyped=False)
         known = inspect.signature(cls).parameters
-        given = {name: value for name, value in {**settings, **arguments}.items() if name in known}
+        given = {name: value for name, value in with_todays_names(settings).items() if name in known}
+        given |= arguments
         try:
             check_named(parser.parse_object({"module": given}), MODEL_ROLES)
         except (ArgumentError, ValueError) as error:
             # The innermost of the parser's lines says what is wrong.
             reason = str(error).strip().splitlines()[-1].strip()
             raise ValueError(f"{file}: its settings cannot be used: {reason}") from error
+        return given

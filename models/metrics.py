@@ -1,7 +1,8 @@
 """The metrics of a split: next to free while batches pass, computed once an epoch, correct over processes."""
 
 import math
-from typing import Any, Protocol, final, runtime_checkable
+from abc import ABC
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
-TWO_CLASS_NAMES = (
-    "majority",
-    "balanced_accuracy",
-    "sensitivity",
-    "specificity",
-    "auroc",
-    "ap",
-    "f1",
-)
+TWO_CLASS_NAMES = ("majority", "balanced_accuracy", "sensitivity", "specificity", "auroc", "ap", "f1")
 
 
 @final
@@ -43,18 +36,15 @@ class TwoClassMetrics(Metric):
     targets: list[Tensor]
 
     def __init__(self) -> None:
-        """Start empty; both states are joined over processes."""
         super().__init__()
         self.add_state("scores", [], dist_reduce_fx="cat")
         self.add_state("targets", [], dist_reduce_fx="cat")
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Add samples: logits ``(N, 2)``, labels ``(N,)``."""
         self.scores.append(logits[:, 1] - logits[:, 0])
         self.targets.append(target)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return each metric, float32 scalars."""
         # Lists, or tensors once they are joined over processes.
         scores, target = dim_zero_cat(self.scores), dim_zero_cat(self.targets)
         predicted, actual = scores > 0, target == 1
@@ -83,54 +73,49 @@ class TwoClassMetrics(Metric):
 
 # Logits held back before they are counted, in numbers: 16 MiB of float32.
 BUFFER_NUMBERS = 4 * 2**20
+# What is held back of a batch, as a saved run names it.
+HELD = ("losses", "logits", "targets")
 
 
-@final
-class MeanLoss(Metric):
-    """Weighted mean over samples of a loss that is given as weighted means over batches."""
+class Mean(Metric, ABC):
+    """A sum over a count, both summed over processes too."""
 
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self) -> None:
-        """Start at zero; both states are summed over processes."""
+    def __init__(self, count: float) -> None:
         super().__init__()
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(count), dist_reduce_fx="sum")
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+@final
+class MeanLoss(Mean):
+    """Weighted mean over samples of a loss that is given as weighted means over batches."""
+
+    def __init__(self) -> None:
+        super().__init__(count=0.0)
 
     def update(self, means: Tensor, weights: Tensor) -> None:
         """Add batches: their mean losses and the sums of their samples' weights, both ``(batches,)``."""
         self.total += (means * weights).sum()
         self.count += weights.sum()
 
-    def compute(self) -> Tensor:
-        """Return the mean over all samples."""
-        return self.total / self.count
-
 
 @final
-class NegativeLogLikelihood(Metric):
+class NegativeLogLikelihood(Mean):
     """−log softmax(logits)[label], natural logarithm, mean over samples."""
 
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
     def __init__(self) -> None:
-        """Start at zero; both states are summed over processes."""
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        super().__init__(count=0)
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Add samples: logits ``(N, classes)``, labels ``(N,)``."""
         self.total += F.cross_entropy(logits, target, reduction="sum")
         self.count += target.numel()
-
-    def compute(self) -> Tensor:
-        """Return the mean."""
-        return self.total / self.count
 
 
 @final
@@ -140,19 +125,14 @@ class SplitMetrics(nn.Module):
     A batch costs a list append: logits are held back and counted together, since updating torchmetrics at
     every step makes a small network's step more than twice as long.
 
-    Of two classes also :class:`dropout_lab.models.metrics.TwoClassMetrics`, with ``majority``, which tells what an accuracy is
-    worth. The calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is
-    there from six classes on.
-
-    Args:
-        num_classes: classes of the task.
-        class_weights: weight of each class in the loss, ``(classes,)``; None weighs all alike. May be filled in later.
+    Of two classes also :class:`TwoClassMetrics`, with ``majority``, which tells what an accuracy is worth. The
+    calibration error is the expected one (L1, 15 bins): Guo et al. 2017, arXiv:1706.04599. ``top5`` is there from six
+    classes on. ``class_weights``, ``(classes,)``, are those of the loss, and may be filled in later.
     """
 
     class_weights: Tensor | None
 
     def __init__(self, num_classes: int, class_weights: Tensor | None = None) -> None:
-        """Start empty."""
         super().__init__()
         self.register_buffer("class_weights", class_weights, persistent=False)
         metrics: dict[str, Metric] = {
@@ -165,10 +145,8 @@ class SplitMetrics(nn.Module):
         self.metrics = MetricCollection(dict(metrics), compute_groups=False)
         self.loss = MeanLoss()
         self.two_classes = TwoClassMetrics() if num_classes == 2 else None
-        self._losses: list[Tensor] = []
-        self._logits: list[Tensor] = []
-        self._targets: list[Tensor] = []
-        self._buffered = 0
+        self._held: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._numbers = 0
 
     def names(self) -> list[str]:
         """Return the names of what ``compute`` returns."""
@@ -178,141 +156,74 @@ class SplitMetrics(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def update(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Take in a batch: its mean loss, logits ``(B, classes)``, labels ``(B,)``."""
-        self._losses.append(loss.detach())
-        self._logits.append(logits.detach())
-        self._targets.append(target)
-        self._buffered += logits.numel()
-        if self._buffered >= BUFFER_NUMBERS:
-            self._flush()
+        self._held.append((loss.detach(), logits.detach(), target))
+        self._numbers += logits.numel()
+        if self._numbers >= BUFFER_NUMBERS:
+            self._count()
 
     @property
     def empty(self) -> bool:
         """Whether there was no batch since the last ``reset``."""
-        return self._buffered == 0 and not self.loss.update_called
+        return not self._held and not self.loss.update_called
 
     def compute(self) -> dict[str, Tensor]:
         """Return each metric over all batches since the last ``reset``, and over all processes."""
-        self._flush()
-        results: dict[str, Tensor] = {"loss": self.loss.compute(), **self.metrics.compute()}
-        if self.two_classes:
-            results |= self.two_classes.compute()
-        return results
+        self._count()
+        of_two = self.two_classes.compute() if self.two_classes else {}
+        return {"loss": self.loss.compute(), **self.metrics.compute(), **of_two}
 
     def reset(self) -> None:
         """Forget all batches."""
-        self._drop_buffer()
-        self.loss.reset()
-        self.metrics.reset()
-        if self.two_classes:
-            self.two_classes.reset()
+        self._held, self._numbers = [], 0
+        for metric in self._all().values():
+            metric.reset()
 
     def progress(self) -> dict[str, Any]:
         """Return what was taken in since the last ``reset``, on the CPU and as it is held.
 
         Counted at another moment, sums would be rounded otherwise.
         """
+        held: dict[str, Any] = {name: [batch[i].cpu() for batch in self._held] for i, name in enumerate(HELD)}
+        counted = {name: metric for name, metric in self._all().items() if metric.update_called}
         return {
-            "losses": [loss.cpu() for loss in self._losses],
-            "logits": [logits.cpu() for logits in self._logits],
-            "targets": [target.cpu() for target in self._targets],
-            "counted": {
-                name: _state_of(metric) for name, metric in self._counted().items() if metric.update_called
-            },
+            **held,
+            "counted": {name: _moved(metric.metric_state, "cpu") for name, metric in counted.items()},
         }
 
     def go_on(self, progress: dict[str, Any], device: torch.device) -> None:
         """Go on from what :meth:`progress` has returned."""
         self.reset()
-        for loss, logits, target in zip(
-            progress["losses"], progress["logits"], progress["targets"], strict=True
-        ):
-            self.update(loss.to(device), logits.to(device), target.to(device))
-        counted = self._counted()
-        for name, state in progress["counted"].items():
-            _give_state(counted[name], state, device)
+        for batch in zip(*(progress[name] for name in HELD), strict=True):
+            self.update(*(part.to(device) for part in batch))
+        metrics = self._all()
+        for name, states in progress["counted"].items():
+            for state, value in _moved(states, device).items():
+                setattr(metrics[name], state, value)
+            # By this it knows that it has something to compute.
+            metrics[name]._update_count = 1
 
-    def _counted(self) -> dict[str, Metric]:
+    def _all(self) -> dict[str, Metric]:
         return {name: module for name, module in self.named_modules() if isinstance(module, Metric)}
 
-    def _flush(self) -> None:
-        if not self._logits:
+    def _count(self) -> None:
+        if not self._held:
             return
+        losses, logits, targets = zip(*self._held, strict=True)
+        self._held, self._numbers = [], 0
         if self.class_weights is None:
-            sizes = [float(len(target)) for target in self._targets]
-            weights = torch.tensor(sizes, device=self._targets[0].device)
+            weights = torch.tensor([float(len(target)) for target in targets], device=targets[0].device)
         else:
-            weights = torch.stack([self.class_weights[target].sum() for target in self._targets])
-        self.loss.update(torch.stack(self._losses).float(), weights)
-        logits, targets = torch.cat(self._logits).float(), torch.cat(self._targets)
-        self.metrics.update(logits, targets)
+            weights = torch.stack([self.class_weights[target].sum() for target in targets])
+        self.loss.update(torch.stack(losses).float(), weights)
+        samples = torch.cat(logits).float(), torch.cat(targets)
+        self.metrics.update(*samples)
         if self.two_classes:
-            self.two_classes.update(logits, targets)
-        self._drop_buffer()
-
-    def _drop_buffer(self) -> None:
-        self._losses, self._logits, self._targets = [], [], []
-        self._buffered = 0
+            self.two_classes.update(*samples)
 
 
-def _state_of(metric: Metric) -> dict[str, Any]:
+def _moved(states: dict[str, Any], device: torch.device | str) -> dict[str, Any]:
+    """Return a metric's states, tensors and lists of them, on a device."""
     return {
-        name: [each.cpu() for each in state] if isinstance(state, list) else state.cpu()
-        for name, state in metric.metric_state.items()
+        name: [each.to(device) for each in state] if isinstance(state, list) else state.to(device)
+        for name, state in states.items()
     }
-
-
-def _give_state(metric: Metric, state: dict[str, Any], device: torch.device) -> None:
-    for name, value in state.items():
-        setattr(
-            metric, name, [each.to(device) for each in value] if isinstance(value, list) else value.to(device)
-        )
-    # By this it knows that it has something to compute.
-    metric._update_count = 1
-
-
-@runtime_checkable
-class CountsClasses(Protocol):
-    """Data that know how many training images each class has."""
-
-    @property
-    def class_counts(self) -> Tensor:
-        """Training images of each class, ``(classes,)``."""
-
-
-def loss_weights(class_weights: list[float] | str | None, classes: int) -> Tensor | None:
-    """Return the weights in an argument, ``(classes,)``; ones where ``"balanced"`` waits for the data.
-
-    Raises:
-        ValueError: they are of another number, or one is not above 0.
-    """
-    if class_weights is None:
-        return None
-    if class_weights == "balanced":
-        return torch.ones(classes)
-    if isinstance(class_weights, str) or len(class_weights) != classes or min(class_weights) <= 0:
-        raise ValueError(
-            f"class_weights needs {classes} numbers above 0, one a class, or 'balanced', got {class_weights!r}"
-        )
-    return torch.tensor(class_weights, dtype=torch.float32)
-
-
-def balanced_weights(data: object) -> Tensor:
-    """Return w_c = N / (C · n_c), ``(classes,)``: each class counts as much as any other, and the mean sample 1.
-
-    Source: G. King, L. Zeng, *Logistic regression in rare events data*, 2001; scikit-learn's ``"balanced"``.
-
-    Raises:
-        ValueError: the data do not count their training images by class, or a class has none.
-    """
-    if not isinstance(data, CountsClasses):
-        raise ValueError(
-            f"class_weights='balanced' needs a data module with class_counts, got {type(data).__name__}; "
-            "give the weights as numbers"
-        )
-    counts = data.class_counts
-    if counts.min() == 0:
-        raise ValueError(
-            "class_weights='balanced' needs a training image of each class, "
-            f"got {counts.tolist()} images; give the weights as numbers"
-        )
-    return counts.sum() / (len(counts) * counts)

@@ -5,9 +5,41 @@ from typing import Literal
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+# What torch's schedulers divide by, unchecked, not before the end of the first epoch.
+PERIODS = ("step_size", "T_max", "T_0", "total_iters")
+
+
+def optimizer_and_scheduler(
+    parameters: Iterator[nn.Parameter],
+    make_optimizer: OptimizerCallable,
+    make_scheduler: LRSchedulerCallable | None,
+    interval: Literal["epoch", "step"],
+) -> OptimizerLRScheduler:
+    """Make the optimizer, with fused kernels where it has them, and, if asked for, the scheduler.
+
+    The parameters are on the device where they will be trained.
+    """
+    try:
+        optimizer = make_optimizer(parameters)
+    # As torch says that arguments are out of range, where it does not raise ValueError.
+    except RuntimeError as error:
+        raise ValueError(f"optimizer: {error}") from error
+    use_fused(optimizer)
+    if make_scheduler is None:
+        return optimizer
+    scheduler = make_scheduler(optimizer)
+    for name in PERIODS:
+        if vars(scheduler).get(name) == 0:
+            raise ValueError(f"model.scheduler.{name} must be 1 or more, got 0")
+    when = LRSchedulerConfigType(scheduler=scheduler, interval=interval)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        when["monitor"] = scheduler.monitor
+    return {"optimizer": optimizer, "lr_scheduler": when}
+
 
 # Where every optimizer of torch that has the option has the kernels too.
 DEVICES = ("cpu", "cuda")
@@ -26,10 +58,8 @@ def use_fused(optimizer: Optimizer) -> None:
 
     The option is set in the parameter groups, and not handed to the constructor: constructed with it, an optimizer
     takes the unscaling of gradients over from the gradient scaler of ``16-mixed``, and Lightning could no longer clip
-    them. A checkpoint's groups replace these: a run that continues another steps as that one did.
-
-    Args:
-        optimizer: has made no step yet; its parameters are where they will be trained.
+    them. A checkpoint's groups replace these: a run that continues another steps as that one did. The optimizer has
+    made no step yet, and its parameters are where they will be trained.
     """
     if "fused" not in optimizer.defaults:
         return
@@ -58,12 +88,8 @@ def lay_out_like_parameters(optimizer: Optimizer) -> None:
 
 
 def _nobody_has_chosen(group: dict[str, object]) -> bool:
-    return (
-        group["fused"] is None
-        and group.get("foreach") is None
-        and not group.get("capturable")
-        and not group.get("differentiable")
-    )
+    chosen = group["fused"] is not None or group.get("foreach") is not None
+    return not (chosen or group.get("capturable") or group.get("differentiable"))
 
 
 def _has_kernels(group: dict[str, list[Tensor]]) -> bool:
@@ -74,43 +100,3 @@ def _has_kernels(group: dict[str, list[Tensor]]) -> bool:
         and (parameter.requires_grad or not group.get("momentum"))
         for parameter in group["params"]
     )
-
-
-# What torch's schedulers divide by, unchecked, not before the end of the first epoch.
-PERIODS = ("step_size", "T_max", "T_0", "total_iters")
-
-
-def optimizer_and_scheduler(
-    parameters: Iterator[nn.Parameter],
-    make_optimizer: OptimizerCallable,
-    make_scheduler: LRSchedulerCallable | None,
-    interval: Literal["epoch", "step"],
-) -> OptimizerLRScheduler:
-    """Make the optimizer, with fused kernels where it has them, and, if asked for, the scheduler.
-
-    Args:
-        parameters: of the model, on the device where they will be trained.
-        make_optimizer: given the parameters, makes the optimizer.
-        make_scheduler: given the optimizer, makes the scheduler; None keeps the rate constant.
-        interval: when the scheduler steps.
-
-    Raises:
-        ValueError: an argument of either is out of range; of the optimizer torch says some by RuntimeError.
-    """
-    try:
-        optimizer = make_optimizer(parameters)
-    except RuntimeError as error:
-        raise ValueError(f"optimizer: {error}") from error
-    use_fused(optimizer)
-    if make_scheduler is None:
-        return optimizer
-    scheduler = make_scheduler(optimizer)
-    for name in PERIODS:
-        if vars(scheduler).get(name) == 0:
-            raise ValueError(f"model.scheduler.{name} must be 1 or more, got 0")
-    if isinstance(scheduler, ReduceLROnPlateau):
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": interval, "monitor": scheduler.monitor},
-        }
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}

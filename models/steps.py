@@ -1,4 +1,4 @@
-"""What single steps have measured, for loggers and the progress bar."""
+"""One step: what it takes and hands on, the random numbers it draws, what it logs."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,80 +7,6 @@ from typing import NamedTuple, TypedDict, final
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
-
-
-@final
-class StepLog:
-    """Hands metrics of every ``log_every_n_steps``-th step to the trainer's loggers.
-
-    What a module logs by ``self.log`` at a step, Lightning looks through, and brings to the CPU for the progress bar,
-    at every step from then on: on a CPU that takes 45 µs, and a GPU is waited for each time.
-
-    Attributes:
-        latest: what was written last.
-    """
-
-    def __init__(self) -> None:
-        """Start with nothing written."""
-        self.latest: dict[str, float] = {}
-        self._written = -1
-
-    def restart(self) -> None:
-        """Forget what an earlier fit has written: steps are counted from the start again."""
-        self.latest = {}
-        self._written = -1
-
-    def due(self, trainer: Trainer) -> bool:
-        """Tell whether this step's metrics are wanted; of several batches for one step the first's are.
-
-        An interval of 0 wants none, as Lightning's own logging has it.
-        """
-        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        step = trainer.global_step
-        return interval > 0 and (step + 1) % interval == 0 and step != self._written
-
-    def write(self, trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
-        """Write scalars at the step that is being done."""
-        self._written = trainer.global_step
-        self.latest = {name: value.item() for name, value in metrics.items()}
-        for logger in trainer.loggers:
-            logger.log_metrics(self.latest, step=self._written)
-
-
-def seed_batch(seed: str | None, rank: int, epoch: int, batch: int, device: torch.device) -> None:
-    """Give a batch a stream of its own: dropout differs between ranks, and a run can be repeated from any batch.
-
-    Args:
-        seed: of the run; None leaves the stream as it is.
-        rank: of this process.
-        epoch: from 0.
-        batch: of the epoch, from 0.
-        device: that draws.
-    """
-    if seed is not None:
-        _seed(f"{seed} {rank} {epoch} {batch}", device)
-
-
-def seed_validation(seed: str | None, rank: int, step: int, device: torch.device) -> None:
-    """Give a validation a stream of its own, whatever its loader has drawn before.
-
-    Args:
-        seed: of the run; None leaves the stream as it is.
-        rank: of this process.
-        step: of the optimizer, at which it is.
-        device: that draws.
-    """
-    if seed is not None:
-        _seed(f"{seed} {rank} validation {step}", device)
-
-
-def _seed(key: str, device: torch.device) -> None:
-    stream = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
-    # Not torch.manual_seed, which takes a hundred times as long.
-    torch.default_generator.manual_seed(stream)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(stream)
-
 
 Batch = tuple[Tensor, Tensor]
 """Images ``(B, C, H, W)`` float32 and labels ``(B,)`` int64."""
@@ -112,3 +38,53 @@ def entropy(log_probabilities: Tensor) -> Tensor:
     terms: Tensor = torch.special.xlogy(probabilities, probabilities)
     # Rounding can bring a probability above 1.
     return (-terms.sum(dim=1)).clamp(min=0)
+
+
+def seed_stream(device: torch.device, seed: str | None, *place: int | str) -> None:
+    """Seed the generators by the run's seed and a place in it: rank, epoch and batch.
+
+    So dropout differs between ranks, and a run can be repeated from any batch, whatever was drawn before. Without a
+    seed the stream stays as it is.
+    """
+    if seed is None:
+        return
+    key = " ".join(map(str, (seed, *place)))
+    stream = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+    # Not torch.manual_seed, which takes a hundred times as long.
+    torch.default_generator.manual_seed(stream)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(stream)
+
+
+@final
+class StepLog:
+    """Hands metrics of every ``log_every_n_steps``-th step to the trainer's loggers.
+
+    What a module logs by ``self.log`` at a step, Lightning looks through, and brings to the CPU for the progress bar,
+    at every step from then on: on a CPU that takes 45 µs, and a GPU is waited for each time. ``latest`` is what was
+    written last.
+    """
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what an earlier fit has written: steps are counted from the start again."""
+        self.latest: dict[str, float] = {}
+        self._written = -1
+
+    def due(self, trainer: Trainer) -> bool:
+        """Tell whether this step's metrics are wanted; of several batches for one step the first's are.
+
+        An interval of 0 wants none, as Lightning's own logging has it.
+        """
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step = trainer.global_step
+        return interval > 0 and (step + 1) % interval == 0 and step != self._written
+
+    def write(self, trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
+        """Write scalars at the step that is being done."""
+        self._written = trainer.global_step
+        self.latest = {name: value.item() for name, value in metrics.items()}
+        for logger in trainer.loggers:
+            logger.log_metrics(self.latest, step=self._written)

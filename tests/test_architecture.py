@@ -1,63 +1,183 @@
-"""The rooms and their arrows: cli → app → {datamodules, models, callbacks}."""
+"""How the house is built: which room may import which, no circles, no strings that import, files that hold one idea."""
 
 import ast
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).parent.parent
-ROOMS = ("app", "callbacks", "cli", "datamodules", "models")
-ALLOWED = {
+HOUSE = "dropout_lab"
+ROOMS = ("app", "callbacks", "datamodules", "models")
+LONGEST_FILE = 400
+
+GROUND = {"app.errors", "app.files", "app.console", "app.plotting", "callbacks", "datamodules", "models"}
+SETTINGS = {"app.config", *GROUND}
+RUN = {"app.run", *SETTINGS}
+STUDY = {"app.study", *RUN}
+ARROWS: dict[str, set[str]] = {
     "cli": {"app"},
+    # The front door and the parser behind it, which call every room and which no room calls.
     "app": {"app", "callbacks", "datamodules", "models"},
-    "callbacks": {"callbacks", "dropout_lab.models.dropout"},
+    "app.errors": GROUND,
+    "app.files": GROUND,
+    "app.console": GROUND,
+    "app.plotting": GROUND,
+    "app.organize": GROUND,
+    "app.config": SETTINGS,
+    "app.run": RUN,
+    "app.study": STUDY,
+    "app.report": {"app.report", *STUDY},
+    "app.benchmark": {"app.benchmark", *STUDY},
+    "callbacks": {"callbacks", "models.dropout"},
     "datamodules": {"datamodules"},
-    "dropout_lab.models.dropout": {"dropout_lab.models.dropout"},
     "models": {"models"},
+    "models.dropout": {"models.dropout"},
 }
-LONGEST_FILE = 250
+"""By part of the house, which parts it may import from; each file belongs to the longest name that fits."""
 
 
-def source_files() -> list[Path]:
-    return [
-        REPOSITORY / "cli.py",
-        *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py")),
-    ]
+def modules() -> dict[str, ast.Module]:
+    """Return the product's files by name, without the house's: ``app.run.train``; ``app.run`` is the package's own."""
+    files = [REPOSITORY / "cli.py", *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py"))]
+    return {name_of(file): ast.parse(file.read_text()) for file in sorted(files)}
 
 
-def imported_modules(file: Path) -> set[str]:
-    modules = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+def name_of(file: Path) -> str:
+    parts = file.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield what is imported anywhere in a file, in functions too: modules, and what is taken from them."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: import by full name"
-            modules.add(str(node.module))
-    return modules
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
 
 
-def room_of(module: str, rooms: dict[str, set[str]]) -> str:
-    return max((room for room in rooms if f"{module}.".startswith(f"{room}.")), key=len)
+def at_start(tree: ast.Module) -> Iterator[str]:
+    """Yield what is imported as the file is: not what waits in a function, or is for types alone."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(node)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
 
 
-@pytest.mark.parametrize("file", source_files(), ids=lambda file: str(file.relative_to(REPOSITORY)))
-def test_no_arrow_turns(file: Path) -> None:
-    module = ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
-    room = room_of(module, ALLOWED)
-    for imported in imported_modules(file):
-        if imported.split(".")[0] in ROOMS:
-            assert any(f"{imported}.".startswith(f"{allowed}.") for allowed in ALLOWED[room]), (
-                f"{module} of room {room} must not import {imported}"
-            )
+def own(imported: Iterator[str], known: dict[str, ast.Module]) -> set[str]:
+    """Return the product's modules among what is imported."""
+    found = set()
+    for name in imported:
+        inner = name.removeprefix(f"{HOUSE}.")
+        if inner == name:
+            continue
+        # A name that is taken from a module, or a module that is taken from a package.
+        found.add(inner if inner in known else inner.rpartition(".")[0] or inner)
+    return found & known.keys()
 
 
-def test_variants_need_torch_alone() -> None:
-    for file in (REPOSITORY / "models" / "dropout").glob("*.py"):
-        roots = {module.split(".")[0] for module in imported_modules(file)}
-        assert roots <= sys.stdlib_module_names | {"torch", "models"}, file
+def part(module: str) -> str:
+    return max((each for each in ARROWS if f"{module}.".startswith(f"{each}.")), key=len)
 
 
-@pytest.mark.parametrize("file", source_files(), ids=lambda file: str(file.relative_to(REPOSITORY)))
-def test_files_can_be_read_in_one_sitting(file: Path) -> None:
-    assert len(file.read_text().splitlines()) <= LONGEST_FILE
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Return modules each of which needs the next, the last the first; none where there is no circle."""
+    done: set[str] = set()
+
+    def search(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        for each in sorted(arrows.get(module, ())):
+            if found := search(each, [*path, module]):
+                return found
+        done.add(module)
+        return []
+
+    return next((found for module in sorted(arrows) if (found := search(module, []))), [])
+
+
+def test_no_arrow_turns() -> None:
+    known = modules()
+    turned = [
+        f"{module} imports {each}"
+        for module, tree in known.items()
+        for each in sorted(own(imports(tree), known))
+        if not any(f"{each}.".startswith(f"{allowed}.") for allowed in ARROWS[part(module)])
+    ]
+    assert not turned
+
+
+def test_no_circle() -> None:
+    known = modules()
+    files = {module: own(at_start(tree), known) - {module} for module, tree in known.items()}
+    assert not circle(files)
+    # Between rooms what waits in a function counts too; the front door calls every room.
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for module, tree in known.items():
+        rooms[part(module)] |= {part(each) for each in own(imports(tree), known)} - {part(module), "app"}
+    del rooms["app"]
+    assert not circle(rooms)
+
+
+def test_imports_are_by_full_name_and_to_be_seen() -> None:
+    offenders = []
+    for module, tree in modules().items():
+        for name in imports(tree):
+            if name.startswith(".") or name.split(".")[0] in ROOMS:
+                offenders.append(f"{module} imports {name} without {HOUSE}")
+            if module != "app.main" and name.split(".")[0] == "cli":
+                offenders.append(f"{module} imports {name}")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+                "import_module",
+                "__import__",
+            ):
+                strings = [each for argument in node.args for each in ast.walk(argument)]
+                ours = any(isinstance(each, ast.Constant) and HOUSE in str(each.value) for each in strings)
+                if ours or not any(isinstance(each, ast.Constant) for each in strings):
+                    offenders.append(f"{module}: {ast.unparse(node)}")
+    assert not offenders
+
+
+def test_variants_need_torch_alone_and_nothing_needs_a_lock_of_unix() -> None:
+    offenders = []
+    for module, tree in modules().items():
+        roots = {name.split(".")[0] for name in imports(tree)}
+        if part(module) == "models.dropout":
+            offenders += [
+                f"{module} imports {root}" for root in roots - sys.stdlib_module_names - {"torch", HOUSE}
+            ]
+        if "fcntl" in {name.split(".")[0] for name in at_start(tree)}:
+            offenders.append(f"{module} imports fcntl, which Windows has not")
+    assert not offenders
+
+
+def test_names_stand_for_one_thing_and_files_for_one_idea() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module)
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+    lines = {
+        str(file.relative_to(REPOSITORY)): len(file.read_text().splitlines())
+        for room in ROOMS
+        for file in (REPOSITORY / room).rglob("*.py")
+    }
+    assert not {file: count for file, count in lines.items() if count > LONGEST_FILE}
+
+
+def test_the_test_sees_circles() -> None:
+    chain = ["a", "b", "c", "d"]
+    straight = {one: {other} for one, other in pairwise(chain)}
+    assert circle(straight) == []
+    assert circle({**straight, "d": {"b"}}) == ["b", "c", "d"]

@@ -1,1 +1,1 @@
-"""What a variant costs, and how fast the whole is: everything that is compared is run in turn, in one process."""
+"""What a variant costs: everything that is compared takes turns in one process."""

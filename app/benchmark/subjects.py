@@ -1,9 +1,12 @@
 """What a variant is measured in: a layer by itself, or a whole network."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+import os
+import platform
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from typing import NamedTuple, final
 
 import torch
@@ -11,8 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from dropout_lab.app.benchmark.making import built, checked, made, made_dropout
-from dropout_lab.app.benchmark.names import NONE, Spec, spec_of
+from dropout_lab.app.benchmark.classes import (
+    NONE,
+    TORCH,
+    Spec,
+    build,
+    build_dropout,
+    check,
+    explained,
+    spec_of,
+)
+from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.models.dropout import Dropout
 from dropout_lab.models.networks import ImageShape, Network
@@ -20,25 +32,20 @@ from dropout_lab.models.optimizers import use_fused
 
 CLASSES = 10
 BATCH = 100
+LIBRARIES = ("torch", "torchvision", "pytorch-lightning")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How it is measured.
-
-    Attributes:
-        device: of all tensors.
-        precision: ``32``, or ``bf16`` and ``16`` under autocast.
-        compile: whether modules are compiled.
-    """
+class Setup:
+    """How it is measured: in 32 bits, or ``bf16`` or ``16`` under autocast; compiled or not."""
 
     device: torch.device
     precision: str = "32"
     compile: bool = False
 
     @property
-    def name(self) -> str:
-        """What the device is called."""
+    def device_name(self) -> str:
+        """``cpu``, or what the GPU is called."""
         return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -47,158 +54,170 @@ class Setting:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16 if self.precision == "bf16" else torch.float16)
 
+    def __str__(self) -> str:
+        """Return device, threads, versions and how it is measured in a line."""
+        words = [
+            f"cpu ({platform.machine()})" if self.device.type == "cpu" else self.device_name,
+            f"threads of torch: {torch.get_num_threads()} on {os.cpu_count() or 1} cores",
+            *(f"{each} {version(each)}" for each in LIBRARIES),
+            f"Python {platform.python_version()}",
+            *([f"{self.precision} autocast"] if self.precision != "32" else []),
+            *(["compiled"] if self.compile else []),
+        ]
+        return ", ".join(words)
 
-class Measured(NamedTuple):
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that an option names: ``auto``, ``cpu``, ``cuda``."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise UserError("--device cuda: torch sees no GPU here; leave --device out to measure on the CPU")
+    return torch.device("cuda" if name != "cpu" and found else "cpu")
+
+
+class Workload(NamedTuple):
     """A subject with a variant in it, ready to run."""
 
     module: nn.Module
     step: Callable[[], object]
     """A training step: forward, backward and, of a network, loss and optimizer."""
     evaluate: Callable[[], object]
-    """A forward pass in evaluation."""
     tensors: list[Tensor]
     """What lives between steps, besides the module's own: inputs, states of the optimizer."""
 
 
-class Subject(ABC):
-    """What a variant is measured in.
-
-    Attributes:
-        title: in tables.
-        batch_size: samples of a batch.
-    """
-
-    title: str
-    batch_size: int
-
-    @abstractmethod
-    def measured(self, variant: str, setting: Setting) -> Measured:
-        """Put a variant in, by its name (:mod:`dropout_lab.app.benchmark.names`).
-
-        Raises:
-            UserError: there is no such variant, or it cannot be here.
-        """
-
-
 @final
-class Layer(Subject):
+class LayerSubject:
     """A dropout layer by itself, on ``(batch_size, units)`` as a ReLU leaves them: half are 0."""
 
-    def __init__(self, units: int, batch_size: int = BATCH) -> None:
-        """Keep the sizes."""
+    baseline = TORCH
+    """What the figure compares a variant with."""
+
+    def __init__(self, units: int, batch_size: int | None = None) -> None:
         self.title = f"Layer(units={units})"
         self.units = units
-        self.batch_size = batch_size
+        self.batch_size = batch_size or BATCH
 
-    def measured(self, variant: str, setting: Setting) -> Measured:
-        """Make the layer and its inputs."""
+    def workload(self, variant: str, setup: Setup) -> Workload:
+        """Build the layer and its inputs, or raise UserError: not every variant can be alone."""
         shape = (self.batch_size, self.units)
-        units = torch.randn(shape, device=setting.device).relu().requires_grad_()
-        upstream = torch.ones(shape, device=setting.device)
-        target = torch.randint(CLASSES, (self.batch_size,), device=setting.device)
+        units = torch.randn(shape, device=setup.device).relu().requires_grad_()
+        upstream = torch.ones(shape, device=setup.device)
+        target = torch.randint(CLASSES, (self.batch_size,), device=setup.device)
         # Of the size that torch gives the weights of a linear layer: logits are neither all alike nor far apart.
-        weight = torch.randn(CLASSES, self.units, device=setting.device) / self.units**0.5
-        layer = made_dropout(variant).to(setting.device)
+        weight = torch.randn(CLASSES, self.units, device=setup.device) / self.units**0.5
+        layer = build_dropout(variant).to(setup.device)
         # A layer that cannot be alone says so now; a lazy one takes its shape.
-        made(lambda: layer(units, target, weight))
-        if setting.compile:
+        with explained():
+            layer(units, target, weight)
+        if setup.compile:
             layer.compile()
 
         def step() -> None:
             units.grad = None
-            with setting.autocast():
+            with setup.autocast():
                 out = layer(units, target, weight)
             out.backward(upstream.to(out.dtype))
 
         @torch.no_grad()
         def evaluate() -> None:
-            with setting.autocast():
+            with setup.autocast():
                 layer(units, target, weight)
 
-        return Measured(layer, step, evaluate, [units, upstream, target, weight])
-
-
-Optimize = Callable[[nn.Module], Optimizer]
-
-
-def _adam(module: nn.Module) -> Optimizer:
-    return Adam(module.parameters(), lr=0.0, weight_decay=1e-3)
-
-
-def _sgd(module: nn.Module) -> Optimizer:
-    return SGD(module.parameters(), lr=0.0)
+        return Workload(layer, step, evaluate, [units, upstream, target, weight])
 
 
 # As the sources train them, but for the rate: weights stay where they are, so that all variants see the same
 # activations and the thousandth step is like the first. It costs an optimizer the same.
-OPTIMIZERS: dict[str, Optimize] = {"MalDropCNN": _sgd, "VGG16": _sgd}
+ADAM, SGD_ = partial(Adam, lr=0.0, weight_decay=1e-3), partial(SGD, lr=0.0)
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"MalDropCNN": SGD_, "VGG16": SGD_}
 BATCHES = {"VGG16": 32}
 
 
 @final
-class Whole(Subject):
+class NetworkSubject:
     """A network, on random images; all variants in it share its weights.
 
     Args:
-        network: its name (:mod:`dropout_lab.app.benchmark.names`).
+        network: its name, as :func:`spec_of` reads it.
         image_shape: channels, height, width; None: its own.
         batch_size: images; None: what is usual for it.
-
-    Raises:
-        UserError: there is no such network, or it cannot be made.
     """
 
+    baseline = NONE
+
     def __init__(self, network: str, image_shape: ImageShape | None, batch_size: int | None) -> None:
-        """Read the name."""
         self.spec = spec_of(network)
         if "dropout" in self.spec.get("init_args", {}):
             raise UserError(f"{network}: the dropout comes from --variants: leave it out")
         if image_shape is not None:
             self.spec = _with(self.spec, image_shape=list(image_shape))
-        checked("network", _with(self.spec, dropout=spec_of(NONE)))
+        check({"network": _with(self.spec, dropout=spec_of(NONE))})
         self.title = network
         kind = self.spec["class_path"].rpartition(".")[2]
         self.batch_size = batch_size or BATCHES.get(kind, BATCH)
-        self._optimize = OPTIMIZERS.get(kind, _adam)
+        self._optimizer = OPTIMIZERS.get(kind, ADAM)
         self._weights: dict[str, nn.Parameter] = {}
 
-    def measured(self, variant: str, setting: Setting) -> Measured:
-        """Make the network, its optimizer and a batch."""
+    def workload(self, variant: str, setup: Setup) -> Workload:
+        """Build the network, its optimizer and a batch, or raise UserError."""
         spec = _with(self.spec, dropout=spec_of(variant))
-        network: Network = built("network", spec).to(setting.device)
+        network: Network = build({"network": spec}).network.to(setup.device)
         self._share(network)
-        optimizer = self._optimize(network)
+        optimizer = self._optimizer(network.parameters())
         use_fused(optimizer)
-        images = torch.randn(self.batch_size, *network.image_shape, device=setting.device)
-        target = torch.randint(network.num_classes, (self.batch_size,), device=setting.device)
-        if setting.compile:
+        images = torch.randn(self.batch_size, *network.image_shape, device=setup.device)
+        target = torch.randint(network.num_classes, (self.batch_size,), device=setup.device)
+        if setup.compile:
             network.compile()
 
         def step() -> None:
             optimizer.zero_grad()
-            with setting.autocast():
+            with setup.autocast():
                 loss = F.cross_entropy(network(images, target), target)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
         @torch.no_grad()
         def evaluate() -> None:
-            with setting.autocast():
+            with setup.autocast():
                 network(images)
 
         step()
-        states = [value for state in optimizer.state.values() for value in state.values()]
-        return Measured(
-            network, step, evaluate, [images, target, *(each for each in states if isinstance(each, Tensor))]
-        )
+        states = (value for state in optimizer.state.values() for value in state.values())
+        kept = [images, target, *(each for each in states if isinstance(each, Tensor))]
+        return Workload(network, step, evaluate, kept)
 
     def _share(self, network: Network) -> None:
-        """Let a network have the weights of the first: twenty of VGG-16 would not fit into memory."""
+        """Give a network the weights of the first: twenty of VGG-16 would not fit into memory."""
         for name, parameter in list(network.named_parameters()):
             shared = self._weights.setdefault(name, parameter)
             if shared.shape == parameter.shape:
                 owner, _, last = name.rpartition(".")
                 setattr(network.get_submodule(owner), last, shared)
+
+
+Subject = LayerSubject | NetworkSubject
+
+
+def workloads(subject: Subject, variants: Sequence[str], setup: Setup) -> dict[str, Workload]:
+    """Put variants into a subject, the baselines first; what cannot be there is named in a line and left out.
+
+    Raises:
+        UserError: none but the baselines can be there, or not even they.
+    """
+    torch.manual_seed(0)
+    ready: dict[str, Workload] = {}
+    for variant in variants:
+        try:
+            ready[variant] = subject.workload(variant, setup)
+        except UserError as error:
+            if variant in (NONE, TORCH) or len(variants) == 3:
+                raise
+            print_line(f"left out     {variant} in {subject.title}: {error}")
+    if not ready.keys() - {NONE, TORCH} and len(variants) > 2:
+        raise UserError(f"none of {', '.join(variants[2:])} can be measured in {subject.title}")
+    return ready
 
 
 def forget_masks(module: nn.Module) -> None:

@@ -13,13 +13,13 @@ from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
 
 from dropout_lab.app.config.yaml_files import check_bounds
+from dropout_lab.app.errors import UserError
 from dropout_lab.callbacks.schedules import Schedule
-from dropout_lab.models.allowlist import MODEL_ROLES, check_named, restrict_parser
+from dropout_lab.models.allowlist import MODEL_ROLES, check_named, renamed, restrict_parser
 
 ROLES = (*MODEL_ROLES, LightningDataModule, Callback, Schedule, Logger, Profiler, Strategy, Accelerator,
          Precision, ClusterEnvironment, CheckpointIO, LayerSync)  # fmt: skip
 """What a class that is named anywhere must be one of."""
-
 
 _load_yaml = get_loader("yaml")
 
@@ -27,10 +27,10 @@ _load_yaml = get_loader("yaml")
 def restrict() -> None:
     """Let the parsers of this process name and read no more than they need."""
     restrict_parser()
-    set_loader("yaml", _bounded, (yaml.YAMLError,))
+    set_loader("yaml", _load_within_bounds, (yaml.YAMLError,))
 
 
-def _bounded(text: str) -> Any:
+def _load_within_bounds(text: str) -> Any:
     check_bounds(text)
     try:
         return _load_yaml(text)
@@ -38,14 +38,27 @@ def _bounded(text: str) -> Any:
         raise yaml.YAMLError(str(error)) from error
 
 
+def check_renamed(settings: Any, where: str = "") -> None:
+    """Check that settings name no class of this program as it was named before the import name ``dropout_lab``.
+
+    Raises:
+        UserError: they do; the message begins with ``where`` and has today's name.
+    """
+    if isinstance(settings, dict | list):
+        for each in settings.values() if isinstance(settings, dict) else settings:
+            check_renamed(each, where)
+    elif isinstance(settings, str) and (today := renamed(settings)) is not None:
+        raise UserError(f"{where}{settings} is {today} now; name it so, or {today.rpartition('.')[2]} alone")
+
+
 def parsed(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
     """Parse settings, and check what they name; nothing is built.
 
     Raises:
-        ArgumentError: jsonargparse does not take them.
-        ValueError: they name what may not be named.
+        ArgumentError, ValueError, UserError: they are not taken, or name what may not be named.
     """
     restrict()
+    check_renamed(settings)
     found: Namespace = parser.parse_object(settings)
     check_named(found, ROLES)
     return found
@@ -55,8 +68,7 @@ def built(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
     """Parse settings, check what they name, and build it.
 
     Raises:
-        ArgumentError: jsonargparse does not take them.
-        ValueError: they name what may not be named, or a class does not take its arguments.
+        ArgumentError, ValueError, UserError: as :func:`parsed`; or a class does not take its arguments.
     """
     made: Namespace = parser.instantiate_classes(parsed(parser, settings))
     return made

@@ -1,17 +1,19 @@
-"""jsonargparse's reports, many lines long, as one line that names the place, the value and the remedy."""
+"""What is wrong with configs and flags in one line: the place, the value and the remedy."""
 
 import difflib
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytorch_lightning import Callback, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from dropout_lab.app.config.allowlist import check_renamed
+from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.callbacks.schedules import Schedule
@@ -21,19 +23,21 @@ from dropout_lab.models.dropout import TORCH_DROPOUTS, Dropout, ForeignDropout
 from dropout_lab.models.networks import Network
 
 # What the class in a place is called, and what it must be a subclass of; places by the last word of their key.
+VARIANTS = (Dropout, *TORCH_DROPOUTS)
 PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "data": ("data module", (ImageDataModule,)),
     "network": ("network", (Network,)),
-    "dropout": ("dropout variant", (Dropout, *TORCH_DROPOUTS)),
-    "layers": ("dropout variant", (Dropout, *TORCH_DROPOUTS)),
+    "dropout": ("dropout variant", VARIANTS),
+    "layers": ("dropout variant", VARIANTS),
     "optimizer": ("optimizer", (Optimizer,)),
     "scheduler": ("learning-rate scheduler", (LRScheduler,)),
     "callbacks": ("callback", (Callback,)),
     "schedule": ("schedule", (Schedule,)),
 }
-
 GROUPS: dict[str, type] = {"trainer": Trainer, "model": ImageClassifier, "data": ImageDataModule}
 OPTIONS = ("config", "seed_everything", "runs", "name", "monitor", "run", "ckpt_path", "debug")
+CONFIG = ("-c", "--config")
+SUBCOMMAND = r"\b(fit|validate|test|predict)\."
 
 # Lines that repeat what other lines say, or name an alternative that nobody meant.
 NOISE = re.compile(
@@ -41,81 +45,85 @@ NOISE = re.compile(
     r"Parser key |Problem with given class_path|Expected a <class 'NoneType'>|"
     r"Not a valid subclass of|Subclass types expect one of|a class path \(str\)|a dict with"
 )
-
 # A flag of an item in a list is tried on the list's base class too.
 BASE_CLASS_TRIED = re.compile(r"- Problem with given class_path 'pytorch_lightning\.Callback':\n.*")
+PREFIX = re.compile(
+    r"^\s*(- )?(Parser key \"[^\"]+\": )?(Type .*? expects a function or a callable class: )?"
+)
+NAMESPACE = re.compile(r"\. Got value: Namespace\(.*$")
+
+
+class Report(NamedTuple):
+    """What the lines of a report have in common: the key, the class whose argument it is, the value given."""
+
+    place: str
+    owner: str | None
+    value: str | None
+
+
+# What a line of a report says, and the same in our words.
+LINES: dict[str, Callable[[re.Match[str], Report], str]] = {
+    r"Expected a dot import path string: (.*)": lambda line, report: unknown_class(report.place, line[1]),
+    r"(?:Option|Key) '(.+?)' is not accepted": lambda line, report: (
+        f"no option {report.place and report.place + '.'}{line[1]}{meant(line[1], _arguments(report.owner))}"
+    ),
+    r"Group '(.+?)' does not accept option '(.+?)'": lambda line, report: (
+        f"no option {line[1]}.{line[2]}{meant(line[2], _parameters(GROUPS.get(line[1])) or _arguments(report.owner))}"
+    ),
+    r"Importing '(.+?)' is not allowed": lambda line, _: (
+        f"{line[1]} may not be named in settings: it is Python's own, and nothing that they are made of"
+    ),
+    r"Key must be a string, got: False": lambda *_: "YAML reads the key off or no as false: put it in quotes",
+    r"Key must be a string, got: True": lambda *_: "YAML reads the key on or yes as true: put it in quotes",
+    r"unrecognized arguments: (\S*)": lambda line, _: _unknown_option(line[1]),
+    r"Subcommand '.*?' does not accept option '(.+?)'": lambda line, _: _unknown_option(f"--{line[1]}"),
+    r"the following arguments are required: (.*?)(?:\. Got value: .*)?$": lambda line, _: (
+        f"missing: {re.sub(SUBCOMMAND, '', line[1])}; give each as a flag or in a --config file"
+    ),
+    r"Expected a typing\.Literal\[(.+?)\](?:\. Got value: (.*?))?$": lambda line, report: (
+        f"must be one of {line[1]}{_got(line[2] or report.value)}"
+    ),
+    r"Multiple subclasses with name (\w+)\. Give the full class path .*: (.*?)\.?$": lambda line, _: (
+        f"{line[1]!r} is the name of several classes; give one's import path: {line[2]}"
+    ),
+    r"Expected an? <class '(.+?)'>(?:\. Got value: (.*))?": lambda line, report: (
+        f"must be of type {line[1]}{_got(line[2] or report.value)}"
+    ),
+}
 
 
 def explain(message: str) -> str:
-    """Turn a report into one line.
+    """Turn a report of jsonargparse, many lines long, into one line.
 
-    jsonargparse indents nested reports; each level names its key, and the leaves name what was wrong.
+    Nested reports are indented; each level names its key, and the leaves name what was wrong.
     """
     if message == "embedded null byte":
         return "a path holds a zero byte; take it out of the options or their config files"
     message = BASE_CLASS_TRIED.sub("", message)
-    place = ".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message)))
-    classes = re.findall(r"class_path '([\w.]+)'|class_path='([\w.]+)'", message)
-    owner = next((first or second for first, second in reversed(classes)), None)
+    classes = re.findall(r"class_path(?: |=)'([\w.]+)'", message)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)
-    given_value = "" if given is None else re.sub(r"\. Got value: Namespace\(.*$", "", given[1])
-    value = re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", given_value) if given else None
-    leaves = []
-    for line in message.splitlines():
-        text = re.sub(r"^\s*(- )?", "", line)
-        text = re.sub(r"^Parser key \"[^\"]+\": ", "", text)
-        text = re.sub(
-            r"^Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?", "", text
-        )
-        if text.strip() and not NOISE.match(text):
-            leaves.append(_leaf(text.strip(), place, owner, value))
+    report = Report(
+        place=".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message))),
+        owner=classes[-1] if classes else None,
+        value=given and re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", NAMESPACE.sub("", given[1])),
+    )
+    lines = [PREFIX.sub("", line).strip() for line in message.splitlines()]
+    leaves = [_reworded(NAMESPACE.sub("", line), report) for line in lines if line and not NOISE.match(line)]
     wanted = re.search(r"Not a valid subclass of (\w+)", message)
     reason = _join(dict.fromkeys(leaves)) or (f"must be a {wanted[1]}" if wanted else message.strip())
-    return f"{place}: {reason}" if place and not reason.startswith("no ") else reason
+    return f"{report.place}: {reason}" if report.place and not reason.startswith("no ") else reason
 
 
-def _leaf(text: str, place: str, owner: str | None, value: str | None) -> str:
-    text = re.sub(r"\. Got value: Namespace\(.*$", "", text)
-    if found := re.match(r"Expected a dot import path string: (.*)", text):
-        return unknown_class(place, found[1])
-    if found := re.match(r"(?:Option|Key) '(.+?)' is not accepted", text):
-        return f"no option {place + '.' if place else ''}{found[1]}{meant(found[1], _arguments(owner))}"
-    if found := re.match(r"Group '(.+?)' does not accept option '(.+?)'", text):
-        group = GROUPS.get(found[1])
-        known = _arguments(owner) if group is None else inspect.signature(group).parameters
-        return f"no option {found[1]}.{found[2]}{meant(found[2], known)}"
-    if found := re.match(r"Importing '(.+?)' is not allowed", text):
-        return (
-            f"{found[1]} may not be named in settings: it is Python's own, and nothing that they are made of"
-        )
-    if found := re.match(r"Key must be a string, got: (True|False)", text):
-        words = "off or no" if found[1] == "False" else "on or yes"
-        return f"YAML reads the key {words} as {found[1].lower()}: put it in quotes"
-    if found := re.match(r"unrecognized arguments: (\S*)", text):
-        return _unknown_option(found[1])
-    if found := re.match(r"Subcommand '.*?' does not accept option '(.+?)'", text):
-        return _unknown_option(f"--{found[1]}")
-    if found := re.match(r"the following arguments are required: (.*?)(?:\. Got value: .*)?$", text):
-        names = ", ".join(
-            re.sub(r"^(fit|validate|test|predict)\.", "", name) for name in found[1].split(", ")
-        )
-        return f"missing: {names}; give each as a flag or in a --config file"
-    if found := re.match(
-        r"Expected a typing\.Literal\[(.+?)\](?:\. Got value: (.*?))?(?:\. Got value: Namespace.*)?$", text
-    ):
-        got = found[2] or value
-        return f"must be one of {found[1]}" + ("" if got is None else f", got {got!r}")
-    if found := re.match(
-        r"Multiple subclasses with name (\w+)\. Give the full class path .*: (.*?)\.?$", text
-    ):
-        return f"{found[1]!r} is the name of several classes; give one's import path: {found[2]}"
-    if found := re.match(r"Expected an? <class '(.+?)'>\. Got value: (.*?)\. Got value", text):
-        return f"must be of type {found[1]}, got {found[2]!r}"
-    if found := re.match(r"Expected an? <class '(.+?)'>", text):
-        return f"must be of type {found[1]}" + ("" if value is None else f", got {value!r}")
-    if value is not None and re.fullmatch(r"\w+(\.\w+)+", value) and value not in text:
-        return f"cannot take {value}: {text}"
-    return text
+def _reworded(text: str, report: Report) -> str:
+    for pattern, words in LINES.items():
+        if line := re.match(pattern, text):
+            return words(line, report)
+    path = report.value or ""
+    return f"cannot take {path}: {text}" if re.fullmatch(r"\w+(\.\w+)+", path) and path not in text else text
+
+
+def _got(value: str | None) -> str:
+    return "" if value is None else f", got {value!r}"
 
 
 def _join(leaves: Iterable[str]) -> str:
@@ -134,12 +142,9 @@ def _unknown_option(option: str) -> str:
         return f"{option!r} is no option: options begin with --"
     head, _, tail = option.removeprefix("--").partition(".")
     if head in GROUPS and tail:
-        known = inspect.signature(GROUPS[head]).parameters
-        return f"no option {option}{meant(tail.partition('.')[0], known)}"
+        return f"no option {option}{meant(tail.partition('.')[0], _parameters(GROUPS[head]))}"
     close = difflib.get_close_matches(head, [*GROUPS, *OPTIONS], n=1)
-    return f"no option {option}" + (
-        f"; did you mean --{close[0]}?" if close else "; --help_all lists all options"
-    )
+    return f"no option {option}; {f'did you mean --{close[0]}?' if close else '--help_all lists all options'}"
 
 
 def unknown_class(place: str, name: str) -> str:
@@ -148,37 +153,11 @@ def unknown_class(place: str, name: str) -> str:
     if last not in PLACES:
         return f"no value or class {name!r} for {place}; a class is named by its import path"
     role, bases = PLACES[last]
-    known = sorted({known.__name__ for base in bases for known in _concrete(base)})
+    known = sorted({each.__name__ for base in bases for each in _concrete(base)})
     close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1, cutoff=0.5)
-    if close:
-        hint = f"did you mean {close[0]}?"
-    else:
-        hint = f"there are {', '.join(known)}" if len(known) < 30 else "give its import path"
-    return f"no {role} {name!r} for {place}; {hint}"
-
-
-def _concrete(base: type) -> Iterable[type]:
-    if not inspect.isabstract(base) and base is not ForeignDropout and not base.__name__.startswith("_"):
-        yield base
-    subclasses: list[type] = base.__subclasses__()
-    for each in subclasses:
-        yield from _concrete(each)
-
-
-def _arguments(owner: str | None) -> Iterable[str]:
-    if owner is None:
-        return ()
-    module, _, name = owner.rpartition(".")
-    if module:
-        # Nothing is imported for the sake of a message.
-        known: Any = getattr(sys.modules.get(module), name, None)
-    else:
-        every = (each for _, bases in PLACES.values() for base in bases for each in _concrete(base))
-        known = next((each for each in every if each.__name__ == name), None)
-    if known is None:
-        return ()
-    parameters = inspect.signature(known).parameters.values()
-    return [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    if close or len(known) >= 30:
+        return f"no {role} {name!r} for {place}; {f'did you mean {close[0]}?' if close else 'give its import path'}"
+    return f"no {role} {name!r} for {place}; there are {', '.join(known)}"
 
 
 def meant(name: str, known: Iterable[str]) -> str:
@@ -190,12 +169,38 @@ def meant(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(known)}" if known else "; it takes none: is its class_path the one meant?"
 
 
-FLAGS = ("-c", "--config")
-CONFIG_GROUPS: dict[str, type] = {"trainer": Trainer, "model": ImageClassifier}
+def _concrete(base: type) -> Iterator[type]:
+    if not inspect.isabstract(base) and base is not ForeignDropout and not base.__name__.startswith("_"):
+        yield base
+    subclasses: list[type] = base.__subclasses__()
+    for each in subclasses:
+        yield from _concrete(each)
 
 
-def check_configs(words: list[str]) -> None:
-    """Check the files that a command line names as configs.
+def _arguments(owner: str | None) -> list[str]:
+    """Return the arguments of a class that is named alone or by import path; nothing is imported for a message."""
+    module, _, name = (owner or "").rpartition(".")
+    if module:
+        return _parameters(getattr(sys.modules.get(module), name, None))
+    every = (each for _, bases in PLACES.values() for base in bases for each in _concrete(base))
+    return _parameters(next((each for each in every if each.__name__ == name), None))
+
+
+def _parameters(owner: type | None) -> list[str]:
+    """Return what a class takes; what it takes as ``**common`` are arguments of its base."""
+    names: dict[str, None] = {}
+    for base in () if owner is None else owner.__mro__:
+        if base is owner or "__init__" in vars(base):
+            kinds = {each.name: each.kind for each in inspect.signature(base).parameters.values()}
+            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names |= {name: None for name, kind in kinds.items() if kind not in variadic}
+            if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+                break
+    return list(names)
+
+
+def find_configs(words: list[str]) -> list[str]:
+    """Put the file of each config in the place of its name; check what files and flags say.
 
     The parser itself takes the last of two equal keys, leaves out an unknown key without a value, and names neither
     the file nor the line of what is no YAML.
@@ -204,28 +209,35 @@ def check_configs(words: list[str]) -> None:
         words: the command and its options.
 
     Raises:
-        UserError: a file is missing, no text or no YAML, or is no config: in one line with the remedy.
+        UserError: a file is missing, no text or no YAML, or is no config; a class is named as it was once.
     """
-    for place, word in enumerate(words):
+    found: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
         flag, equals, value = word.partition("=")
-        if flag in FLAGS and (equals or place + 1 < len(words)):
-            _check(Path(value if equals else words[place + 1]))
+        if before in CONFIG:
+            found.append(str(_checked(find_config(word))))
+        elif flag in CONFIG and equals:
+            found.append(f"{flag}={_checked(find_config(value))}")
+        else:
+            check_renamed(value if flag.startswith("-") else word)
+            found.append(word)
+    return found
 
 
-def _check(file: Path) -> None:
+def _checked(file: Path) -> Path:
+    """Return a config file if what it says can be that of one."""
     content = read_yaml(file)
-    options = [*CONFIG_GROUPS, "data", *OPTIONS]
+    check_renamed(content, f"{file}: ")
     for key, value in content.items():
-        if key not in options and value in (None, {}, []):
-            raise UserError(f"{file}: no option {key}{meant(str(key), options)}")
-    for group, owner in CONFIG_GROUPS.items():
-        if group not in content:
-            continue
+        if key not in (*GROUPS, *OPTIONS) and value in (None, {}, []):
+            raise UserError(f"{file}: no option {key}{meant(str(key), (*GROUPS, *OPTIONS))}")
+    for group in content.keys() & {"trainer", "model"}:
         settings: Any = content[group]
         if not isinstance(settings, dict):
             raise UserError(f"{file}: {group}: must be keys and values, got {settings!r}; or leave it out")
-        known = [name for name in inspect.signature(owner).parameters if name != "self"]
+        known = _parameters(GROUPS[group])
         for key in settings:
             # ``callbacks+`` adds to a list.
             if isinstance(key, str) and key.removesuffix("+").partition(".")[0] not in known:
                 raise UserError(f"{file}: no option {group}.{key}{meant(key, known)}")
+    return file

@@ -1,4 +1,4 @@
-"""A run's settings as plain values: what checkpoints carry, what names a run, what tables show."""
+"""A run's settings as plain values: laid over one another, filled in, named, compared, hashed. No torch here."""
 
 import hashlib
 import json
@@ -9,163 +9,31 @@ from typing import Any
 
 import yaml
 
-from dropout_lab.app.config.yaml_files import _Loader
 from dropout_lab.app.errors import UserError
 
+Settings = dict[str, Any]
 Setting = str | int | float | bool
+Label = str | int | float
+"""A value of an axis, as the study's file names it."""
 
 # Arguments that say how or where something is computed rather than what is learned.
-TECHNICAL = {
-    "cache",
-    "capturable",
-    "device",
-    "differentiable",
-    "download",
-    "foreach",
-    "fused",
-    "image_shape",
-    "num_classes",
-    "num_workers",
-    "root",
-}
-
+TECHNICAL = {"cache", "capturable", "device", "differentiable", "download", "foreach", "fused", "image_shape",
+             "num_classes", "num_workers", "root"}  # fmt: skip
+# Options of a fit, and arguments of its trainer, that say where and how it is written.
+OUTSIDE = {"config", "name", "runs", "run", "ckpt_path"}
+QUIET = {"default_root_dir", "enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger"}
 # Of a fit's config, what may differ in a run that goes on.
 ELSEWHERE = re.compile(
     r"config|name|runs|run|resume|force|ckpt_path|data\.init_args\.(cache|download|num_workers|root)|"
     r"trainer\.(default_root_dir|enable_model_summary|enable_progress_bar)"
 )
+# What may differ between a run and its evaluation: none of it changes what is measured.
+NOT_MEASURED = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler", "model.compile",
+                "model.channels_last", "model.network.pretrained", "model.network.weights")  # fmt: skip
 
-
-def specification(dump: str, linked: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's settings as plain values, complete enough to build the model again.
-
-    Args:
-        dump: the command's options as YAML.
-        linked: the network's arguments that the data fill in, by name.
-    """
-    settings: dict[str, Any] = yaml.safe_load(dump)
-    network = settings["model"]["network"]["init_args"]
-    for name, value in linked.items():
-        network[name] = list(value) if isinstance(value, tuple) else value
-    # By this key Lightning's load_from_checkpoint knows how to build nested classes again.
-    settings["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
-    return settings
-
-
-def short_name(spec: dict[str, Any] | str | None) -> str | None:
-    """Return a class's name without its module."""
-    path = spec["class_path"] if isinstance(spec, dict) else spec
-    return path.rsplit(".", 1)[-1] if path else None
-
-
-def run_name(settings: dict[str, Any]) -> str:
-    """Return ``--name``, or ``data-network-dropout`` in small letters."""
-    if settings["name"]:
-        if Path(settings["name"]).name != settings["name"] or settings["name"] == "..":
-            raise UserError(f"name must be a single word for a folder, got {settings['name']!r}; see --runs")
-        return str(settings["name"])
-    network = settings["model"]["network"]
-    parts = [
-        (short_name(settings["data"]) or "").removesuffix("DataModule"),
-        short_name(network),
-        short_name(network["init_args"].get("dropout")),
-    ]
-    return "-".join(part for part in parts if part).lower()
-
-
-def changed_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """Return what of data, model and limits is not the same in two specifications, by flat name.
-
-    Batch sizes, technical settings, ways to be faster and weights that a fit has started from do not change what is
-    measured.
-    """
-    flat: list[dict[str, Setting]] = []
-    for settings in (there, here):
-        found: dict[str, Setting] = {}
-        for part in ("model", "data"):
-            _flatten(part, {key: value for key, value in settings[part].items() if key[0] != "_"}, found)
-        for split in ("val", "test", "predict"):
-            limit = settings["trainer"].get(f"limit_{split}_batches")
-            found[f"trainer.limit_{split}_batches"] = "all" if limit is None else limit
-        flat.append(found)
-    names = sorted(flat[0].keys() | flat[1].keys())
-    start = ("model.network.pretrained", "model.network.weights")
-    speed = ("model.compile", "model.channels_last")
-    skipped = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler", *speed, *start)
-    return [name for name in names if flat[0].get(name) != flat[1].get(name) and not name.startswith(skipped)]
-
-
-def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """Return in words what two configs of a fit differ in, but for where things are and what is shown meanwhile."""
-    flat: list[dict[str, Any]] = [{}, {}]
-    for settings, found in zip((there, here), flat, strict=True):
-        _flatten_all("", settings, found)
-    names = sorted(flat[0].keys() | flat[1].keys())
-    return [
-        f"{name.replace('.init_args', '').replace('.class_path', '')} is {flat[0].get(name)} there and "
-        f"{flat[1].get(name)} here"
-        for name in names
-        if flat[0].get(name) != flat[1].get(name) and not ELSEWHERE.fullmatch(name)
-    ]
-
-
-def flat_settings(settings: dict[str, Any]) -> dict[str, Setting]:
-    """Return the settings that tell runs apart, flat: ``dropout.p``, ``data.batch_size``, …
-
-    A class is its short name; lists are texts; what is null or technical is left out.
-    """
-    flat: dict[str, Setting] = {"seed": settings["seed_everything"]}
-    for limit in ("max_epochs", "max_steps", "precision"):
-        value = settings["trainer"][limit]
-        if value not in (None, -1):
-            flat[limit] = value
-    model = {key: value for key, value in settings["model"].items() if not key.startswith("_")}
-    _flatten("", model, flat)
-    # Under a short name, because it is what is compared.
-    flat = {name.removeprefix("network.") if ".dropout" in name else name: flat[name] for name in flat}
-    _flatten("data", settings["data"], flat)
-    return flat
-
-
-def _flatten(prefix: str, value: Any, flat: dict[str, Setting]) -> None:
-    if isinstance(value, dict):
-        if "class_path" in value:
-            flat[prefix] = short_name(value) or ""
-            value = value.get("init_args", {})
-        for key in sorted(value.keys() - TECHNICAL):
-            _flatten(f"{prefix}.{key}" if prefix else key, value[key], flat)
-    elif isinstance(value, list):
-        flat[prefix] = str(value)
-    elif value is not None:
-        flat[prefix] = value
-
-
-def _flatten_all(prefix: str, value: Any, flat: dict[str, Any]) -> None:
-    if isinstance(value, dict) and value:
-        for key, each in value.items():
-            _flatten_all(f"{prefix}.{key}" if prefix else str(key), each, flat)
-    elif isinstance(value, list) and value:
-        for number, each in enumerate(value):
-            _flatten_all(f"{prefix}.{number}", each, flat)
-    else:
-        flat[prefix] = value
-
-
-Settings = dict[str, Any]
-Label = str | int | float
-"""A value of an axis, as the file names it."""
-
-# Options of a fit that say where and how it is written rather than what is learned.
-OUTSIDE = {"config", "name", "runs", "run", "ckpt_path"}
-QUIET = {"default_root_dir", "enable_model_summary", "enable_progress_bar", "log_every_n_steps", "logger"}
 # Beside the settings of an axis' value: names for ${axis.name}, where one label stands for several numbers.
 VALUES = "values"
 PLACEHOLDER = re.compile(r"\$\{(\w+(?:\.\w+)?)\}")
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
-)
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -180,7 +48,7 @@ def merged(old: Any, new: Any) -> Any:
     old = {"class_path": old} if isinstance(old, str) else old
     old = old if isinstance(old, dict) else {}
     if "class_path" in old or "class_path" in new:
-        old, new = _spelt_out(old), _spelt_out(new)
+        old, new = _with_init_args(old), _with_init_args(new)
         if "class_path" in old and new.get("class_path", old["class_path"]) != old["class_path"]:
             old = {}
     result = dict(old)
@@ -190,6 +58,18 @@ def merged(old: Any, new: Any) -> Any:
         else:
             result[key] = merged(result.get(key), value)
     return result
+
+
+def _with_init_args(spec: Settings) -> Settings:
+    own = {key: spec[key] for key in spec if key in ("class_path", "init_args", "dict_kwargs")}
+    arguments = {key: spec[key] for key in spec if key not in own}
+    return {**own, "init_args": {**(own.get("init_args") or {}), **arguments}} if arguments else own
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def nested(key: str, value: Any) -> Settings:
@@ -215,17 +95,117 @@ def filled_in(settings: Any, values: Mapping[str, Label]) -> Any:
 
 def placeholders(settings: Any) -> set[str]:
     """Return the names in all ``${name}``."""
-    if isinstance(settings, dict):
-        return {name for value in settings.values() for name in placeholders(value)}
-    if isinstance(settings, list):
-        return {name for value in settings for name in placeholders(value)}
+    if isinstance(settings, dict | list):
+        each = settings.values() if isinstance(settings, dict) else settings
+        return {name for value in each for name in placeholders(value)}
     return set(PLACEHOLDER.findall(settings)) if isinstance(settings, str) else set()
+
+
+def specification(dump: str, linked: dict[str, Any]) -> Settings:
+    """Return a command's settings, complete enough to build the model again.
+
+    Args:
+        dump: the command's options as YAML.
+        linked: the network's arguments that the data fill in, by name.
+    """
+    settings: Settings = yaml.safe_load(dump)
+    network = settings["model"]["network"]["init_args"]
+    for name, value in linked.items():
+        network[name] = list(value) if isinstance(value, tuple) else value
+    # By this key Lightning's load_from_checkpoint knows how to build nested classes again.
+    settings["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
+    return settings
 
 
 def dropout_of(settings: Settings) -> Any:
     """Return what the settings of a run make the network's dropout of, a class or its name; None if they do not."""
     network: Settings = merged((settings.get("model") or {}).get("network"), {"init_args": {}})
     return network["init_args"].get("dropout")
+
+
+def short_name(spec: Settings | str | None) -> str | None:
+    """Return a class's name without its module."""
+    path = spec["class_path"] if isinstance(spec, dict) else spec
+    return path.rsplit(".", 1)[-1] if path else None
+
+
+def run_name(settings: Settings) -> str:
+    """Return ``--name``, or ``data-network-dropout`` in small letters."""
+    name, network = settings["name"], settings["model"]["network"]
+    if name:
+        if Path(name).name != name or name == "..":
+            raise UserError(f"name must be a single word for a folder, got {name!r}; see --runs")
+        return str(name)
+    data = (short_name(settings["data"]) or "").removesuffix("DataModule")
+    parts = (data, short_name(network), short_name(network["init_args"].get("dropout")))
+    return "-".join(part for part in parts if part).lower()
+
+
+def flat_settings(settings: Settings) -> dict[str, Setting]:
+    """Return the settings that tell runs apart, flat: ``dropout.p``, ``data.batch_size``, …
+
+    A class is its short name; lists are texts; what is null or technical is left out.
+    """
+    flat: dict[str, Setting] = {"seed": settings["seed_everything"]}
+    for limit in ("max_epochs", "max_steps", "precision"):
+        if settings["trainer"][limit] not in (None, -1):
+            flat[limit] = settings["trainer"][limit]
+    flat |= _flat_by_class(settings["model"])
+    # Under a short name, because it is what is compared.
+    flat = {name.removeprefix("network.") if ".dropout" in name else name: flat[name] for name in flat}
+    return flat | _flat_by_class(settings["data"], "data")
+
+
+def _flat_by_class(value: Any, name: str = "") -> dict[str, Setting]:
+    if isinstance(value, dict):
+        flat: dict[str, Setting] = {}
+        if "class_path" in value:
+            flat[name] = short_name(value) or ""
+            value = value.get("init_args", {})
+        for key in sorted(value.keys() - TECHNICAL):
+            if not str(key).startswith("_"):
+                flat |= _flat_by_class(value[key], f"{name}.{key}" if name else key)
+        return flat
+    if value is None:
+        return {}
+    return {name: str(value) if isinstance(value, list) else value}
+
+
+def changed_settings(there: Settings, here: Settings) -> list[str]:
+    """Return what of data, model and limits is not the same in two specifications, by flat name.
+
+    Batch sizes, technical settings, ways to be faster and weights that a fit has started from do not change what is
+    measured.
+    """
+    flat: list[dict[str, Setting]] = []
+    for settings in (there, here):
+        limits = {f"limit_{split}_batches": "all" for split in ("val", "test", "predict")}
+        limits |= {key: each for key in limits if (each := settings["trainer"].get(key)) is not None}
+        whole = {"model": settings["model"], "data": settings["data"], "trainer": limits}
+        flat.append(_flat_by_class(whole))
+    return [name for name in _unequal(*flat) if not name.startswith(NOT_MEASURED)]
+
+
+def differences(there: Settings, here: Settings) -> list[str]:
+    """Return in words what two configs of a fit differ in, but for where things are and what is shown meanwhile."""
+    old, new = dict(_flat_whole(there)), dict(_flat_whole(here))
+    return [
+        f"{name.replace('.init_args', '').replace('.class_path', '')} is {old.get(name)} there and "
+        f"{new.get(name)} here"
+        for name in _unequal(old, new)
+        if not ELSEWHERE.fullmatch(name)
+    ]
+
+
+def _flat_whole(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    if not (isinstance(value, dict | list) and value):
+        return [(name, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [pair for key, each in items for pair in _flat_whole(each, f"{name}.{key}" if name else str(key))]
+
+
+def _unequal(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    return [name for name in sorted({*there, *here}) if there.get(name) != here.get(name)]
 
 
 def settings_hash(settings: Settings) -> str:
@@ -239,18 +219,4 @@ def settings_hash(settings: Settings) -> str:
 def _without_technical(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _without_technical(value[key]) for key in value if key not in TECHNICAL}
-    if isinstance(value, list):
-        return [_without_technical(each) for each in value]
-    return value
-
-
-def _spelt_out(spec: Settings) -> Settings:
-    own = {key: spec[key] for key in spec if key in ("class_path", "init_args", "dict_kwargs")}
-    arguments = {key: spec[key] for key in spec if key not in own}
-    return {**own, "init_args": {**(own.get("init_args") or {}), **arguments}} if arguments else own
-
-
-def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+    return [_without_technical(each) for each in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 An alias stands for all that its anchor holds, so that a few lines can stand for billions of values.
 """
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, final
@@ -21,77 +22,73 @@ class OutOfBoundsError(yaml.MarkedYAMLError):
     """A YAML text stands for more than anybody writes."""
 
 
-def check_bounds(text: str) -> None:
-    """Check how large and how deep a YAML text is, with all aliases spelt out.
+class _BoundedLoader(yaml.SafeLoader):
+    """Counts the values of a text, with all aliases spelt out, where they are still nodes."""
 
-    Raises:
-        OutOfBoundsError: it goes beyond the bounds, or an anchor holds itself.
-        yaml.YAMLError: it is no YAML.
-    """
-    if len(text) > MOST_CHARACTERS:
-        raise OutOfBoundsError(
-            problem=f"the text has {len(text)} characters, where {MOST_CHARACTERS} are allowed"
-        )
-    anchored: dict[str, int | None] = {}
-    # Of each collection that is open: its anchor, and its values so far.
-    opened: list[tuple[str | None, int]] = [(None, 0)]
-    events: Any = yaml.parse(text, Loader=yaml.SafeLoader)
-    for event in events:
-        size = 0
-        if isinstance(event, yaml.CollectionStartEvent):
-            if event.anchor is not None:
-                anchored[event.anchor] = None
-            opened.append((event.anchor, 1))
-            if len(opened) > DEEPEST:
-                raise _wrong(event, f"is nested deeper than {DEEPEST} levels")
-            continue
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, size = opened.pop()
-        elif isinstance(event, yaml.ScalarEvent):
-            _check_text_within(event)
-            anchor, size = event.anchor, 1
-        elif isinstance(event, yaml.AliasEvent):
-            known = anchored.get(str(event.anchor), 0)
-            if known is None:
-                raise _wrong(event, f"*{event.anchor} stands within what it stands for")
-            anchor, size = None, known
-        else:
-            continue
-        if anchor is not None:
-            anchored[anchor] = size
-        outer, so_far = opened.pop()
-        opened.append((outer, so_far + size))
-        if so_far + size > MOST_VALUES:
-            raise _wrong(event, f"stands for more than {MOST_VALUES} values")
+    def __init__(self, text: str) -> None:
+        if len(text) > MOST_CHARACTERS:
+            problem = f"the text has {len(text)} characters, where {MOST_CHARACTERS} are allowed"
+            raise OutOfBoundsError(problem=problem)
+        super().__init__(text)
+        self.depth = 0
+        self.sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Make a node of the next value, and measure it."""
+        event: Any = self.peek_event()
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _out_of_bounds(event, f"is nested deeper than {DEEPEST} levels")
+        node: Any = super().compose_node(parent, index)
+        self.depth -= 1
+        if isinstance(event, yaml.AliasEvent):
+            if node not in self.sizes:
+                raise _out_of_bounds(event, f"*{event.anchor} stands within what it stands for")
+            return node
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.ScalarNode):
+            _check_text_within(node)
+        self.sizes[node] = 1 + sum(self.sizes[part] for part in parts)
+        if self.sizes[node] > MOST_VALUES:
+            raise _out_of_bounds(event, f"stands for more than {MOST_VALUES} values")
+        return node
 
 
-def _check_text_within(event: yaml.ScalarEvent) -> None:
+def _check_text_within(node: yaml.ScalarNode) -> None:
     # The command line's parser reads texts as YAML again, where a number or a list is expected.
-    if "&" in event.value and "*" in event.value:
+    if "&" in node.value and "*" in node.value:
         try:
-            check_bounds(event.value)
+            check_bounds(node.value)
         except OutOfBoundsError as error:
-            raise _wrong(event, f"holds a text that, as YAML, {error.problem}") from error
+            raise _out_of_bounds(node, f"holds a text that, as YAML, {error.problem}") from error
         except yaml.YAMLError:
             # A text like any other.
             return
 
 
-def _wrong(event: yaml.Event, problem: str) -> OutOfBoundsError:
-    mark: Any = event.start_mark
+def _out_of_bounds(place: yaml.Event | yaml.Node, problem: str) -> OutOfBoundsError:
+    mark: Any = place.start_mark
     return OutOfBoundsError(problem=problem, problem_mark=mark)
 
 
+def check_bounds(text: str) -> None:
+    """Check how large and how deep a YAML text is.
+
+    Raises:
+        OutOfBoundsError: it goes beyond the bounds, or an anchor holds itself.
+        yaml.YAMLError: it is no YAML.
+    """
+    yaml.compose(text, _BoundedLoader)
+
+
 @final
-class _Loader(yaml.SafeLoader):
+class _Loader(_BoundedLoader):
     """Reads ``1e-3`` as a number, as the command line does, and lets no key stand twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping.
-
-        Raises:
-            yaml.MarkedYAMLError: a key stands twice.
-        """
+        """Refuse a key that stands twice, of which YAML takes the last."""
         seen = set()
         for key, _ in node.value:
             # A merge of an anchor, <<, is no key, and may stand beside others.
@@ -99,11 +96,16 @@ class _Loader(yaml.SafeLoader):
                 continue
             name = self.construct_object(key, deep=True)
             # Lists and mappings are no keys, as the base class says.
-            if isinstance(name, Hashable) and name in seen:
-                raise yaml.MarkedYAMLError(problem=f"{name} stands twice", problem_mark=key.start_mark)
             if isinstance(name, Hashable):
+                if name in seen:
+                    raise yaml.MarkedYAMLError(problem=f"{name} stands twice", problem_mark=key.start_mark)
                 seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -113,13 +115,11 @@ def read_yaml(file: Path) -> dict[str, Any]:
         UserError: it is missing, no text, no YAML, or something else; a key stands twice.
     """
     try:
-        content = _loaded(file.read_text())
+        content = parse_value(file.read_text(), str(file))
     except OSError as error:
         raise UserError(f"no file {file} ({error.strerror}); give the path of a YAML file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: is no text in UTF-8; save it as such, or name another file") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: {one_line(error)}") from error
     if not isinstance(content, dict):
         found = "nothing" if content is None else type(content).__name__
         raise UserError(
@@ -128,29 +128,18 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def parse_value(text: str) -> Any:
-    """Return what a value of a flag means in YAML.
+def parse_value(text: str, where: str | None = None) -> Any:
+    """Return what a text means in YAML, such as the value of a flag.
 
     Raises:
-        UserError: it is no YAML.
+        UserError: it is no YAML; the message begins with ``where``, or with the text itself.
     """
     try:
-        return _loaded(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{text!r}: {one_line(error)}") from error
-
-
-def _loaded(text: str) -> Any:
-    check_bounds(text)
-    try:
         return yaml.load(text, _Loader)
-    except ValueError as error:
-        # Of a number or a date that is none, such as 2020-13-01.
-        raise yaml.YAMLError(str(error)) from error
-
-
-def one_line(error: yaml.YAMLError) -> str:
-    """Tell what is wrong with a YAML text, and in which line."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}; mend the YAML there"
-    return " ".join(str(error).split())
+    # A number or a date that is none, such as 2020-13-01, is a ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            reason = f"line {error.problem_mark.line + 1}: {error.problem}; mend the YAML there"
+        else:
+            reason = " ".join(str(error).split())
+        raise UserError(f"{where or repr(text)}: {reason}") from error

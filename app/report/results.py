@@ -13,8 +13,7 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.run.folder import RunResult, damaged
-from dropout_lab.app.study.folder import StudyFolder, write_results
+from dropout_lab.app.study.folder import RunResult, StudyFolder, damaged, write_results
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.spec import Labels, Select, Study
@@ -94,7 +93,7 @@ class Results:
         candidates = self.candidates(labels)
         if self.select is None:
             return {seed: runs[0] for seed, runs in candidates.items() if len(runs) == 1}
-        return {seed: self.best(runs, self.select) for seed, runs in candidates.items()}
+        return {seed: self.best(runs, self.select.by, self.select.mode) for seed, runs in candidates.items()}
 
     def chosen(self, labels: Labels) -> list[Labels]:
         """Return the selected axes' labels that were chosen for each seed; none where there was no choice."""
@@ -103,14 +102,14 @@ class Results:
         runs = (self.finished[run][0].labels for run in self.of(labels).values())
         return [{axis: run[axis] for axis in self.select.over} for run in runs]
 
-    def best(self, runs: Sequence[str], select: Select) -> str:
-        """Return the run that is best by the selection's metric, one of validation; of equal ones the first.
+    def best(self, runs: Sequence[str], by: str, mode: str) -> str:
+        """Return the run that is best by a metric of validation, ``max`` or ``min``; of equal ones the first.
 
         A value that is not finite loses, and so does a run without one, as one that has collapsed before its first
         validation.
         """
-        by, sign = self.metric(select.by, "select.by"), 1 if select.mode == "max" else -1
-        finite = {run: sign * by[run] for run in runs if math.isfinite(by.get(run, math.nan))}
+        found, sign = self.metric(by, "select.by"), 1 if mode == "max" else -1
+        finite = {run: sign * found[run] for run in runs if math.isfinite(found.get(run, math.nan))}
         return max(runs, key=lambda run: finite.get(run, -math.inf))
 
     def metric(self, name: str, option: str = "report.metric") -> dict[str, float]:

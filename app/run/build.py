@@ -168,7 +168,7 @@ def _data(spec: str) -> ImageDataModule:
 
 
 def _with_links(settings: Settings, data: ImageDataModule) -> Settings:
-    """Leave the data out, and let them tell the network its shapes, as :class:`dropout_lab.app.cli.LabCLI` does by links."""
+    """Leave the data out, and let them tell the network its shapes."""
     rest = {key: value for key, value in settings.items() if key != "data"}
     rest["trainer"] = {**TRAINER, **(settings.get("trainer") or {})}
     if not {"max_epochs", "max_steps", "max_time"} & rest["trainer"].keys():

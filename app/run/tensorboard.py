@@ -8,15 +8,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from dropout_lab.app.config.settings import flat_settings
 from dropout_lab.app.run.folder import RunFolder
-from dropout_lab.callbacks import (
-    BestStep,
-    Charts,
-    FirstBatch,
-    Hyperparameters,
-    NetworkGraph,
-    ScalarLayout,
-    TensorBoardPages,
-)
+from dropout_lab.callbacks import BestStep, Charts, TensorBoardPages
 from dropout_lab.datamodules import ImageDataModule
 from dropout_lab.models import ImageClassifier
 
@@ -66,10 +58,6 @@ def tensorboard_callbacks(
     """
     charts = {**CHARTS, **TWO_CLASS_CHARTS} if data.num_classes == 2 else CHARTS
     pages = TensorBoardPages(
-        Hyperparameters(flat_settings(specification), best),
-        ScalarLayout(charts),
-        NetworkGraph(model.network, data.image_shape),
-        FirstBatch(data.to_pixels),
-        written,
+        flat_settings(specification), best, charts, model.network, data.image_shape, data.to_pixels, written
     )
     return [pages, LearningRateMonitor()]

@@ -1,29 +1,22 @@
 """The command ``fit``, once data, model and trainer stand."""
 
-import platform
 import sys
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 
-import torch
 import yaml
 from pytorch_lightning import Callback
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from dropout_lab.app.config.checks import best_step, check_monitors
 from dropout_lab.app.config.settings import run_name
-from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
+from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import naming, whole_file
 from dropout_lab.app.run.autosave import Autosave
-from dropout_lab.app.run.build import Parts, Session, build
-from dropout_lab.app.run.checkpoint import BestCheckpoint, Weights, load_weights, read_weights
+from dropout_lab.app.run.build import Session
+from dropout_lab.app.run.checkpoint import BestCheckpoint, read_weights
 from dropout_lab.app.run.folder import (
-    RunFiles,
     RunFolder,
-    RunResult,
     make_run_folder,
     next_run_folder,
     without_split,
@@ -32,7 +25,6 @@ from dropout_lab.app.run.messages import print_header, print_interrupted, print_
 from dropout_lab.app.run.resume import GoingOn, ResumeRequest, RunLock, find_unfinished, take_back
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_logger
-from dropout_lab.app.study.grid import Run
 from dropout_lab.callbacks import BestStep, Timing, TrainingCollapsed
 
 
@@ -213,86 +205,3 @@ def _write_config(session: Session, folder: RunFolder) -> None:
         config.pop(answered)
     with whole_file(folder.config) as stream:
         yaml.safe_dump(config, stream, sort_keys=False)
-
-
-@dataclass(frozen=True)
-class RunTask:
-    """A run to be done.
-
-    Attributes:
-        run: what is asked.
-        files: where it is written.
-        wait: for another process that is at it; otherwise say that it is busy.
-        panels: write right and wrong test images, too.
-        command: that asks for it.
-    """
-
-    run: Run
-    files: RunFiles
-    wait: bool = False
-    panels: bool = False
-    command: str = ""
-
-
-def prepare(threads: int) -> None:
-    """Make this process one that does runs.
-
-    Args:
-        threads: of torch.
-    """
-    torch.set_num_threads(threads)
-    silence_lightning()
-    ask_once_for_gpus()
-
-
-def run_one(task: RunTask) -> RunResult:
-    """Train, take the weights that were best in validation, test them; the files but the result are written.
-
-    Nothing of it depends on what this process has done before: the run is seeded as ``fit --seed_everything`` does.
-
-    Raises:
-        UserError: the settings are wrong, or nothing was trained.
-    """
-    run, start = task.run, perf_counter()
-    parts = build(run.settings, task.files.epochs, task.files.panels if task.panels else None)
-    trainer = parts.trainer
-    stopped = None
-    try:
-        # Lightning takes up what it finds of a job of Slurm's that was preempted.
-        trainer.fit(parts.model, datamodule=parts.data, weights_only=True)
-    except TrainingCollapsed as stop:
-        stopped = str(stop)
-    steps, epochs = trainer.global_step, trainer.current_epoch
-    if steps == 0 and stopped is None:
-        raise UserError("nothing was trained: the limits of the trainer leave no batch")
-    metrics = {**parts.best.metrics, **_tested(parts, stopped)}
-    return RunResult(
-        labels=run.labels,
-        seed=run.seed,
-        hash=run.hash,
-        metrics=metrics,
-        best_epoch=parts.best.epoch,
-        best_step=parts.best.step,
-        first_steps={str(threshold): step for threshold, step in parts.best.first_steps.items()},
-        steps=steps,
-        epochs=epochs,
-        train_seconds=parts.table.train_seconds,
-        seconds=perf_counter() - start,
-        stopped=stopped,
-        versions={
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "pytorch_lightning": version("pytorch-lightning"),
-        },
-    )
-
-
-def _tested(parts: Parts, stopped: str | None) -> dict[str, float]:
-    """Test the best weights, or without validation the last; a run that collapsed before its first has none."""
-    trainer, best = parts.trainer, parts.weights
-    if best.state:
-        load_weights(Weights(best.state, best.step, best.callbacks), trainer, parts.model)
-    elif stopped is not None:
-        return {}
-    metrics = trainer.test(parts.model, datamodule=parts.data, verbose=False, weights_only=True)
-    return {name: float(value) for name, value in metrics[0].items()} if metrics else {}

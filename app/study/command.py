@@ -1,25 +1,24 @@
 """The command line of ``study``: its help answers at once, so nothing here imports torch."""
 
-import importlib
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from dropout_lab.app.config.settings import settings_hash
-from dropout_lab.app.console import silence_lightning
+from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
-from dropout_lab.app.run.build import build
-from dropout_lab.app.run.train import RunTask
 from dropout_lab.app.study.folder import StudyFolder, check_same_data, finished, write_results
 from dropout_lab.app.study.grid import Run, expand, only, run_settings
-from dropout_lab.app.study.progress import progress
 from dropout_lab.app.study.read_spec import read_study
-from dropout_lab.app.study.scheduler import Engine
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
+
+if TYPE_CHECKING:
+    from dropout_lab.app.study.scheduler import Engine
 
 DESCRIPTION = """\
 Do the runs of a study: a grid of settings and seeds in one YAML file. All of it is checked before anything runs.
@@ -28,31 +27,12 @@ Runs that are done are kept, so an interrupted study is taken up by giving the c
 tried again. Each run is trained, and its weights that were best in validation are tested. A run's numbers do not
 depend on --jobs, nor on --engine, nor on the order.
 """
-# Who does the runs: modules with a function ``engine(options)``; what they need is imported with them.
-ENGINES = {"pool": "dropout_lab.app.study.local", "ray": "dropout_lab.app.study.ray_cluster"}
-
 EXAMPLE = "example:  dropout-lab study configs/studies/dropin-table.yaml --quick"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``study`` is asked for.
-
-    Attributes:
-        file: the study.
-        studies: folder of all studies' results.
-        engine: who does the runs, one of ENGINES.
-        jobs: runs at a time; None: as many as there is room for.
-        threads: of torch in each.
-        gpus_per_run: whole GPUs or a share of one; None: not said.
-        timeout: seconds for a run; None: as long as it takes.
-        form: one of the study's short forms; None: the whole study.
-        only: ``axis=label``, to do some of the runs.
-        changes: ``key=value``, settings that win over all others.
-        keep_failed: leave out what has failed before.
-        dry_run: say what would be done.
-        command: the command as it was given.
-    """
+    """What ``study`` is asked for; the help of :func:`parse` says what each is."""
 
     file: Path
     studies: Path
@@ -64,6 +44,8 @@ class Options:
     form: str | None
     only: list[str]
     changes: list[str]
+    keep: str
+    tensorboard: bool
     keep_failed: bool
     dry_run: bool
     command: str
@@ -75,17 +57,12 @@ def told(words: list[str]) -> str:
 
 
 def parse(words: list[str]) -> Options:
-    """Parse the words after ``study``.
-
-    Raises:
-        UserError: an option is wrong.
-        SystemExit: help was asked for and given.
-    """
+    """Parse the words after ``study``."""
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
     parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR",
                         help="folder of all studies' results (default: studies)")  # fmt: skip
-    parser.add_argument("--engine", choices=ENGINES, default="pool",
+    parser.add_argument("--engine", choices=("pool", "ray"), default="pool",
                         help="who does the runs: processes on this machine, or Ray, on this machine or, where "
                              "RAY_ADDRESS=HOST:PORT is set, on that cluster (default: pool)")  # fmt: skip
     parser.add_argument("--jobs", type=int, metavar="N",
@@ -106,6 +83,12 @@ def parse(words: list[str]) -> Options:
                         help="do the runs with these labels; seed=N too")  # fmt: skip
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
                         help="settings that win over the study's, such as data.root=FOLDER")  # fmt: skip
+    parser.add_argument("--keep", choices=("best", "all", "none"), default="best",
+                        help="whose checkpoints stay: of the best run of each row of the report, of all runs, or of "
+                             "none (default: best)")  # fmt: skip
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="TensorBoard's events in each run's folder"
+    )
     parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
     parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
     options = Options(**vars(parser.parse_args(words)), command=told(words))
@@ -120,32 +103,29 @@ def parse(words: list[str]) -> Options:
     return options
 
 
+def make_engine(options: Options) -> "Engine":
+    """Make who does the runs, whose own imports are made here."""
+    if options.engine == "ray":
+        from dropout_lab.app.study.ray_cluster import RayEngine
+
+        return RayEngine(options.jobs, options.threads, options.timeout, options.gpus_per_run)
+    from dropout_lab.app.study.local import PoolEngine
+
+    if options.gpus_per_run is not None:
+        raise UserError("--gpus_per_run shares GPUs out with --engine ray alone")
+    return PoolEngine(options.jobs, options.threads, options.timeout)
+
+
 def run(words: list[str]) -> None:
-    """Do a study's runs.
-
-    Raises:
-        UserError: an option or the study is wrong.
-        SystemExit: a run has failed; the code is 1.
-    """
+    """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
-    study: Callable[[Options], bool] = importlib.import_module("dropout_lab.app.study.command").study
-    if not study(options):
-        raise SystemExit(1)
-
-
-def study(options: Options) -> bool:
-    """Do a study's runs; return whether all that were to be done have ended well.
-
-    Raises:
-        UserError: something in the study or in the options is wrong; nothing has been run then.
-    """
     console = Console(soft_wrap=True, highlight=False)
-    asked = read_study(options.file, options.form, options.changes)
-    runs = expand(asked)
-    wanted = only(asked, runs, options.only)
+    study = read_study(find_config(options.file, group="studies"), options.form, options.changes)
+    runs = expand(study)
+    wanted = only(study, runs, options.only)
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
-    folder = StudyFolder(options.studies.expanduser() / asked.name)
+    folder = StudyFolder(options.studies.expanduser() / study.name)
     ended = [run for run, _ in finished(folder, wanted)]
     hashes = {run.hash for run in ended}
     missing = [
@@ -154,33 +134,41 @@ def study(options: Options) -> bool:
         if run.hash not in hashes and not (options.keep_failed and folder.run(run).failure() is not None)
     ]
     check_same_data(folder, ended)
-    make: Callable[[Options], Engine] = importlib.import_module(ENGINES[options.engine]).engine
-    engine = make(options)
-    silence_lightning()
-    check(options.file, asked, missing)
+    engine = make_engine(options)
+    check(options.file, study, missing)
     done = len(wanted) - len(missing)
-    console.print(f"study {asked.name}: {len(wanted):,} runs, {done:,} done before", markup=False)
+    console.print(f"study {study.name}: {len(wanted):,} runs, {done:,} done before", markup=False)
     if options.dry_run:
         for run in missing:
             console.print(f"  {run.hash}  {run.title}", markup=False)
-        return True
-    folder.write(asked)
+        return
+    from dropout_lab.app.study.one_run import RunTask
+    from dropout_lab.app.study.progress import progress
+
+    folder.write(study)
     folder.note(options.command)
-    panels = PANELS in asked.report.figures
-    tasks = [RunTask(run, folder.run(run), panels=panels, command=options.command) for run in missing]
+    panels = PANELS in study.report.figures
+    tasks = [
+        RunTask(run, folder.run(run), panels=panels, command=options.command, tensorboard=options.tensorboard)
+        for run in missing
+    ]
     try:
-        _do(engine, tasks, console)
+        with progress(console, len(tasks)) as on_event:
+            engine.run(tasks, on_event)
+    except KeyboardInterrupt:
+        raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
         write_results(folder, runs)
-    return _report(console, folder, wanted)
+    if not _report(console, folder, wanted):
+        raise SystemExit(1)
 
 
 def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
-    """Build each combination once, with its data read, so that what is wrong is found before anything runs.
+    """Build each combination once, with its data read, so that what is wrong is found before anything runs."""
+    from dropout_lab.app.console import silence_lightning
+    from dropout_lab.app.run.build import build
 
-    Raises:
-        UserError: something in the settings is wrong.
-    """
+    silence_lightning()
     seen = set()
     for run in runs:
         name = settings_hash(run_settings(study, run.labels, study.seeds[0]))
@@ -191,31 +179,16 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
             parts = build(run.settings, Path())
         except UserError as error:
             raise UserError(f"{file}: run {run.title}: {error}") from error
-        train = parts.model.logged_metrics()
-        tested = [name.replace("val/", "test/") for name in train if name.startswith("val/")]
+        logged = parts.model.logged_metrics()
+        logged += [name.replace("val/", "test/") for name in logged if name.startswith("val/")]
         watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
         watched += [metric for numbers in study.paper for metric in numbers.metrics]
         # Without the moment of val/accuracy@5.
         for metric in (name.partition("@")[0] for name in watched):
-            split = metric.partition("/")[0]
-            if (
-                split in ("train", "val", "test")
-                and "/" in metric
-                and metric not in [*train, *tested, "test/entropy"]
-            ):
+            if metric.startswith(("train/", "val/", "test/")) and metric not in [*logged, "test/entropy"]:
                 raise UserError(
-                    f"{file}: no metric {metric!r} in run {run.title}; there are {', '.join([*train, *tested])}"
+                    f"{file}: no metric {metric!r} in run {run.title}; there are {', '.join(logged)}"
                 )
-
-
-def _do(engine: Engine, tasks: list[RunTask], console: Console) -> None:
-    with progress(console, len(tasks)) as on_event:
-        try:
-            engine.run(tasks, on_event)
-        except KeyboardInterrupt:
-            raise StoppedByUser(
-                "interrupted; what is done is kept: give the command again to go on"
-            ) from None
 
 
 def _report(console: Console, folder: StudyFolder, wanted: list[Run]) -> bool:

@@ -1,30 +1,22 @@
 """From a study to its runs: the product of its axes and seeds, each run with all its settings and a hash."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from dropout_lab.app.config.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.spec import Labels, Study
+from dropout_lab.app.study.spec import Labels, Study, unknown
 
 
 @dataclass(frozen=True)
 class Run:
-    """One fit and its test.
-
-    Attributes:
-        labels: where it stands in the grid, a label for each axis.
-        seed: of its weights, masks and order.
-        settings: all of them, as in a fit's YAML.
-        hash: names its folder; of what is learned, so that moving the data changes nothing.
-    """
+    """One fit and its test."""
 
     labels: Labels
     seed: int
-    settings: Settings
-    hash: str
+    settings: Settings  # all of them, as in a fit's YAML
+    hash: str  # of what is learned, so that moving the data changes nothing
 
     @property
     def title(self) -> str:
@@ -37,9 +29,6 @@ def expand(study: Study) -> list[Run]:
 
     Combinations whose settings are the same, as of a method without a p at each p, are run once, under the labels of
     the first of them.
-
-    Raises:
-        UserError: the rules skip them all.
     """
     runs: dict[str, Run] = {}
     for labels in combinations(study):
@@ -64,7 +53,7 @@ def combinations(study: Study) -> list[Labels]:
 
 def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
     """Return all settings of a run: the base, each axis' in their order, what wins over them, and the seed."""
-    settings = study.base
+    settings = study.base.settings
     values: dict[str, Label] = {**labels, "seed": seed}
     for axis, label in labels.items():
         settings = merged(settings, study.axes[axis][label])
@@ -78,13 +67,7 @@ def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
 def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
     """Return the runs with certain labels; one that several combinations share has the labels of each of them.
 
-    Args:
-        study: knows the axes.
-        runs: of the study.
-        wanted: ``axis=label`` or ``seed=number``; of one axis any of those given, of all axes each.
-
-    Raises:
-        UserError: there is no such axis or label.
+    ``wanted`` are ``axis=label`` and ``seed=number``: of one axis any of those given, of all axes each.
     """
     labels: dict[str, set[str]] = {}
     known = {**{axis: [str(label) for label in values] for axis, values in study.axes.items()},
@@ -92,11 +75,9 @@ def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
     for word in wanted:
         axis, _, label = word.partition("=")
         if axis not in known:
-            raise UserError(f"--only {word}: no axis {axis!r}; there are {', '.join(known)}")
+            raise UserError(f"--only {word}: {unknown('axis', axis, known)}")
         if label not in known[axis]:
-            close = difflib.get_close_matches(label, known[axis], n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[axis])}"
-            raise UserError(f"--only {word}: no value of {axis} {label!r}; {hint}")
+            raise UserError(f"--only {word}: {unknown(f'value of {axis}', label, known[axis])}")
         labels.setdefault(axis, set()).add(label)
     hashes = {
         settings_hash(run_settings(study, each, seed))

@@ -1,124 +1,137 @@
-"""Worker processes on this machine that stay alive from run to run."""
+"""Worker processes on this machine."""
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
-from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
-from typing import cast, final
+from multiprocessing import connection, forkserver, parent_process
+from threading import Thread
+from typing import Any, cast, final
 
-from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.train import RunTask
-from dropout_lab.app.study.command import Options
-from dropout_lab.app.study.scheduler import Crew, Engine, OnEvent, Worker, work_off
-from dropout_lab.app.study.worker import Event, on_several, safe_path, serve, visible_gpus
+import torch
 
-# Whoever inherits a killed worker's end of the pipe keeps it open, so now and then it is looked whether it lives.
+from dropout_lab.app.study.one_run import RunTask, prepare
+from dropout_lab.app.study.processes import import_environment, on_several
+from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
+from dropout_lab.app.study.worker import VISIBLE, do
+
+# A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+
+# How often it is looked whether a run takes too long.
 LOOK_SECONDS = 0.5
-
-
-def engine(options: Options) -> Engine:
-    """Return the engine that the options ask for.
-
-    Raises:
-        UserError: they ask for what only another has.
-    """
-    if options.gpus_per_run is not None:
-        raise UserError("--gpus_per_run shares GPUs out with --engine ray alone")
-    return PoolEngine(options.jobs or os.cpu_count() or 1, options.threads, options.timeout)
 
 
 @final
 class PoolEngine(Engine):
-    """Spawned processes, each of which imports torch once, keeps its data, and has one GPU where there are any.
+    """Processes, each of which keeps its data from run to run, and sees one GPU where there are any."""
 
-    Args:
-        jobs: processes at most.
-        threads: of torch in each.
-        timeout: seconds for a run; None: as long as it takes.
-    """
-
-    def __init__(self, jobs: int, threads: int, timeout: float | None = None) -> None:
-        """Keep the arguments; nothing is started yet."""
-        self.jobs = jobs
-        self.threads = threads
-        self.timeout = timeout
+    _gpus: Iterator[str | None] = cycle([None])
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        """Do all runs; at the end, and when interrupted, no worker is left."""
-        gpus = [] if any(on_several(task.run.settings) for task in tasks) else visible_gpus()
-        work_off(_Processes(self.jobs, self.threads, gpus), tasks, self.timeout, on_event)
+        """Do all runs, on the GPUs in turn if each is on one device."""
+        several = any(on_several(task.run.settings) for task in tasks)
+        self._gpus = cycle([None] if several else visible_gpus() or [None])
+        super().run(tasks, on_event)
 
+    def _room(self) -> int:
+        return self.jobs or os.cpu_count() or 1
 
-@final
-class _Processes(Crew):
-    """So many processes on this machine, in turn on its GPUs."""
-
-    def __init__(self, jobs: int, threads: int, gpus: Sequence[str]) -> None:
-        self.jobs = jobs
-        self.threads = threads
-        self._gpus = cycle(gpus or [None])
-
-    def room(self) -> int:
-        """Return how many there may be."""
-        return self.jobs
-
-    def start(self) -> Worker:
-        """Start a process."""
+    def _start(self) -> Worker:
         return _Process(self.threads, next(self._gpus))
 
-    def wait(self, workers: Sequence[Worker]) -> None:
-        """Wait for a word of any, or until it is time to look whether all live."""
-        connection.wait([worker.events for worker in cast(Sequence[_Process], workers)], LOOK_SECONDS)
+    def _wait(self, workers: Sequence[Worker]) -> None:
+        each = cast(Sequence[_Process], workers)
+        connection.wait([end for one in each for end in (one.pipe, one.process.sentinel)], LOOK_SECONDS)
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that may be used, by what CUDA_VISIBLE_DEVICES would name them."""
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    return [str(index) for index in range(torch.cuda.device_count())]
 
 
 @final
 class _Process(Worker):
-    """A process and the pipe to it."""
+    """A process and the pipe to it. Processes share nothing, so that one that dies leaves the others alone."""
 
     def __init__(self, threads: int, gpu: str | None) -> None:
         super().__init__()
-        context = multiprocessing.get_context("spawn")
-        self.events, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=serve, args=(theirs, threads, gpu))
-        with safe_path():
+        context: Any = multiprocessing.get_context(START_METHOD)
+        context.set_forkserver_preload([__name__])
+        # A fork server knows only the environment in which it was started.
+        environment = {**os.environ, **({} if gpu is None else {VISIBLE: gpu})}
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, threads, environment))
+        server = START_METHOD == "forkserver"
+        with _starting():
+            # At once: what takes long, the server's imports, is waited for below, where Ctrl-C is heard.
+            (forkserver.ensure_running if server else self.process.start)()
+        if server:
             self.process.start()
         theirs.close()
 
-    @property
-    def ready(self) -> bool:
-        """It takes a run from the pipe when it is."""
-        return True
-
-    @property
-    def cause_of_death(self) -> str:
-        """Say how the process ended."""
-        code = self.process.exitcode
-        assert code is not None, "asked of a process that has ended"
-        return f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-
-    def end(self) -> None:
-        """Kill the process, if it lives."""
-        self.process.kill()
-        self.process.join()
-        self.events.close()
-
-    def _send(self, task: RunTask) -> None:
+    def send(self, task: RunTask) -> None:
         try:
-            self.events.send(task)
+            self.pipe.send(task)
         except BrokenPipeError:
-            # It has died while it had nothing to do; that is seen when it is next looked at.
+            # It has died while it had nothing to do.
             return
 
-    def _receive(self) -> tuple[list[Event], bool]:
-        events: list[Event] = []
+    def receive(self) -> Answer | None:
         # Looked at before the pipe: what a worker said before it died must not be missed.
         dead = not self.process.is_alive()
         try:
-            while self.events.poll():
-                events.append(self.events.recv())
+            if self.pipe.poll():
+                return cast(Answer, self.pipe.recv())
         except (EOFError, ConnectionResetError):
             dead = True
-        return events, dead
+        if not dead:
+            return None
+        self.process.join()
+        code = self.process.exitcode
+        return Died(f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Let what is started meanwhile import what this process can, and leave Ctrl-C to this process."""
+    before = dict(os.environ)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(import_environment())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        signal.signal(signal.SIGINT, handler)
+
+
+def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environment: dict[str, str]) -> None:
+    """Do runs until the driver ends: tasks come in through the pipe, answers go out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()
+    os.environ.update(environment)
+    Thread(target=_end_with_parent, daemon=True).start()
+    prepare(threads)
+    answer: Answer = Free()
+    while True:
+        pipe.send(answer)
+        answer = do(pipe.recv())
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None, "the body of a process that was started by another"
+    connection.wait([parent.sentinel])
+    os._exit(1)

@@ -9,70 +9,50 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dropout_lab.app.run.folder import RunResult
-from dropout_lab.app.run.train import RunTask
-from dropout_lab.app.study.scheduler import OnEvent
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.folder import RunResult
+from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.scheduler import Event, Failed, OnEvent, Started
 
 
 @contextmanager
 def progress(console: Console, total: int) -> Iterator[OnEvent]:
-    """Show what events tell.
-
-    Args:
-        console: where.
-        total: runs to be done.
-    """
+    """Show what is told of so many runs."""
     count = Count(total)
-    if not console.is_terminal:
-
-        def in_lines(task: RunTask, event: Event) -> None:
-            if count.add(task, event):
-                console.print(f"{count.line()}  {task.run.title}  {outcome(event)}", markup=False)
-
-        yield in_lines
-        return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         row = bar.add_task("starting", total=total)
 
-        def in_bar(task: RunTask, event: Event) -> None:
-            if count.add(task, event) and isinstance(event, Failed):
-                bar.console.print(f"failed  {task.run.title}  {event.reason}", markup=False)
-            bar.update(row, completed=count.ended, description=count.state())
+        def on_event(task: RunTask, event: Event) -> None:
+            ended = count.add(task, event)
+            if console.is_terminal:
+                if isinstance(event, Failed):
+                    console.print(f"failed  {task.run.title}  {event.reason}", markup=False)
+                bar.update(row, completed=count.ended, description=count.state())
+            elif ended:
+                told = f"{count.ended}/{total}  ({count.state()})  {task.run.title}  {outcome(event)}"
+                console.print(told, markup=False)
 
-        yield in_bar
+        yield on_event
 
 
 @final
 class Count:
-    """What has happened to how many runs.
-
-    Args:
-        total: runs to be done.
-    """
+    """What has happened to how many of the runs that are to be done."""
 
     def __init__(self, total: int) -> None:
-        """Start the clock."""
         self.total = total
-        self.done = 0
+        self.ended = 0
         self.failed = 0
         self.running: set[str] = set()
         self._start = monotonic()
 
-    @property
-    def ended(self) -> int:
-        """Runs that need nothing more."""
-        return self.done + self.failed
-
     def add(self, task: RunTask, event: Event) -> bool:
         """Take an event in; return whether a run has ended."""
-        name = task.run.hash
         if isinstance(event, Started):
-            self.running.add(name)
+            self.running.add(task.run.hash)
             return False
-        self.running.discard(name)
-        self.done += isinstance(event, RunResult)
+        self.running.discard(task.run.hash)
+        self.ended += 1
         self.failed += isinstance(event, Failed)
         return True
 
@@ -84,19 +64,12 @@ class Count:
             left = f", {timedelta(seconds=round(seconds))} left"
         return f"{len(self.running)} running, {self.failed} failed{left}"
 
-    def line(self) -> str:
-        """Say the same with the number of ended runs."""
-        return f"{self.ended}/{self.total}  ({self.state()})"
-
 
 def outcome(event: Event) -> str:
     """Say in a few words how a run has ended."""
-    if isinstance(event, RunResult):
-        shown = [
-            f"{name} {event.metrics[name]:.4f}"
-            for name in ("val/accuracy", "test/accuracy")
-            if name in event.metrics
-        ]
-        return "  ".join([*shown, f"{event.seconds:.1f} s", *([event.stopped] if event.stopped else [])])
-    assert isinstance(event, Failed), "other events end no run"
-    return f"failed: {event.reason}"
+    if isinstance(event, Failed):
+        return f"failed: {event.reason}"
+    assert isinstance(event, RunResult), "the other event ends no run"
+    metrics = [(name, event.metrics.get(name)) for name in ("val/accuracy", "test/accuracy")]
+    shown = [f"{name} {value:.4f}" for name, value in metrics if value is not None]
+    return "  ".join([*shown, f"{event.seconds:.1f} s", *([event.stopped] if event.stopped else [])])

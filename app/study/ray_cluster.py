@@ -11,70 +11,11 @@ from typing import Any, cast, final
 from uuid import uuid4
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.train import RunTask, prepare
-from dropout_lab.app.study.command import Options
-from dropout_lab.app.study.scheduler import Crew, Engine, OnEvent, Worker, work_off
-from dropout_lab.app.study.worker import VISIBLE, Event, do, import_paths
+from dropout_lab.app.study.one_run import RunTask, prepare
+from dropout_lab.app.study.processes import import_environment
+from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
+from dropout_lab.app.study.worker import VISIBLE, do
 
-PARENT_LOOK_SECONDS = 0.5
-
-
-@final
-class Runs:
-    """Does runs; the body of a worker.
-
-    Args:
-        threads: of torch.
-    """
-
-    def __init__(self, threads: int) -> None:
-        """Make this process one that does runs."""
-        if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
-            os.environ[VISIBLE] = ""
-        prepare(threads)
-
-    def look(self, folder: Path, mark: Path, patience: float) -> str | None:
-        """Go to the driver's folder; return what is wrong here, or None.
-
-        Args:
-            folder: where the driver is.
-            mark: a file that it has written.
-            patience: seconds until that must be seen.
-        """
-        return complaint(folder, mark, patience)
-
-    def do(self, task: RunTask) -> Iterator[Event]:
-        """Do a run and tell of it."""
-        yield from do(task)
-
-
-def complaint(folder: Path, mark: Path, patience: float) -> str | None:
-    """Go to a folder; return what is wrong there or with a file's absence, or None.
-
-    Args:
-        folder: where relative paths start.
-        mark: the file.
-        patience: seconds until it must be seen.
-    """
-    start = monotonic()
-    while not (folder.is_dir() and mark.exists()):
-        if monotonic() - start > patience:
-            unseen = mark.parent if folder.is_dir() else folder
-            return (
-                f"the machine {socket.gethostname()} does not see the driver's {unseen}: on a cluster the folder "
-                "where the command is given and --studies must be on a file system that all machines share"
-            )
-        sleep(PARENT_LOOK_SECONDS)
-    os.chdir(folder)
-    return None
-
-
-# Read when Ray is imported: what its daemons have to say of a dead worker is told in our own words.
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-# Who hides GPUs from those that have asked for none depends on Ray's release: we do (ray_engine.Runs).
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# Its head has 15 s to come up otherwise, too few on a busy machine.
-os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "60")
 ADDRESS = "RAY_ADDRESS"
 
 
@@ -84,11 +25,18 @@ def joined() -> str | None:
     return None if address in ("", "local") else address
 
 
+# Ray reads these when it is imported.
+# What its daemons have to say of a dead worker is told in our own words.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+# Who hides GPUs from those that have asked for none depends on Ray's release: we do (Runs).
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Its head has 15 s to come up otherwise, too few on a busy machine.
+os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "60")
 if joined() is None:
     # Nobody else's business: it then listens on the loopback address alone, as it does on macOS and Windows.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 try:
-    import ray as ray  # by this name for the engine too: what is set above comes first
+    import ray
 except ModuleNotFoundError as error:
     raise UserError(
         '--engine ray needs Ray, which is not installed: pip install "dropout-lab[cluster]"'
@@ -97,51 +45,92 @@ except ModuleNotFoundError as error:
 # Ray itself would try for minutes.
 CONNECT_SECONDS = 5
 
+# Until a file that was written here is seen on another machine.
+SHARE_SECONDS = 10.0
+
+# Until a worker that was killed has ended.
+END_SECONDS = 5.0
+
+LOOK_SECONDS = 0.5
+
 # Only tasks and results pass through it; Ray's least is 75 MiB.
 OBJECT_STORE_BYTES = 80 * 2**20
 
-# The least of it that Ray counts in.
+# The least of a GPU that Ray counts in.
 SLACK = 1e-4
+
+
+@final
+class RayEngine(Engine):
+    """Ray actors, each of which imports torch once and keeps its data, its cores and its share of a GPU.
+
+    Args:
+        jobs: workers at most; None: as many as the machine has cores, or the cluster has room for.
+        threads: of torch in each, which are cores to Ray.
+        timeout: seconds for a run.
+        gpus: for each, or a share of one; None: not said, which will do where there is none.
+    """
+
+    def __init__(
+        self, jobs: int | None, threads: int, timeout: float | None = None, gpus: float | None = None
+    ) -> None:
+        super().__init__(jobs or (None if joined() else os.cpu_count()), threads, timeout)
+        self.gpus = gpus
+        self._mark = Path()
+        if (address := joined()) is not None:
+            check_address(address)
+
+    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
+        """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own."""
+        if not tasks:
+            return
+        folder = tasks[0].files.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        self._mark = folder.absolute() / f".{uuid4().hex}"
+        with connected((self.jobs or 1) * self.threads):
+            self._mark.touch()
+            try:
+                super().run(tasks, on_event)
+            except ray.exceptions.RayError as error:
+                raise UserError(
+                    f"Ray itself was lost: {_in_one_line(error)}; what is done is kept: give the command again"
+                ) from error
+            finally:
+                self._mark.unlink()
+
+    def _room(self) -> int:
+        # Machines come and go.
+        places = room(self.threads, self.gpus)
+        return self.jobs or places
+
+    def _start(self) -> Worker:
+        remote: Any = ray.remote(Runs)
+        options = remote.options(num_cpus=self.threads, num_gpus=self.gpus or 0, max_restarts=0)
+        return _Actor(options.remote(self.threads), self._mark)
+
+    def _wait(self, workers: Sequence[Worker]) -> None:
+        expected = [each.expected for each in cast(Sequence[_Actor], workers) if each.expected is not None]
+        if expected:
+            ray.wait(expected, timeout=LOOK_SECONDS, fetch_local=False)
 
 
 @contextmanager
 def connected(cpus: int) -> Iterator[None]:
-    """Be connected to the cluster that is named, or else to an own Ray, which ends with this.
-
-    Args:
-        cpus: that the own Ray is to give away.
-
-    Raises:
-        UserError: there is nothing at the address, or it lets us not in.
-    """
+    """Be connected to the cluster that is named, or else to an own Ray with so many CPUs, which ends with this."""
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     # What is imported here by its path, as a user's own variant, is found by the workers too.
-    quiet: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-        "runtime_env": {"env_vars": {"PYTHONPATH": import_paths()}},
-    }
+    options["runtime_env"] = {"env_vars": {"PYTHONPATH": import_environment()["PYTHONPATH"]}}
     address = joined()
+    if address is None:
+        options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        # Ray would leave one in the user's home else, and that changes how clusters are started there.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
-        if address is None:
-            # Ray would leave one in the user's home else, and that changes how clusters are started there.
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            ray.init(
-                "local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
-        else:
-            check_address(address)
-            ray.init(address, **quiet)
-    except UserError:
-        raise
+        ray.init(address or "local", **options)
     except Exception as error:
         # Ray raises plain Exceptions too.
         where = f"join Ray at {ADDRESS}={address}" if address else "start Ray on this machine"
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"cannot {where}: {lines[0]}") from error
+        raise UserError(f"cannot {where}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     try:
         yield
     finally:
@@ -149,11 +138,7 @@ def connected(cpus: int) -> Iterator[None]:
 
 
 def check_address(address: str) -> None:
-    """Find out in seconds whether anybody answers.
-
-    Raises:
-        UserError: nobody does, or it is no address.
-    """
+    """Find out in seconds whether anybody answers."""
     if address == "auto":
         return
     host, colon, port = address.rpartition(":")
@@ -171,15 +156,7 @@ def check_address(address: str) -> None:
 
 
 def room(threads: int, gpus: float | None) -> int:
-    """Return how many runs the nodes that are alive could have at a time, were there no others.
-
-    Args:
-        threads: cores for each.
-        gpus: for each, or a share of one; None: not said, which will do where there is none.
-
-    Raises:
-        UserError: no node is large enough, or it was not said what to do with the GPUs.
-    """
+    """Return how many runs the nodes that are alive could have at a time, were there no others."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     there = sum(node.get("GPU", 0) for node in nodes)
     if gpus is None and there:
@@ -208,191 +185,68 @@ def _places(node: dict[str, float], threads: int, gpus: float) -> int:
     return int(places)
 
 
-LOOK_SECONDS = 0.5
-
-# Until a file that was written here is seen on another machine.
-SHARE_SECONDS = 10.0
-
-# Until a worker that was killed has ended.
-END_SECONDS = 5.0
-
-# Workers in a row that die before their first word: it is not for the loss of a machine any more.
-STILLBORN = 10
-
-
-def engine(options: Options) -> Engine:
-    """Return the engine that the options ask for.
-
-    Raises:
-        UserError: nobody answers at the cluster's address.
-    """
-    if (address := joined()) is not None:
-        check_address(address)
-    return RayEngine(options.jobs, options.threads, options.gpus_per_run, options.timeout)
-
-
 @final
-class RayEngine(Engine):
-    """Ray actors, each of which imports torch once and keeps its data and its share of a GPU.
+class Runs:
+    """Does runs; the body of a worker with so many threads of torch."""
 
-    A worker is lost with its machine, and its run then done on another.
+    def __init__(self, threads: int) -> None:
+        if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
+            os.environ[VISIBLE] = ""
+        prepare(threads)
 
-    Args:
-        jobs: workers at most; None: as many as the machine has cores, or the cluster has room for.
-        threads: of torch in each, which are cores to Ray.
-        gpus: for each, or a share of one; None: not said, which will do where there is none.
-        timeout: seconds for a run; None: as long as it takes.
-    """
+    def look(self, folder: Path, mark: Path, patience: float) -> str | None:
+        """Go to the driver's folder, as :func:`complaint` has it."""
+        return complaint(folder, mark, patience)
 
-    def __init__(
-        self, jobs: int | None, threads: int, gpus: float | None = None, timeout: float | None = None
-    ) -> None:
-        """Keep the arguments; nothing is started yet."""
-        self.jobs = jobs
-        self.threads = threads
-        self.gpus = gpus
-        self.timeout = timeout
-
-    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
-        """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own.
-
-        Raises:
-            UserError: Ray cannot be had, has no room for a run, or has machines that do not see the files.
-        """
-        if not tasks:
-            return
-        jobs = self.jobs
-        if jobs is None and joined() is None:
-            jobs = os.cpu_count() or 1
-        with connected((jobs or 1) * self.threads), _mark(tasks[0].files.path.parent) as mark:
-            try:
-                work_off(_Actors(jobs, self.threads, self.gpus, mark), tasks, self.timeout, on_event)
-            except ray.exceptions.RayError as error:
-                raise UserError(
-                    f"Ray itself was lost: {_in_one_line(error)}; what is done is kept: give the command again"
-                ) from error
+    def do(self, task: RunTask) -> Answer:
+        """Do a run."""
+        return do(task)
 
 
-@contextmanager
-def _mark(folder: Path) -> Iterator[Path]:
-    """Write a file by which workers know that they see the same folder."""
-    mark = folder.absolute() / f".{uuid4().hex}"
-    folder.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    try:
-        yield mark
-    finally:
-        mark.unlink()
-
-
-@final
-class _Actors(Crew):
-    """As many workers as Ray has room for."""
-
-    def __init__(self, jobs: int | None, threads: int, gpus: float | None, mark: Path) -> None:
-        self.jobs = jobs
-        self.threads = threads
-        self.gpus = gpus
-        self.mark = mark
-        self.stillborn = 0
-
-    def room(self) -> int:
-        """Return what is asked for, or else what Ray has now: machines come and go."""
-        places = room(self.threads, self.gpus)
-        return self.jobs or places
-
-    def start(self) -> Worker:
-        """Ask Ray for a worker, which is there once Ray has found a place."""
-        remote: Any = ray.remote(Runs)
-        options = remote.options(num_cpus=self.threads, num_gpus=self.gpus or 0, max_restarts=0)
-        actor = options.remote(self.threads)
-        return _Actor(self, actor, actor.look.remote(Path.cwd(), self.mark, SHARE_SECONDS))
-
-    def wait(self, workers: Sequence[Worker]) -> None:
-        """Wait for a word of any; those that have nothing to do have none."""
-        actors = cast(Sequence["_Actor"], workers)
-        expected = [actor.expected for actor in actors if actor.expected is not None]
-        if expected:
-            ray.wait(expected, timeout=LOOK_SECONDS, fetch_local=False)
+def complaint(folder: Path, mark: Path, patience: float) -> str | None:
+    """Go to the driver's folder; return what is wrong, such as that a file which it wrote is not seen in time."""
+    start = monotonic()
+    while not (folder.is_dir() and mark.exists()):
+        if monotonic() - start > patience:
+            unseen = mark.parent if folder.is_dir() else folder
+            return (
+                f"the machine {socket.gethostname()} does not see the driver's {unseen}: on a cluster the folder "
+                "where the command is given and --studies must be on a file system that all machines share"
+            )
+        sleep(LOOK_SECONDS)
+    os.chdir(folder)
+    return None
 
 
 @final
 class _Actor(Worker):
-    """The driver's end of a worker.
+    """The driver's end of a worker; ``expected`` is its next word, the first of which is on what it sees."""
 
-    Args:
-        crew: that it belongs to.
-        actor: the other end.
-        look: its first word, on whether it can work.
-    """
-
-    def __init__(self, crew: _Actors, actor: Any, look: "ray.ObjectRef[str | None]") -> None:
+    def __init__(self, actor: Any, mark: Path) -> None:
         super().__init__()
-        self.expected: ray.ObjectRef[str | None] | ray.ObjectRefGenerator | None = look
-        self._crew = crew
         self._actor = actor
-        self._ready = False
-        self._death = ""
+        self.expected: ray.ObjectRef[Any] | None = actor.look.remote(Path.cwd(), mark, SHARE_SECONDS)
 
-    @property
-    def ready(self) -> bool:
-        """Ray has found a place for it, and it has looked around there."""
-        return self._ready and self.alive
+    def send(self, task: RunTask) -> None:
+        self.expected = self._actor.do.remote(task)
 
-    @property
-    def cause_of_death(self) -> str:
-        """Say it as Ray does."""
-        return self._death
-
-    def end(self) -> None:
-        """Kill the process, wherever it is."""
-        ray.kill(self._actor)
-        doing, end = self.expected, monotonic() + END_SECONDS
-        # What it was at ends with an error as soon as it is dead, and lets go of its lock.
-        while isinstance(doing, ray.ObjectRefGenerator) and monotonic() < end:
-            if ray.wait([doing], timeout=LOOK_SECONDS, fetch_local=False)[0]:
-                try:
-                    ray.get(next(doing))
-                except (StopIteration, ray.exceptions.RayError):
-                    return
-
-    def _send(self, task: RunTask) -> None:
-        self.expected = self._actor.do.options(num_returns="streaming").remote(task)
-
-    def _receive(self) -> tuple[list[Event], bool]:
-        events: list[Event] = []
+    def receive(self) -> Answer | None:
+        if self.expected is None or not ray.wait([self.expected], timeout=0, fetch_local=False)[0]:
+            return None
+        word, self.expected = self.expected, None
         try:
-            while self.expected is not None and ray.wait([self.expected], timeout=0, fetch_local=False)[0]:
-                event = self._word()
-                events += [] if event is None else [event]
+            answer: Answer | str | None = ray.get(word)
         except ray.exceptions.RayError as error:
-            self.expected, self._death = None, _in_one_line(error)
-            self._count(born=self._ready)
-            return events, True
-        return events, False
+            return Died(_in_one_line(error))
+        if isinstance(answer, str):
+            raise UserError(answer)
+        return Free() if answer is None else answer
 
-    def _word(self) -> Event | None:
-        """Return what is there; None if it is nothing about a run."""
-        assert self.expected is not None, "a word was awaited"
-        if isinstance(self.expected, ray.ObjectRefGenerator):
-            try:
-                event: Event = ray.get(next(self.expected))
-            except StopIteration:
-                self.expected = None
-                return None
-            return event
-        look, self.expected = self.expected, None
-        complaint = ray.get(look)
-        if complaint is not None:
-            raise UserError(complaint)
-        self._ready = True
-        self._count(born=True)
-        return None
-
-    def _count(self, born: bool) -> None:
-        self._crew.stillborn = 0 if born else self._crew.stillborn + 1
-        if self._crew.stillborn == STILLBORN:
-            raise UserError(f"Ray's workers do not come up, the last because of {self._death}")
+    def kill(self) -> None:
+        ray.kill(self._actor)
+        if self.expected is not None:
+            # What it was at ends with an error as soon as it is dead, and lets go of its lock.
+            ray.wait([self.expected], timeout=END_SECONDS, fetch_local=False)
 
 
 def _in_one_line(error: Exception) -> str:

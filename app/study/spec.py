@@ -1,18 +1,25 @@
-"""What a study asks, as frozen values; :mod:`dropout_lab.app.study.read_spec` makes them of a file.
+"""What a study's file may say, as pydantic models; :mod:`dropout_lab.app.study.read_spec` reads one.
 
 Nothing here imports torch.
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Annotated, Any, Literal, cast
 
-from dropout_lab.app.config.settings import Label, Settings, merged
+import pydantic
+from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, ValidationInfo
+
+from dropout_lab.app.config.settings import VALUES, Label, Settings, merged
 
 Labels = dict[str, Label]
 """A label for some or all axes, by axis."""
 
+Axes = dict[str, dict[Label, Settings]]
+"""By axis, each value's label and the settings that it changes."""
 
 PANELS = "panels"
 """The kind of figure for which runs keep right and wrong test images."""
@@ -20,186 +27,279 @@ PANELS = "panels"
 FIGURES = ("curves", "loss", "time", "sweep", "bars", "schedules", "distributions", PANELS)
 """Kinds of figures that a report may have."""
 
-
-@dataclass(frozen=True)
-class Select:
-    """Which run stands for several: per remaining combination and seed, the best by a metric.
-
-    Attributes:
-        over: axes whose values compete.
-        by: metric that decides, of validation.
-        mode: whether it is better the higher or the lower it is.
-    """
-
-    over: tuple[str, ...]
-    by: str
-    mode: Literal["max", "min"]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the report shows.
-
-    Attributes:
-        rows: axes whose values are the table's rows.
-        columns: axes whose values are its columns; empty: one column.
-        metrics: what the table shows: of ``result.json``'s metrics or its other figures; the first is compared.
-        baseline: labels of what all else is compared with, paired by seed; empty: no comparison.
-        figures: kinds of figures.
-        time: whether the table also has the training time of a step, relative to the baseline's.
-        recommend: whether the report ends in advice: which of the rows to take.
-    """
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    metrics: tuple[str, ...]
-    baseline: Labels
-    figures: tuple[str, ...]
-    time: bool = False
-    recommend: bool = False
-
-
-@dataclass(frozen=True)
-class PaperNumbers:
-    """What the source says of a combination.
-
-    Attributes:
-        labels: the combination, by axis; an axis that the source has chosen over is left out.
-        metrics: its figures.
-    """
-
-    labels: Labels
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Study:
-    """A question, and the runs that answer it.
-
-    Attributes:
-        name: of its folder.
-        title: of its report.
-        source: where the question comes from.
-        base: settings of every run.
-        axes: by name, each value's label and the settings that it changes; in this order they are laid over the base.
-        overrides: settings that win over the axes'.
-        skip: combinations that are not run: by axis, labels; a combination that matches one on all its axes is out.
-        seeds: of each combination, the same for all, so that runs are paired.
-        select: None: every combination is shown.
-        report: what the report shows.
-        paper: the source's figures.
-        deviations: from the source.
-        shortened: what these runs have instead of the whole study's, each in words; empty: they are the whole.
-    """
-
-    name: str
-    title: str
-    source: str
-    base: Settings
-    axes: dict[str, dict[Label, Settings]]
-    overrides: Settings
-    skip: tuple[dict[str, tuple[Label, ...]], ...]
-    seeds: tuple[int, ...]
-    select: Select | None
-    report: Report
-    paper: tuple[PaperNumbers, ...]
-    deviations: tuple[str, ...]
-    shortened: tuple[str, ...] = ()
-
-    def as_file(self) -> dict[str, Any]:
-        """Return the study as a file of its own: with no other file it reads back to the same."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "source": self.source,
-            "base": {"settings": self.base},
-            "grid": {
-                name: dict(axis) if any(axis.values()) else list(axis) for name, axis in self.axes.items()
-            },
-            "overrides": self.overrides,
-            "skip": [{axis: list(labels) for axis, labels in rule.items()} for rule in self.skip],
-            "seeds": list(self.seeds),
-            "select": None
-            if self.select is None
-            else {"over": list(self.select.over), "by": self.select.by, "mode": self.select.mode},
-            "report": {
-                "rows": list(self.report.rows),
-                "columns": list(self.report.columns),
-                "metric": list(self.report.metrics),
-                "baseline": self.report.baseline,
-                "figures": list(self.report.figures),
-                "time": self.report.time,
-                "recommend": self.report.recommend,
-            },
-            "paper": [{**numbers.labels, **numbers.metrics} for numbers in self.paper],
-            "deviations": list(self.deviations),
-            "shortened": list(self.shortened),
-        }
-
-
 FORMS = {
     "quick": "about two minutes on two cores: it shows that all works, and reproduces nothing",
     "reduced": "what two cores can do in some ten minutes: fewer images, epochs or seeds than the source",
 }
 """A study may have these sections; each is an option of ``study``, and its runs a folder of their own."""
 
-NOT_SET = "not set"
+METRIC = re.compile(
+    r"(train|val|test)/\w+(@(last)?\d+)?|step_seconds|train_seconds|seconds|steps|epochs|best_step|best_epoch|"
+    r"first_steps/\S+"
+)
 
 
-@dataclass(frozen=True)
-class Extent:
-    """How much is run, of the whole study or of a short form.
+class SpecError(ValueError):
+    """A study cannot have this value; ``where`` are the keys that lead to it from what is being checked."""
 
-    Attributes:
-        axes: of the grid, with their labels.
-        seeds: of each combination.
-        settings: on top of all others; none for the whole study.
-    """
-
-    axes: dict[str, dict[Label, Settings]]
-    seeds: tuple[int, ...]
-    settings: Settings
+    def __init__(self, text: str, *where: str | int) -> None:
+        super().__init__(text)
+        self.where = where
 
 
-def left_out(part: Extent, whole: Extent, base: Settings) -> tuple[str, ...]:
-    """Say what a part has instead of the whole: seeds, labels of each axis, settings.
-
-    Args:
-        part: what is run.
-        whole: the study.
-        base: settings of every run of the whole study.
-    """
-    lines = []
-    if part.seeds != whole.seeds:
-        lines.append(f"seeds {_listed(part.seeds)} instead of {_listed(whole.seeds)}")
-    for name, axis in whole.axes.items():
-        if list(part.axes[name]) != list(axis):
-            lines.append(f"{name} {_listed(part.axes[name])} instead of {_listed(axis)}")
-    before, after = dict(_flat(base)), dict(_flat(merged(base, part.settings)))
-    lines += [
-        f"{key} {_value(value)} instead of {_value(before.get(key, NOT_SET))}"
-        for key, value in after.items()
-        if before.get(key, NOT_SET) != value
-    ]
-    return tuple(lines)
+def unknown(kind: str, name: object, known: Iterable[object]) -> str:
+    """Say that there is no such name, and which may be meant."""
+    names = [str(each) for each in known]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    return f"no {kind} {str(name)!r}; {hint}"
 
 
-def _flat(settings: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Return settings by their path; the words between a class and its arguments are left out."""
-    if not isinstance(settings, dict) or not settings:
-        yield path, settings
-        return
-    for key, value in settings.items():
-        inner = path if key in ("class_path", "init_args") else ".".join(filter(None, (path, str(key))))
-        yield from _flat(value, inner)
+def check_names(names: tuple[str, ...], kind: str, known: Iterable[str], *where: str) -> None:
+    """Check that there are such names, and each stands once."""
+    for place, name in enumerate(names):
+        if name not in known:
+            raise SpecError(unknown(kind, name, known), *where)
+        if name in names[:place]:
+            raise SpecError(f"{name} stands twice", *where)
 
 
-def _value(value: Any) -> str:
-    """Write a value as its file does."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def check_labels(labels: Mapping[str, Any], axes: Axes, *where: str | int) -> None:
+    """Check that axes have labels, one or a tuple of each."""
+    for axis, value in labels.items():
+        if axis not in axes:
+            raise SpecError(unknown("axis", axis, axes), *where)
+        for label in value if isinstance(value, tuple) else (value,):
+            if type(label) not in (str, int, float) or label not in axes[axis]:
+                raise SpecError(unknown(f"value of {axis}", label, axes[axis]), *where)
 
 
-def _listed(values: Any) -> str:
-    return ", ".join(map(str, values))
+def check_settings(value: Any) -> Settings:
+    """Return settings of runs, none of which the study itself gives."""
+    settings = _mapping(value)
+    for key in (VALUES, "model", "trainer"):
+        _mapping(settings.get(key), key)
+    for key, remedy in (("seed_everything", "give seeds"), ("name", "give the study's name")):
+        if key in settings:
+            raise SpecError(f"is not a run's in a study; {remedy}", key)
+    return settings
+
+
+def _mapping(value: Any, *where: str | int) -> dict[Any, Any]:
+    if not isinstance(value, dict | None):
+        raise SpecError(f"must be keys and values, got {value!r}", *where)
+    return value or {}
+
+
+def _many(value: Any) -> tuple[Any, ...]:
+    """Return a list's values; one value stands for a list of one, null for none."""
+    return tuple(value) if isinstance(value, list | tuple) else () if value is None else (value,)
+
+
+def _metric(value: Any) -> str:
+    if not (isinstance(value, str) and METRIC.fullmatch(value)):
+        raise SpecError(f"must be a metric such as val/accuracy or train_seconds, got {value!r}")
+    return value
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = _many(value)
+    whole = all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not (seeds and whole and len(set(seeds)) == len(seeds)):
+        raise SpecError(f"must be whole numbers of 0 or more, each once, got {value!r}")
+    return seeds
+
+
+def _axis(value: Any) -> dict[Label, Any]:
+    if not isinstance(value, dict | list) or not value:
+        raise SpecError(f"must be a list of values or labels with settings, got {value!r}")
+    labels: list[Label] = []
+    for label in value:
+        if type(label) not in (str, int, float):
+            hint = "; YAML reads on, off, yes and no as such: put it in quotes" if type(label) is bool else ""
+            raise SpecError(f"a label must be a word or a number, got {label!r}{hint}")
+        if isinstance(label, float) and not math.isfinite(label):
+            raise SpecError(f"a label must be a word or a finite number, got {label}")
+        # 1 and 1.0 are one value, 1 and "1" one word of --only and of results.csv.
+        if label in labels or str(label) in map(str, labels):
+            raise SpecError(f"{label} stands twice")
+        labels.append(label)
+    return value if isinstance(value, dict) else dict.fromkeys(value)
+
+
+def _grid(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise SpecError(f"must be named axes with values, got {value!r}")
+    for name in value:
+        if not (isinstance(name, str) and re.fullmatch(r"\w+", name)) or name == "seed":
+            raise SpecError(f"an axis must be named by a word other than seed, got {name!r}")
+    return value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_many)]
+Metric = Annotated[str, PlainValidator(_metric)]
+Metrics = Annotated[tuple[str, ...], PlainValidator(lambda value: tuple(map(_metric, _many(value))))]
+Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds)]
+RunSettings = Annotated[Settings, PlainValidator(check_settings)]
+Axis = Annotated[dict[Label, RunSettings], BeforeValidator(_axis)]
+Rule = Annotated[dict[str, Annotated[tuple[Label, ...], PlainValidator(_many)]], BeforeValidator(_mapping)]
+Flag = Annotated[StrictBool, BeforeValidator(lambda value: value is not None and value)]
+
+
+class Section(pydantic.BaseModel):
+    """Keys and values of a file, none of them unknown."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, value: Any) -> dict[str, Any]:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in _mapping(value):
+            if key not in known:
+                raise SpecError(unknown("key", key, known))
+        return _mapping(value)
+
+
+class Base(Section):
+    """Settings of every run: those of config files, and over them the study's own."""
+
+    configs: Texts = Field((), exclude=True)
+    settings: RunSettings = {}
+
+    @pydantic.model_validator(mode="after")
+    def _merge_configs(self, info: ValidationInfo) -> "Base":
+        read: Callable[[str], Settings] = cast(Any, info.context)["read"]
+        settings: Settings = reduce(merged, [*map(read, self.configs), self.settings], {})
+        of_runs = {key: settings[key] for key in settings if key not in ("seed_everything", "name", "runs")}
+        return self.model_construct(settings=check_settings(of_runs))
+
+
+class Select(Section):
+    """Which run stands for several: per remaining combination and seed, the best by a metric of validation."""
+
+    over: Texts  # axes whose values compete
+    by: Metric
+    mode: Literal["max", "min"] = "max"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Select":
+        if not self.over:
+            raise SpecError("names no axis", "over")
+        if self.by.startswith("test/"):
+            raise SpecError(f"must not be chosen on the test split, got {self.by!r}; take val/…", "by")
+        return self
+
+
+class Report(Section):
+    """What the report shows."""
+
+    rows: Texts = ()  # axes whose values are the table's rows
+    columns: Texts = ()  # axes whose values are its columns; empty: one column
+    metrics: Metrics = Field((), alias="metric")  # the first is compared
+    baseline: Annotated[
+        Labels, PlainValidator(_mapping)
+    ] = {}  # what all else is compared with, paired by seed
+    figures: Texts = ()
+    time: Flag = False  # a column with the training time of a step, relative to the baseline's
+    recommend: Flag = False  # end in advice: which of the rows to take
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Report":
+        if not self.rows or not self.metrics:
+            raise SpecError("needs rows, an axis, and metric, such as test/accuracy")
+        check_names(self.figures, "figure", FIGURES, "figures")
+        return self
+
+
+class PaperNumbers(pydantic.BaseModel):
+    """What the source says of a combination; an axis that it has chosen over is left out of the labels."""
+
+    labels: Labels
+    metrics: dict[str, float]
+
+    @pydantic.model_serializer
+    def _as_row(self) -> dict[str, Any]:
+        return {**self.labels, **self.metrics}
+
+
+class ShortForm(Section):
+    """What a short form has instead of the study's seeds and labels, and settings over all others."""
+
+    seeds: Seeds = ()
+    settings: RunSettings = {}
+    axes: Annotated[dict[str, Axis], BeforeValidator(_mapping)] = Field({}, alias="grid")
+
+
+class Study(Section):
+    """A question, and the runs that answer it."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # of its folder
+    title: str = ""
+    source: str = ""  # where the question comes from
+    base: Base
+    axes: Annotated[dict[str, Axis], BeforeValidator(_grid)] = Field(
+        alias="grid"
+    )  # laid over base in this order
+    overrides: RunSettings = {}  # win over the axes'
+    skip: Annotated[
+        tuple[Rule, ...], BeforeValidator(_many)
+    ] = ()  # what matches a rule on all its axes is not run
+    seeds: Seeds  # the same for all combinations, so that runs are paired
+    select: Select | None = None  # None: every combination is shown
+    report: Report
+    paper: tuple[PaperNumbers, ...] = ()
+    deviations: Texts = ()  # from the source
+    shortened: Texts = ()  # what these runs have instead of the whole study's; empty: they are the whole
+    quick: ShortForm | None = Field(None, exclude=True)
+    reduced: ShortForm | None = Field(None, exclude=True)
+
+    @pydantic.field_validator("paper", mode="before")
+    @classmethod
+    def _read_paper(cls, value: Any, info: ValidationInfo) -> list[dict[str, Any]]:
+        axes, found = info.data.get("axes", {}), []
+        for place, row in enumerate(_many(value)):
+            labels = {key: label for key, label in _mapping(row, place).items() if key in axes}
+            metrics = {key: number for key, number in row.items() if key not in axes}
+            for key, number in metrics.items():
+                if not METRIC.fullmatch(str(key)):
+                    raise SpecError(unknown("axis or metric", key, axes), place)
+                if type(number) not in (int, float):
+                    raise SpecError(f"must be a number, got {number!r}", place, key)
+            check_labels(labels, axes, place)
+            found.append({"labels": labels, "metrics": metrics})
+        return found
+
+    @pydantic.model_validator(mode="after")
+    def _check_axes(self) -> "Study":
+        """Check that all labels are those of axes, and that no axis has two uses."""
+        for form in FORMS:
+            short: ShortForm | None = getattr(self, form)
+            for name, labels in short.axes.items() if short else ():
+                check_labels({name: ()}, self.axes, form, "grid")
+                if any(self.axes[name].values()) and not any(labels.values()):
+                    check_labels({name: tuple(labels)}, self.axes, form, "grid", name)
+        chosen, report = self.select.over if self.select else (), self.report
+        check_names(chosen, "axis", self.axes, "select", "over")
+        uses = {"rows": report.rows, "columns": report.columns, "baseline": tuple(report.baseline)}
+        for key, axes in uses.items():
+            check_names(axes, "axis", self.axes, "report", key)
+            for axis in axes:
+                if axis in chosen:
+                    raise SpecError(f"must not name {axis}, which is selected over", "report", key)
+                if key == "columns" and axis in report.rows:
+                    raise SpecError(f"must not name {axis}, which has the rows", "report", key)
+        check_labels(report.baseline, self.axes, "report", "baseline")
+        for place, rule in enumerate(self.skip):
+            check_labels(rule, self.axes, "skip", place)
+            if not rule:
+                raise SpecError("names no axis, and would skip every run", "skip", place)
+        return self
+
+    @pydantic.field_serializer("axes")
+    def _write_axes(self, axes: Axes) -> dict[str, Any]:
+        return {name: axis if any(axis.values()) else list(axis) for name, axis in axes.items()}
+
+    def as_file(self) -> dict[str, Any]:
+        """Return the study as a file of its own: with no other file it reads back to the same."""
+        return self.model_dump(by_alias=True)

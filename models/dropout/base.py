@@ -1,8 +1,8 @@
 """What every dropout variant is: one contract, one way to join a network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,20 @@ DropoutFactory = Callable[[], nn.Module]
 """Makes a fresh dropout layer: a class, a ``functools.partial``, or ``class_path`` with ``init_args`` in YAML."""
 
 
-def check_drop_probability(p: float) -> None:
-    """Check a probability of dropping.
+def check_choice(name: str, value: str, choices: object) -> None:
+    """Check an argument that is one of the words of a ``Literal``."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {value!r}")
 
-    Raises:
-        ValueError: it is not in [0, 1), or so close to 1 that 1/(1 − p) is infinite in float32.
-    """
+
+def check_count(name: str, value: float, least: int) -> None:
+    """Check an argument that counts something."""
+    if not (least <= value < 2**63 and value % 1 == 0):
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {value}")
+
+
+def check_drop_probability(p: float) -> None:
+    """Check that p is in [0, 1), and not so close to 1 that 1/(1 − p) is infinite in float32."""
     if not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), got {p}")
     if torch.tensor(p, dtype=torch.float32) == 1:
@@ -39,15 +47,16 @@ class Dropout(nn.Module, ABC):
         needs_stage: replaces or reads more than the units, so it must be joined to an affine map.
         revives: brings back units that were 0, so that its ``kept`` says all, whatever came before it.
         scheduled: what a schedule may change while training goes on: ``rho``, ``p`` (by :meth:`set_rate`), or None.
+        shown: the arguments as ``repr`` shows them, a format string for the layer.
     """
 
     needs_labels: bool = False
     needs_stage: bool = False
     revives: bool = False
     scheduled: Literal["rho", "p"] | None = None
+    shown: ClassVar[str] = ""
 
     def __init__(self) -> None:
-        """Start without a mask."""
         super().__init__()
         self.kept: Tensor | None = None
         self.sampling = False
@@ -59,41 +68,23 @@ class Dropout(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x.
-
-        Args:
-            x: activations, ``(B, D)`` or ``(B, C, H, W)``.
-            target: labels, ``(B,)`` int64, for variants that look at them.
-            weight: weight of the linear layer that follows, ``(classes, D)``, for variants that look at it.
-        """
+        """Drop units of x; labels ``(B,)`` int64 and the next layer's weight ``(classes, D)`` are for some variants."""
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
         """Build the stage in which this layer follows an affine map and its activation.
 
         The default is affine → activation → this layer. A variant that replaces the activation, reads the
-        pre-activation or masks the weights builds another stage here, so that no network knows any variant.
-
-        Returns:
-            A module with ``forward(x, target=None, weight=None)``.
+        pre-activation or masks the weights builds another stage here, so that no network knows any variant. The
+        stage has ``forward(x, target=None, weight=None)``.
         """
         return Stage(affine, activation, self)
 
     def inner(self) -> "Dropout":
-        """Return the layer for a place whose units the final linear layer does not read: here this one.
-
-        A variant that looks at the final layer's weight has nothing to look at there.
-        """
+        """Return the layer for a place whose units the final linear layer, and its weight, do not read."""
         return self
 
     def alone(self, place: str) -> nn.Module:
-        """Return the module for a place that follows no affine map and activation.
-
-        Args:
-            place: what stands before it, for the error message.
-
-        Raises:
-            ValueError: the variant needs the affine map or the activation.
-        """
+        """Return the module for a place after something else, ``place``, than an affine map and its activation."""
         if self.needs_stage:
             raise ValueError(
                 f"{type(self).__name__} works on an affine map and its activation and cannot stand after {place}; "
@@ -102,11 +93,7 @@ class Dropout(nn.Module, ABC):
         return self
 
     def set_rate(self, p: float) -> None:
-        """Set the probability of dropping.
-
-        Raises:
-            ValueError: p is out of range, or the variant has none.
-        """
+        """Set the probability of dropping; ValueError if it is out of range, or the variant has none."""
         raise ValueError(f"{type(self).__name__} has no p for rates to set; leave rates out (null)")
 
     def synchronize(self) -> None:
@@ -121,22 +108,22 @@ class Dropout(nn.Module, ABC):
         """Return what this layer adds to the loss, a divergence summed over units; None for nothing."""
         return None
 
+    def extra_repr(self) -> str:
+        return self.shown.format(self)
+
 
 class RateDropout(Dropout, ABC):
     """A variant with a probability ``p``, settable at any time without recompilation.
 
     Args:
         p: probability of dropping, in [0, 1) unless the variant says otherwise.
-
-    Raises:
-        ValueError: p is out of range.
     """
 
     scheduled = "p"
+    shown = "p={0.p}"
     drop_probability: Tensor
 
-    def __init__(self, p: float) -> None:
-        """Check p and store it."""
+    def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         # Compiled code reads the tensor: a Python float would be a constant of the graph, and a new p would
         # recompile. It is an argument, not a result of training, so it stays out of the state dict.
@@ -162,16 +149,11 @@ class RateDropout(Dropout, ABC):
         return 0.0 if torch.compiler.is_compiling() else self._p
 
     def check_rate(self, p: float) -> None:
-        """Raise ValueError if p is out of range."""
+        """Check a new p."""
         check_drop_probability(p)
 
     def set_rate(self, p: float) -> None:
-        """Set the probability."""
         self.p = p
-
-    def extra_repr(self) -> str:
-        """Show p."""
-        return f"p={self.p}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RateDropout":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -182,21 +164,16 @@ class RateDropout(Dropout, ABC):
 
 
 class CountDropout(Dropout, ABC):
-    """A variant that drops a number of units ``rho``, settable at any time without recompilation.
+    """A variant that drops ``rho`` units (or channels) of each sample, settable at any time without recompilation.
 
-    Args:
-        rho: units (or channels) to drop of each sample, 0 or more; more than there are is found at the first
-            forward.
-
-    Raises:
-        ValueError: rho is negative or no whole number.
+    That there are so many is found at the first forward.
     """
 
     scheduled = "rho"
+    shown = "rho={0.rho}"
     drop_count: Tensor
 
     def __init__(self, rho: int) -> None:
-        """Check rho and store it."""
         super().__init__()
         # A tensor for the reason given in RateDropout; derived from a schedule, so not in the state dict.
         self.register_buffer("drop_count", torch.zeros((), dtype=torch.int64), persistent=False)
@@ -209,8 +186,7 @@ class CountDropout(Dropout, ABC):
 
     @rho.setter
     def rho(self, value: float) -> None:
-        if not (0 <= value < 2**63 and value % 1 == 0):
-            raise ValueError(f"rho must be a whole number, 0 or more, got {value}")
+        check_count("rho", value, least=0)
         self.check_rho(int(value))
         self._rho = int(value)
         self.drop_count.fill_(int(value))
@@ -221,11 +197,7 @@ class CountDropout(Dropout, ABC):
         """How many units (or channels) there are to drop from; None before the first input."""
 
     def check_rho(self, rho: int) -> None:
-        """Raise ValueError if there are fewer than rho units, where that is known."""
-
-    def extra_repr(self) -> str:
-        """Show rho."""
-        return f"rho={self.rho}"
+        """Check, where that is known, that there are so many units."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "CountDropout":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -234,17 +206,56 @@ class CountDropout(Dropout, ABC):
         return self
 
 
+class Pointwise(ABC):
+    """A variant whose unit of input x drops with a probability d(x), whatever the other units are."""
+
+    @abstractmethod
+    def drop_curve(self, x: Tensor) -> Tensor:
+        """Return d(x) for inputs of any shape."""
+
+    @abstractmethod
+    def expectation(self, x: Tensor) -> Tensor:
+        """Return the mean over masks of the output in training, E[y | x], for inputs of any shape."""
+
+
+@final
 class Stage(nn.Module):
     """affine → activation → dropout, with labels and the next layer's weight handed to the dropout."""
 
     def __init__(self, affine: nn.Module, activation: nn.Module, dropout: Dropout) -> None:
-        """Put the three in order."""
         super().__init__()
         self.affine = affine
         self.activation = activation
         self.dropout = dropout
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map x to the units that passed."""
         units: Tensor = self.dropout(self.activation(self.affine(x)), target, weight)
         return units
+
+
+def dropout_layers(module: nn.Module) -> dict[str, Dropout]:
+    """Return the dropout variants in a module by name, in the order of registration; none inside another (Chain)."""
+    layers: dict[str, Dropout] = {}
+    for name, each in module.named_modules():
+        if isinstance(each, Dropout) and not any(name.startswith(f"{outer}.") for outer in layers):
+            layers[name] = each
+    return layers
+
+
+def divergence(layers: Iterable[Dropout]) -> Tensor | None:
+    """Return the sum of what the layers add to the loss, a scalar; None if none of them does."""
+    parts = [part for layer in layers if (part := layer.kl()) is not None]
+    return torch.stack(parts).sum() if parts else None
+
+
+def scheduled_layers(module: nn.Module) -> dict[str, Dropout]:
+    """Return the layers in a module that have a ``rho`` or a ``p`` to schedule, by their names in it.
+
+    Unlike :func:`dropout_layers` it looks into a Chain, whose parts are set one by one. Left out are NoDropout,
+    VariationalDropout, whose p is where learning starts, and modules of one's own.
+    """
+    return {
+        name: each
+        for name, each in module.named_modules()
+        if isinstance(each, Dropout) and each.scheduled is not None
+    }

@@ -4,8 +4,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout
-from dropout_lab.models.dropout.wrap import as_dropout, divergence
+from dropout_lab.models.dropout.base import Dropout, divergence
+from dropout_lab.models.dropout.wrap import as_dropout
 
 
 @final
@@ -21,13 +21,9 @@ class Chain(Dropout):
 
     Args:
         layers: dropout layers, variants or any module with ``forward(x)``.
-
-    Raises:
-        ValueError: there is no layer, or a later one must take over its stage.
     """
 
     def __init__(self, layers: list[nn.Module]) -> None:
-        """Put the layers in order."""
         super().__init__()
         if not layers:
             raise ValueError("layers needs at least one dropout layer, got []")
@@ -42,51 +38,42 @@ class Chain(Dropout):
         self.needs_stage = chain[0].needs_stage
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Apply each layer."""
-        kept, dropped = None, False
+        kept = None
         for layer in self._all():
             x = layer(x, target, weight)
             # In sampling some may not drop; what they kept before is of another batch.
             if layer.drops and layer.kept is not None:
                 kept = layer.kept if kept is None or layer.revives else kept & layer.kept
-                dropped = True
-        if dropped:
+        if kept is not None:
             self.kept = kept
         return x
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
-        """Build affine → activation → this chain, or the first layer's own stage and the other layers after it."""
         if not self.needs_stage:
             return super().join(affine, activation)
         first, *later = self._all()
         return ChainStage(first.join(affine, activation), later)
 
     def inner(self) -> Dropout:
-        """Return the chain of what its layers are there."""
         return Chain([layer.inner() for layer in self._all()])
 
     def set_rate(self, p: float) -> None:
-        """Set the rate of every layer."""
         for layer in self._all():
             layer.set_rate(p)
 
     def synchronize(self) -> None:
-        """Bring every layer's counts together."""
         for layer in self._all():
             layer.synchronize()
 
     def own(self) -> None:
-        """Copy what this layer and its parts have left."""
         super().own()
         for layer in self._all():
             layer.own()
 
     def kl(self) -> Tensor | None:
-        """Return the sum over layers."""
         return divergence(self._all())
 
     def extra_repr(self) -> str:
-        """Show the layers in one line."""
         return ", ".join(f"{type(layer).__name__}({layer.extra_repr()})" for layer in self._all())
 
     def _all(self) -> list[Dropout]:
@@ -98,13 +85,11 @@ class ChainStage(nn.Module):
     """The stage that a chain's first layer has taken over, then the chain's other layers."""
 
     def __init__(self, first: nn.Module, later: list[Dropout]) -> None:
-        """Put the parts in order."""
         super().__init__()
         self.first = first
         self.later = nn.ModuleList(later)
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map x to the units that passed all layers."""
         units: Tensor = self.first(x, target, weight)
         for layer in self.later:
             units = layer(units, target, weight)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.topk import as_numbers, largest, scaled, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.numerics import largest, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.standard import masked
 
 # The least share of a sample's largest unit that is told from less: −log u of it is still finite in float32.
 LEAST_SHARE = 1e-37
@@ -21,18 +22,18 @@ class ActivationDropout(RateDropout, ABC):
     many drops were missing, over all training forwards so far.
 
     The k smallest of E_i/w_i, E_i exponential, are such a sequence exactly: an exponential race, for one logarithm
-    and one selection where drawing one after another takes k rounds.
+    and one selection where the source draws in a loop over k.
+
+    Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.
 
     Args:
         p: share of units to drop, in [0, 1).
-        rescale: divide kept units by the kept share 1 − k/N.
-
-    Raises:
-        ValueError: p is out of range.
+        rescale: divide kept units by the kept share 1 − k/N; the source does not.
     """
 
-    def __init__(self, p: float, rescale: bool) -> None:
-        """Check p and store it."""
+    shown = "p={0.p}, rescale={0.rescale}"
+
+    def __init__(self, p: float = 0.2, rescale: bool = False) -> None:
         super().__init__(p)
         self.rescale = rescale
         self.shortfall = torch.zeros((), dtype=torch.int64)
@@ -42,13 +43,10 @@ class ActivationDropout(RateDropout, ABC):
     def race(log_uniform: Tensor, share: Tensor) -> Tensor:
         """Return −E/w, the negative time at which a unit is drawn.
 
-        Args:
-            log_uniform: −E, the logarithm of uniform noise, below 0, ``(B, D)``.
-            share: activations as shares of the sample's largest, in (0, 1].
+        ``log_uniform`` is −E, ``(B, D)``, below 0; ``share`` are the activations, of the sample's largest, in (0, 1].
         """
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x; labels and weight are ignored."""
         if not self.drops:
             return x
         with torch.no_grad():
@@ -65,44 +63,23 @@ class ActivationDropout(RateDropout, ABC):
             dropped = largest(times, share_of(self.eager_p(), units.shape[1]), count, never=-math.inf)
             if self.training:
                 self.shortfall = self.shortfall.to(x.device) + len(x) * count - dropped.count_nonzero()
-        kept = ~dropped.view(x.shape)
-        self.kept = kept
-        if not self.rescale:
-            return x * as_numbers(kept, x.dtype)
-        return scaled(x, as_numbers(kept, torch.float32) / (1 - count / units.shape[1]))
+        self.kept = kept = ~dropped.view(x.shape)
+        return masked(x, kept, count / units.shape[1], inverted=self.rescale)
 
     def own(self) -> None:
-        """Copy the mask and the count."""
         super().own()
         self.shortfall = self.shortfall.clone()
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, rescale={self.rescale}"
 
 
 @final
 class DropAct(ActivationDropout):
     """Drops ⌊pN⌋ units of each sample, the more active the likelier: weight x if x > 0, else 0. Evaluation: x.
 
-    Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.1, algorithm 1. It
-    draws in a loop over k; here one selection does, with the same inclusion probabilities exactly.
-
-    Args:
-        p: share of units to drop, in [0, 1).
-        rescale: divide kept units by the kept share 1 − k/N; the source does not.
-
-    Raises:
-        ValueError: p is out of range.
+    Source: Gavier's algorithm 1 (:class:`ActivationDropout`).
     """
-
-    def __init__(self, p: float = 0.2, rescale: bool = False) -> None:
-        """Check p and store it."""
-        super().__init__(p, rescale)
 
     @staticmethod
     def race(log_uniform: Tensor, share: Tensor) -> Tensor:
-        """Return −E/x."""
         return log_uniform / share
 
 
@@ -110,22 +87,9 @@ class DropAct(ActivationDropout):
 class DropInv(ActivationDropout):
     """Drops ⌊pN⌋ units of each sample, the less active the likelier: weight 1/x if x > 0, else 0. Evaluation: x.
 
-    Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.2, algorithm 2. It
-    draws in a loop over k; here one selection does, with the same inclusion probabilities exactly.
-
-    Args:
-        p: share of units to drop, in [0, 1).
-        rescale: divide kept units by the kept share 1 − k/N; the source does not.
-
-    Raises:
-        ValueError: p is out of range.
+    Source: Gavier's algorithm 2 (:class:`ActivationDropout`).
     """
-
-    def __init__(self, p: float = 0.2, rescale: bool = False) -> None:
-        """Check p and store it."""
-        super().__init__(p, rescale)
 
     @staticmethod
     def race(log_uniform: Tensor, share: Tensor) -> Tensor:
-        """Return −E·x."""
         return log_uniform * share

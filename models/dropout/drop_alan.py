@@ -5,15 +5,14 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout, Stage
-from dropout_lab.models.dropout.pointwise import Pointwise
-from dropout_lab.models.dropout.topk import as_numbers, saturated
+from dropout_lab.models.dropout.base import Dropout, Pointwise, Stage, check_choice
+from dropout_lab.models.dropout.numerics import as_numbers, saturated
 
-DISTRIBUTIONS = ("alpha", "beta")
-INFERENCES = ("identity", "expectation")
+Distribution = Literal["alpha", "beta"]
+Inference = Literal["identity", "expectation"]
 
 
-def drop_probability(x: Tensor, distribution: Literal["alpha", "beta"], max_drop: float) -> Tensor:
+def drop_probability(x: Tensor, distribution: Distribution, max_drop: float) -> Tensor:
     """Return d(x): how likely a unit of input x is dropped.
 
     α: clip(−0.8·x, 0, 0.8). β: 0 for x ≥ 0; 0.8 for −1 < x < 0; min(1 + 0.2/x, max_drop) for x ≤ −1.
@@ -54,57 +53,43 @@ class DropAlan(Dropout, Pointwise):
         scaled: divide kept units by 1 − d.
         inference: ``"identity"`` or ``"expectation"``.
         max_drop: the highest drop probability of β, in [0.8, 1).
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     needs_stage = True
+    shown = (
+        "distribution={0.distribution!r}, scaled={0.scaled}, inference={0.inference!r}, max_drop={0.max_drop}"
+    )
 
     def __init__(
         self,
-        distribution: Literal["alpha", "beta"] = "beta",
+        distribution: Distribution = "beta",
         scaled: bool = False,
-        inference: Literal["identity", "expectation"] = "identity",
+        inference: Inference = "identity",
         max_drop: float = 0.999,
     ) -> None:
-        """Check the arguments."""
         super().__init__()
-        if distribution not in DISTRIBUTIONS:
-            raise ValueError(f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}")
-        if inference not in INFERENCES:
-            raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
+        check_choice("distribution", distribution, Distribution)
+        check_choice("inference", inference, Inference)
         if not 0.8 <= max_drop < 1 or torch.tensor(max_drop, dtype=torch.float32) == 1:
             raise ValueError(f"max_drop must be in [0.8, 1), got {max_drop}")
-        self.distribution: Literal["alpha", "beta"] = distribution
+        self.distribution = distribution
         self.scaled = scaled
         self.inference = inference
         self.max_drop = max_drop
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of the pre-activation x; labels and weight are ignored."""
         if not self.drops:
             return x if self.inference == "identity" else self.expectation(x)
         drop = self.drop_curve(x)
-        kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) >= drop
-        self.kept = kept
+        self.kept = kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) >= drop
         return drop_alan(x, kept, drop, self.scaled)
 
     def drop_curve(self, x: Tensor) -> Tensor:
-        """Return d(x)."""
         return drop_probability(x, self.distribution, self.max_drop)
 
     def expectation(self, x: Tensor) -> Tensor:
-        """Return x·(1 − d(x)), or x if ``scaled``."""
         return x if self.scaled else (x * (1 - self.drop_curve(x))).to(x.dtype)
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
-        """Build affine → this layer: the activation is left out."""
+        # This layer is the activation.
         return Stage(affine, nn.Identity(), self)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return (
-            f"distribution={self.distribution!r}, scaled={self.scaled}, inference={self.inference!r}, "
-            f"max_drop={self.max_drop}"
-        )

@@ -1,17 +1,19 @@
-"""DropConnect: weights drop, not units."""
+"""DropConnect: weights drop, not units; a mask on weights takes no second copy of them."""
 
-from typing import Literal, final
+from collections.abc import Iterator
+from typing import Any, Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
-from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.masked_linear import masked_linear
+from dropout_lab.models.dropout.base import RateDropout, check_choice, check_count
+from dropout_lab.models.dropout.numerics import as_numbers
 from dropout_lab.models.dropout.standard import bernoulli_mask
 
-MASKS = ("sample", "batch", "gaussian")
-INFERENCES = ("gaussian", "mean")
+Mask = Literal["sample", "batch", "gaussian"]
+Inference = Literal["gaussian", "mean"]
 
 # Each takes a pass through the activation; more than some hundreds change nothing.
 MOST_SAMPLES = 10**6
@@ -72,28 +74,18 @@ class DropConnect(RateDropout):
             ``"gaussian"``, the pre-activation drawn instead.
         inference: ``"gaussian"`` or ``"mean"``.
         samples: quantiles of the normal in evaluation.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     needs_stage = True
+    shown = "p={0.p}, mask={0.mask!r}, inference={0.inference!r}, samples={0.samples}"
 
     def __init__(
-        self,
-        p: float = 0.5,
-        mask: Literal["sample", "batch", "gaussian"] = "sample",
-        inference: Literal["gaussian", "mean"] = "gaussian",
-        samples: int = 64,
+        self, p: float = 0.5, mask: Mask = "sample", inference: Inference = "gaussian", samples: int = 64
     ) -> None:
-        """Check the arguments."""
         super().__init__(p)
-        if mask not in MASKS:
-            raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
-        if inference not in INFERENCES:
-            raise ValueError(f"inference must be one of {', '.join(INFERENCES)}, got {inference!r}")
-        if not (samples >= 1 and samples % 1 == 0):
-            raise ValueError(f"samples must be a whole number, 1 or more, got {samples}")
+        check_choice("mask", mask, Mask)
+        check_choice("inference", inference, Inference)
+        check_count("samples", samples, least=1)
         if samples > MOST_SAMPLES:
             raise ValueError(f"samples must be {MOST_SAMPLES} or less, got {samples}")
         self.mask = mask
@@ -101,19 +93,9 @@ class DropConnect(RateDropout):
         self.samples = samples
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Refuse: units alone have no weights to mask.
-
-        Raises:
-            ValueError: always.
-        """
         raise ValueError("DropConnect masks weights: build its stage with join(linear, activation)")
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
-        """Build the stage that masks a linear layer's weights.
-
-        Raises:
-            ValueError: the affine map does not begin with a linear layer.
-        """
         if isinstance(affine, nn.Sequential) and isinstance(affine[0], nn.Linear):
             return DropConnectStage(affine[0], nn.Sequential(*affine[1:], activation), self)
         if not isinstance(affine, nn.Linear):
@@ -123,10 +105,6 @@ class DropConnect(RateDropout):
             )
         return DropConnectStage(affine, activation, self)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, mask={self.mask!r}, inference={self.inference!r}, samples={self.samples}"
-
 
 @final
 class DropConnectStage(nn.Module):
@@ -135,7 +113,6 @@ class DropConnectStage(nn.Module):
     quantiles: Tensor
 
     def __init__(self, linear: nn.Linear, activation: nn.Module, dropout: DropConnect) -> None:
-        """Put the parts together."""
         super().__init__()
         self.affine = linear
         self.activation = activation
@@ -143,7 +120,6 @@ class DropConnectStage(nn.Module):
         self.register_buffer("quantiles", normal_quantiles(dropout.samples).float(), persistent=False)
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Map x to activated units; labels and weight are ignored."""
         units: Tensor
         if self.dropout.drops:
             units = self.activation(self._drawn(x))
@@ -169,3 +145,56 @@ class DropConnectStage(nn.Module):
         kept = torch.rand(len(x), *weight.shape, device=x.device, dtype=torch.float32) >= p
         drawn = torch.einsum("boi,bi->bo", weight * kept, x)
         return drawn if bias is None else drawn + bias.to(drawn.dtype)
+
+
+# Weights that are masked at a time, 8 MiB of float32: fewer at a time keep the cores waiting for each other.
+CHUNK = 2**21
+
+
+def masked_linear(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor) -> Tensor:
+    """Return (W∘M)x + b for a keep mask M of W's shape, ``(B, outputs)``.
+
+    On a CPU masked weights are made a few rows at a time, and again for the gradient: kept as a whole they would be a
+    second copy of the weights. It takes no longer.
+    """
+    plain = (
+        torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type) or x.device.type != "cpu"
+    )
+    if plain:
+        return F.linear(x, weight * kept, bias)
+    out: Tensor = MaskedLinear.apply(x, weight, kept)
+    return out if bias is None else out + bias
+
+
+@final
+class MaskedLinear(torch.autograd.Function):
+    """(W∘M)x, a few rows of W at a time."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight, kept)
+        out = x.new_empty(len(x), len(weight))
+        for rows in _rows(weight):
+            out[:, rows] = x @ (weight[rows] * as_numbers(kept[rows], weight.dtype)).t()
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of x and W."""
+        x, weight, kept = ctx.saved_tensors
+        of_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        of_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        for rows in _rows(weight):
+            numbers = as_numbers(kept[rows], weight.dtype)
+            if of_x is not None:
+                of_x.addmm_(grad[:, rows], weight[rows] * numbers)
+            if of_weight is not None:
+                torch.mm(grad[:, rows].t(), x, out=of_weight[rows]).mul_(numbers)
+        return of_x, of_weight, None
+
+
+def _rows(weight: Tensor) -> Iterator[slice]:
+    step = max(1, CHUNK // weight.shape[1])
+    for start in range(0, len(weight), step):
+        yield slice(start, start + step)

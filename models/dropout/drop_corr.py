@@ -5,26 +5,21 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.topk import as_numbers, largest, scaled, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.base import RateDropout, check_choice
+from dropout_lab.models.dropout.numerics import largest, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.standard import masked
 
-CENTERS = ("unit", "sample")
-MASKS = ("sample", "batch")
+Center = Literal["unit", "sample"]
+Mask = Literal["sample", "batch"]
 
 
-def correlated_normal(units: Tensor, center: Literal["unit", "sample"], draws: int) -> Tensor:
+def correlated_normal(units: Tensor, center: Center, draws: int) -> Tensor:
     """Draw vectors from N(0, S), S = Σₙ x_c x_cᵀ over the batch, up to a positive factor.
 
     With X_c the centred activations and z ~ N(0, I_B), X_cᵀ z has exactly this law, at a cost of B·D a draw; the
     D × D matrix is never formed. The factor keeps large activations finite and leaves every ranking alone.
 
-    Args:
-        units: ``(B, D)``, float32 or float64.
-        center: subtract each ``"unit"``'s mean over the batch, or each ``"sample"``'s mean over its units.
-        draws: how many vectors.
-
-    Returns:
-        ``(draws, D)``.
+    Units are ``(B, D)``, float32 or float64, the vectors ``(draws, D)``.
     """
     dim = 0 if center == "unit" else 1
     low, high = units.aminmax()
@@ -57,30 +52,21 @@ class DropCorr(RateDropout):
         center: subtract each ``"unit"``'s mean over the batch, or each ``"sample"``'s mean over its units.
         mask: one s for each ``"sample"``, or one for the ``"batch"``.
         rescale: divide kept units by the kept share 1 − k/N; the source does not.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
+    shown = "p={0.p}, center={0.center!r}, mask={0.mask!r}, rescale={0.rescale}"
+
     def __init__(
-        self,
-        p: float = 0.2,
-        center: Literal["unit", "sample"] = "unit",
-        mask: Literal["sample", "batch"] = "sample",
-        rescale: bool = False,
+        self, p: float = 0.2, center: Center = "unit", mask: Mask = "sample", rescale: bool = False
     ) -> None:
-        """Check the arguments."""
         super().__init__(p)
-        if center not in CENTERS:
-            raise ValueError(f"center must be one of {', '.join(CENTERS)}, got {center!r}")
-        if mask not in MASKS:
-            raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
-        self.center: Literal["unit", "sample"] = center
+        check_choice("center", center, Center)
+        check_choice("mask", mask, Mask)
+        self.center = center
         self.mask = mask
         self.rescale = rescale
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x; labels and weight are ignored."""
         if not self.drops:
             return x
         with torch.no_grad():
@@ -88,12 +74,5 @@ class DropCorr(RateDropout):
             scores = correlated_normal(units, self.center, len(units) if self.mask == "sample" else 1)
             count = share_tensor(self.drop_probability, units.shape[1])
             dropped = largest(scores, share_of(self.eager_p(), units.shape[1]), count)
-        kept = ~dropped.view(-1, *x.shape[1:])
-        self.kept = kept
-        if not self.rescale:
-            return x * as_numbers(kept, x.dtype)
-        return scaled(x, as_numbers(kept, torch.float32) / (1 - count / units.shape[1]))
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, center={self.center!r}, mask={self.mask!r}, rescale={self.rescale}"
+        self.kept = kept = ~dropped.view(-1, *x.shape[1:])
+        return masked(x, kept, count / units.shape[1], inverted=self.rescale)

@@ -5,12 +5,12 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.topk import as_numbers
+from dropout_lab.models.dropout.base import RateDropout, check_choice
+from dropout_lab.models.dropout.numerics import as_numbers
 
 Value = float | Literal["uniform", "mean"]
-SCALES = ("count", "mass", "none")
-SCOPES = ("batch", "sample")
+Scale = Literal["count", "mass", "none"]
+Scope = Literal["batch", "sample"]
 
 
 def drop_in(x: Tensor, revived: Tensor, value: Tensor, factor: Tensor) -> Tensor:
@@ -48,51 +48,34 @@ class DropIn(RateDropout):
             dict; a number is taken as it is; ``"mean"`` is the mean living activation of the scope.
         scale: ``"count"``, ``"mass"`` or ``"none"``.
         scope: count over the whole ``"batch"`` or per ``"sample"``.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     revives = True
+    shown = "p={0.p}, value={0.value_rule!r}, scale={0.scale!r}, scope={0.scope!r}"
     value: Tensor
 
     def __init__(
-        self,
-        p: float = 0.5,
-        value: Value = "uniform",
-        scale: Literal["count", "mass", "none"] = "count",
-        scope: Literal["batch", "sample"] = "batch",
+        self, p: float = 0.5, value: Value = "uniform", scale: Scale = "count", scope: Scope = "batch"
     ) -> None:
-        """Check the arguments and draw R."""
         super().__init__(p)
-        if isinstance(value, str) and value not in ("uniform", "mean"):
+        if value not in ("uniform", "mean") and (
+            isinstance(value, str) or not (value >= 0 and torch.tensor(value).float().isfinite())
+        ):
             raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value!r}")
-        if not isinstance(value, str) and not (value >= 0 and torch.tensor(value).float().isfinite()):
-            raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value}")
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
-        if scope not in SCOPES:
-            raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
+        check_choice("scale", scale, Scale)
+        check_choice("scope", scope, Scope)
+        number = torch.rand(()) if value == "uniform" else torch.tensor(0.0 if value == "mean" else value)
         # A number drawn belongs to the state; one that was given is an argument, and loading leaves it alone.
-        number = (
-            torch.zeros(())
-            if value == "mean"
-            else torch.rand(())
-            if value == "uniform"
-            else torch.tensor(value)
-        )
         self.register_buffer("value", number.float(), persistent=value == "uniform")
         self.value_rule = value
         self.scale = scale
         self.scope = scope
 
     def check_rate(self, p: float) -> None:
-        """Raise ValueError if p is not in [0, 1]."""
         if not 0 <= p <= 1:
             raise ValueError(f"p must be in [0, 1], got {p}")
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Revive dead units of x; labels and weight are ignored."""
         if not self.drops:
             return x
         dead = x == 0
@@ -129,7 +112,3 @@ class DropIn(RateDropout):
         most = torch.finfo(x.dtype).max / unit
         usable = mass.abs() * x.abs().amax(dims, keepdim=True) < after.abs() * most
         return value, torch.where(usable, mass / torch.where(usable, after, 1.0), one)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"p={self.p}, value={self.value_rule!r}, scale={self.scale!r}, scope={self.scope!r}"

@@ -23,17 +23,9 @@ class GaussianDropout(RateDropout):
 
     Args:
         p: rate of the standard dropout with the same noise, in [0, 1).
-
-    Raises:
-        ValueError: p is out of range.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        """Check p and store it."""
-        super().__init__(p)
-
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Multiply x by noise; labels and weight are ignored."""
         if not self.drops:
             return x
         noise = torch.randn(x.shape, device=x.device, dtype=torch.float32)

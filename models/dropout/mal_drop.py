@@ -1,14 +1,163 @@
-"""MalDrop, on units and on channels."""
+"""MalDrop, on units and on channels: the units that help most with a sample are those it has to do without."""
 
-from typing import Literal, final
+import math
+from abc import ABC, abstractmethod
+from typing import Any, Literal, final
 
-from torch import Tensor
+import torch
+from torch import Tensor, distributed
+from torch.nn.modules.lazy import LazyModuleMixin
 
-from dropout_lab.models.dropout.mal_drop_base import MaliciousDropout, Omega
+from dropout_lab.models.dropout.base import CountDropout, Dropout, check_choice
+from dropout_lab.models.dropout.none import NoDropout
+from dropout_lab.models.dropout.numerics import as_numbers, largest, units_of
 from dropout_lab.models.dropout.scores import best_subsets, contributions, losses_without
-from dropout_lab.models.dropout.topk import largest, units_of
 
-SCORES = ("contribution", "loss", "exact")
+Omega = float | Literal["balanced"]
+Score = Literal["contribution", "loss", "exact"]
+
+
+class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
+    """Sets the ``rho`` highest-scoring sets of units of each sample to 0; kept ones are not scaled.
+
+    In evaluation each set is multiplied by its pass rate: the mean of ``kept`` over the training samples since
+    the last :meth:`reset_pass_rate`, 1 before any; over the samples of all ranks since :meth:`synchronize`. The state
+    dict has it as ``pass_rate``, and as ``pass_samples`` of how many. Counts are plain tensors, no buffers: DDP would
+    overwrite every rank's with rank 0's. The first input tells how many sets there are.
+    """
+
+    needs_labels = True
+    shown = "rho={0.rho}, omega={0.omega!r}"
+    _dropped: Tensor | None = None
+
+    def __init__(self, rho: int, omega: Omega = "balanced") -> None:
+        super().__init__(rho)
+        if omega != "balanced" and (isinstance(omega, str) or not 0 <= omega < math.inf):
+            raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
+        self.omega = omega
+        self._samples = torch.zeros((), dtype=torch.float64)
+        # What all ranks had counted when they last agreed, drops and then samples; the rest is this rank's own.
+        self._agreed: Tensor | None = None
+
+    @staticmethod
+    @abstractmethod
+    def shape_of_sets(x: Tensor) -> tuple[int, ...]:
+        """Return the shape, less the batch, in which a number for each set of units broadcasts to x."""
+
+    @property
+    def units(self) -> int | None:
+        return None if self._dropped is None else len(self._dropped)
+
+    @abstractmethod
+    def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Mark the sets to drop, bool ``(B, sets)``."""
+
+    @property
+    def pass_rate(self) -> Tensor:
+        """Share of training samples for which each set passed, ``(sets,)``."""
+        if self._dropped is None:
+            return torch.ones(())
+        return (1 - self._dropped / self._samples.clamp(min=1)).float()
+
+    def reset_pass_rate(self) -> None:
+        """Forget what has been counted: all rates are 1."""
+        if self._dropped is not None:
+            self._dropped = torch.zeros_like(self._dropped)
+        self._samples = torch.zeros_like(self._samples)
+        self._agreed = None
+
+    def synchronize(self) -> None:
+        """Add up what the ranks have counted since they last did; all of them must call it."""
+        if self._dropped is None or not (distributed.is_available() and distributed.is_initialized()):
+            return
+        # Counts are no buffers and stay behind when the module moves; NCCL adds up on its GPU alone.
+        counted = self._counted().to(self.drop_count.device)
+        agreed = torch.zeros_like(counted) if self._agreed is None else self._agreed.to(counted.device)
+        own = counted - agreed
+        distributed.all_reduce(own)
+        self._agreed = agreed + own
+        self._dropped, self._samples = self._agreed[:-1], self._agreed[-1]
+
+    def own(self) -> None:
+        super().own()
+        if self._dropped is not None:
+            self._dropped, self._samples = self._dropped.clone(), self._samples.clone()
+
+    def _counted(self) -> Tensor:
+        assert self._dropped is not None, "asked for once there is something to count"
+        return torch.cat([self._dropped, self._samples.to(self._dropped.device).view(1)])
+
+    def has_uninitialized_params(self) -> bool:
+        return self._dropped is None
+
+    def initialize_parameters(self, x: Tensor, target: object = None, weight: object = None) -> None:
+        """Take the number of sets from the first input."""
+        sets = math.prod(self.shape_of_sets(x))
+        if self._dropped is None:
+            self._dropped = torch.zeros(sets, dtype=torch.float64, device=x.device)
+            self._samples = self._samples.to(x.device)
+        elif len(self._dropped) != sets:
+            raise ValueError(f"pass_rate is of {len(self._dropped)} sets of units, and x has {sets}")
+        self.check_rho(self.rho)
+
+    def inner(self) -> Dropout:
+        # The final layer's weight says nothing about units that it does not read.
+        return NoDropout()
+
+    def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+        if not self.drops:
+            return x * self.pass_rate.to(x).view(self.shape_of_sets(x))
+        if target is None or weight is None:
+            raise ValueError(
+                f"{type(self).__name__} needs labels and the weight of the next linear layer in training: call "
+                "network(images, target); elsewhere use dropout_lab.models.networks.Head, or swap_dropout and "
+                "dropout_lab.models.dropout.labels"
+            )
+        with torch.no_grad():
+            units = units_of(x.detach())
+            if weight.shape[1] != units.shape[1]:
+                raise ValueError(
+                    f"weight must be (classes, {units.shape[1]}), as wide as its input, got {tuple(weight.shape)}"
+                )
+            with torch.autocast(x.device.type, enabled=False):
+                dropped = self.choose(x.detach(), target, weight.detach().to(units.dtype))
+            if self.training:
+                assert self._dropped is not None, "LazyModuleMixin initializes before the first forward"
+                self._dropped = self._dropped.to(x.device) + as_numbers(dropped, torch.float32).sum(0)
+                self._samples = self._samples.to(x.device) + len(x)
+        self.kept = kept = ~dropped.view(len(x), *self.shape_of_sets(x))
+        return x * as_numbers(kept, x.dtype)
+
+    def balance(self, classes: int) -> float:
+        """Return ω: the number given, or 1/(C − 1)."""
+        return 1 / max(classes - 1, 1) if isinstance(self.omega, str) else self.omega
+
+    def check_rho(self, rho: int) -> None:
+        if self._dropped is not None and rho > len(self._dropped):
+            raise ValueError(f"rho must be at most {len(self._dropped)}, what there is to drop, got {rho}")
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "pass_rate"] = self.pass_rate
+        destination[prefix + "pass_samples"] = self._samples.clone()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        _, _, missing_keys, _, error_msgs = rest
+        keys = [prefix + "pass_rate", prefix + "pass_samples"]
+        missing_keys += [key for key in keys if key not in state_dict]
+        rate, samples = (state_dict.pop(key, None) for key in keys)
+        if rate is not None and samples is not None:
+            if rate.dim() > 0 and self._dropped is not None and len(rate) != len(self._dropped):
+                here = len(self._dropped)
+                error_msgs.append(f"{keys[0]} is of {len(rate)} sets of units, here there are {here}")
+            elif rate.dim() > 0:
+                self._samples = samples.double().clone()
+                # A whole number, which the rate gives back but for its rounding.
+                self._dropped = ((1 - rate.double()) * self._samples).round()
+                self._agreed = self._counted()
+            else:
+                self.reset_pass_rate()
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 @final
@@ -28,30 +177,20 @@ class MalDrop(MaliciousDropout):
         rho: units to drop of each sample, 0 to D; settable at any time.
         omega: ω, weight of the other classes; ``"balanced"`` is 1/(C − 1).
         score: ``"contribution"``, ``"loss"`` or ``"exact"``.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
-    def __init__(
-        self,
-        rho: int,
-        omega: Omega = "balanced",
-        score: Literal["contribution", "loss", "exact"] = "contribution",
-    ) -> None:
-        """Check the arguments."""
+    shown = "rho={0.rho}, omega={0.omega!r}, score={0.score!r}"
+
+    def __init__(self, rho: int, omega: Omega = "balanced", score: Score = "contribution") -> None:
         super().__init__(rho, omega)
-        if score not in SCORES:
-            raise ValueError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
+        check_choice("score", score, Score)
         self.score = score
 
     @staticmethod
     def shape_of_sets(x: Tensor) -> tuple[int, ...]:
-        """Return the shape of a sample: each unit is a set."""
         return tuple(x.shape[1:])
 
     def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Mark the units to drop, bool ``(B, D)``."""
         units = units_of(units)
         if self.score == "exact":
             return best_subsets(units, target, weight, self.rho)
@@ -61,42 +200,23 @@ class MalDrop(MaliciousDropout):
             scores = contributions(units, target, weight, self.balance(len(weight)))
         return largest(scores, self._rho, self.drop_count)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"rho={self.rho}, omega={self.omega!r}, score={self.score!r}"
-
 
 @final
 class SpatialMalDrop(MaliciousDropout):
     """MalDrop on channels: drops the ``rho`` channels of each sample with the highest V summed over H × W.
 
-    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel.
-
-    Source: J. Maris, I. Pashayev, *Improving Generalization of Feed-Forward Classifiers with Malicious Dropout*, §6,
-    where it is future work.
+    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel. It is future work in
+    :class:`MalDrop`'s source, §6.
 
     Args:
         rho: channels to drop of each sample, 0 to C; settable at any time.
         omega: ω, weight of the other classes; ``"balanced"`` is 1/(classes − 1).
-
-    Raises:
-        ValueError: an argument is out of range.
     """
-
-    def __init__(self, rho: int, omega: Omega = "balanced") -> None:
-        """Check the arguments."""
-        super().__init__(rho, omega)
 
     @staticmethod
     def shape_of_sets(x: Tensor) -> tuple[int, ...]:
-        """Return (C, 1, 1), or (D,): each channel is a set."""
         return x.shape[1], *(1 for _ in x.shape[2:])
 
     def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Mark the channels to drop, bool ``(B, C)``."""
         scores = contributions(units_of(units), target, weight, self.balance(len(weight)))
         return largest(scores.view(len(units), units.shape[1], -1).sum(2), self._rho, self.drop_count)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"rho={self.rho}, omega={self.omega!r}"

@@ -7,44 +7,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.topk import ROUNDING, saturated, units_of
-
-# Cells of the table for each cumulated number: of the points, one in so many at most falls into a cell with one.
-CELLS = 16
-
-
-def first_above(cumulated: Tensor, points: Tensor) -> Tensor:
-    """Return the index of the first cumulated number above each point; the last index if there is none.
-
-    Args:
-        cumulated: in order, of 0 or more, the last above 0; ``(D,)``.
-        points: of 0 or more, of the same type; of any shape, and on a CPU many more than D.
-
-    Returns:
-        int64, of the points' shape.
-    """
-    last = len(cumulated) - 1
-    if torch.compiler.is_compiling() or cumulated.device.type != "cpu":
-        return torch.searchsorted(cumulated, points, right=True).clamp(max=last)
-    return _by_table(cumulated, points.flatten()).clamp_(max=last).view(points.shape)
-
-
-def _by_table(cumulated: Tensor, points: Tensor) -> Tensor:
-    """Look up most points in a table of equal cells, and search for the others: a sixth of the time.
-
-    In which cell a number is never falls as the number grows, so all numbers of earlier cells are below a point, and
-    all of later ones above. Only a point whose cell holds one must be searched for.
-    """
-    cells = CELLS * len(cumulated)
-    scale = cells / cumulated[-1]
-    inside = torch.bincount((cumulated * scale).long(), minlength=cells + 1)
-    before = inside.cumsum(0) - inside
-    table = torch.where(inside > 0, -1, before)
-    # What rounding puts beyond the end is in the last cell.
-    found = table.index_select(0, (points * scale).long().clamp_(max=len(table) - 1))
-    unsure = (found < 0).nonzero().squeeze(1)
-    found[unsure] = torch.searchsorted(cumulated, points[unsure], right=True)
-    return found
+from dropout_lab.models.dropout.numerics import ROUNDING, saturated, units_of
 
 
 def sampling_probabilities(units: Tensor) -> Tensor:
@@ -66,13 +29,9 @@ def draws_tensor(p: Tensor, units: int) -> Tensor:
 
 
 def draw_counts(q: Tensor, samples: int, draws: int, count_tensor: Tensor) -> Tensor:
-    """Return m ~ Multinomial(k; q) for each sample, ``(samples, D)`` float32.
+    """Return m ~ Multinomial(k; q) for each sample, ``(samples, D)`` float32, with q ``(D,)`` and k from 1 to D.
 
-    Args:
-        q: probabilities, ``(D,)``.
-        samples: how many rows.
-        draws: k, 1 to D.
-        count_tensor: the same as a tensor: compiled code draws D times and counts the first k.
+    Eager code takes k from ``draws``; compiled code draws D times and counts the first ``count_tensor``.
     """
     compiling = torch.compiler.is_compiling()
     uniform = torch.rand(samples, len(q) if compiling else draws, device=q.device, dtype=torch.float64)
@@ -99,17 +58,9 @@ class MultinomialDropout(RateDropout):
 
     Args:
         p: share of units to do without, in [0, 1); a unit may be drawn twice, so more than p drop.
-
-    Raises:
-        ValueError: p is out of range.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        """Check p and store it."""
-        super().__init__(p)
-
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x; labels and weight are ignored."""
         if not self.drops:
             return x
         with torch.no_grad():
@@ -122,3 +73,36 @@ class MultinomialDropout(RateDropout):
             factor = (counts * scale.clamp(max=torch.finfo(scale.dtype).max)).view(x.shape)
         self.kept = factor > 0
         return saturated(x * factor, x)
+
+
+# Cells of the table for each cumulated number: of the points, one in so many at most falls into a cell with one.
+CELLS = 16
+
+
+def first_above(cumulated: Tensor, points: Tensor) -> Tensor:
+    """Return the index of the first cumulated number, ``(D,)``, above each point; the last index if there is none.
+
+    Numbers are of 0 or more, the last above 0; points, of any shape, likewise, and on a CPU many more than D.
+    """
+    last = len(cumulated) - 1
+    if torch.compiler.is_compiling() or cumulated.device.type != "cpu":
+        return torch.searchsorted(cumulated, points, right=True).clamp(max=last)
+    return _by_table(cumulated, points.flatten()).clamp_(max=last).view(points.shape)
+
+
+def _by_table(cumulated: Tensor, points: Tensor) -> Tensor:
+    """Look up most points in a table of equal cells, and search for the others: a sixth of the time.
+
+    In which cell a number is never falls as the number grows, so all numbers of earlier cells are below a point, and
+    all of later ones above. Only a point whose cell holds one must be searched for.
+    """
+    cells = CELLS * len(cumulated)
+    scale = cells / cumulated[-1]
+    inside = torch.bincount((cumulated * scale).long(), minlength=cells + 1)
+    before = inside.cumsum(0) - inside
+    table = torch.where(inside > 0, -1, before)
+    # What rounding puts beyond the end is in the last cell.
+    found = table.index_select(0, (points * scale).long().clamp_(max=len(table) - 1))
+    unsure = (found < 0).nonzero().squeeze(1)
+    found[unsure] = torch.searchsorted(cumulated, points[unsure], right=True)
+    return found

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.topk import as_numbers, units_of
+from dropout_lab.models.dropout.numerics import as_numbers, units_of
 
 
 @final
@@ -20,28 +20,21 @@ class NestedDropout(RateDropout):
 
     Args:
         p: parameter of the geometric distribution, in (0, 1]; on average 1/p units are kept.
-
-    Raises:
-        ValueError: p is out of range.
     """
 
     def __init__(self, p: float) -> None:
-        """Check p and store it."""
         super().__init__(p)
 
     def check_rate(self, p: float) -> None:
-        """Raise ValueError if p is not in (0, 1]."""
         if not 0 < p <= 1:
             raise ValueError(f"p must be in (0, 1], got {p}")
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x from the end; labels and weight are ignored."""
         if not self.drops:
             return x
         # 1 − u is in (0, 1], where the logarithm is finite; at p = 1 the quotient is 0 and one unit is kept.
         uniform = 1 - torch.rand(len(x), 1, device=x.device, dtype=torch.float32)
         last = 1 + (uniform.log() / torch.log1p(-self.drop_probability)).floor()
         index = torch.arange(1, units_of(x).shape[1] + 1, device=x.device)
-        kept = (index <= last).view(x.shape)
-        self.kept = kept
+        self.kept = kept = (index <= last).view(x.shape)
         return x * as_numbers(kept, x.dtype)

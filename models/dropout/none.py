@@ -5,8 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import Dropout
-from dropout_lab.models.dropout.pointwise import Pointwise
+from dropout_lab.models.dropout.base import Dropout, Pointwise
 
 
 @final
@@ -14,17 +13,14 @@ class NoDropout(Dropout, Pointwise):
     """Passes everything: y = x, in training and in evaluation."""
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Return x."""
         if self.drops:
             self.kept = torch.ones((), dtype=torch.bool, device=x.device).expand(x.shape)
         return x
 
     def drop_curve(self, x: Tensor) -> Tensor:
-        """Return 0 for every x."""
         return torch.zeros_like(x)
 
     def expectation(self, x: Tensor) -> Tensor:
-        """Return x."""
         return x
 
     def set_rate(self, p: float) -> None:

@@ -16,11 +16,7 @@ def sampling(model: nn.Module, with_labels: bool = False) -> Iterator[None]:
 
     The mean of several forwards is Monte Carlo dropout: Y. Gal, Z. Ghahramani, *Dropout as a Bayesian
     approximation*, 2016, arXiv:1506.02142. Layers of torch.nn and foreign ones in a network's places drop too.
-    Variants that need labels (MalDrop) cannot without them, and stay in evaluation unless ``with_labels``.
-
-    Args:
-        model: any module.
-        with_labels: the model is given labels, so that variants that need them drop too.
+    Variants that need labels (MalDrop) stay in evaluation unless the model is called ``with_labels``.
     """
     before = {
         module: (module.training, isinstance(module, Dropout) and module.sampling)

@@ -47,11 +47,7 @@ def losses_without(units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int) -> Tensor:
-    """Mark the ``rho`` units of each sample whose joint loss is highest, by trying all subsets: bool ``(B, D)``.
-
-    Raises:
-        ValueError: there are more than a million subsets.
-    """
+    """Mark the ``rho`` units of each sample whose joint loss is highest, by trying all subsets: bool ``(B, D)``."""
     size = units.shape[1]
     if math.comb(size, rho) > MOST_SUBSETS:
         raise ValueError(

@@ -20,20 +20,11 @@ class SpatialDropout(RateDropout):
 
     Args:
         p: probability of dropping, in [0, 1).
-
-    Raises:
-        ValueError: p is out of range.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        """Check p and store it."""
-        super().__init__(p)
-
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop channels of x; labels and weight are ignored."""
         if not self.drops:
             return x
         channels = torch.empty((*x.shape[:2], *(1 for _ in x.shape[2:])), device=x.device)
-        kept = bernoulli_mask(channels, self.drop_probability)
-        self.kept = kept
+        self.kept = kept = bernoulli_mask(channels, self.drop_probability)
         return masked(x, kept, self.drop_probability, inverted=True)

@@ -5,9 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import RateDropout
-from dropout_lab.models.dropout.pointwise import Pointwise
-from dropout_lab.models.dropout.topk import as_numbers, scaled
+from dropout_lab.models.dropout.base import Pointwise, RateDropout
+from dropout_lab.models.dropout.numerics import as_numbers, scaled
 
 
 def bernoulli_mask(x: Tensor, p: Tensor) -> Tensor:
@@ -38,32 +37,22 @@ class StandardDropout(RateDropout, Pointwise):
     Args:
         p: probability of dropping, in [0, 1).
         inverted: scale in training rather than in evaluation.
-
-    Raises:
-        ValueError: p is out of range.
     """
 
+    shown = "p={0.p}, inverted={0.inverted}"
+
     def __init__(self, p: float = 0.5, inverted: bool = True) -> None:
-        """Check p and store it."""
         super().__init__(p)
         self.inverted = inverted
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Drop units of x; labels and weight are ignored."""
         if not self.drops:
             return self.expectation(x)
-        kept = bernoulli_mask(x, self.drop_probability)
-        self.kept = kept
+        self.kept = kept = bernoulli_mask(x, self.drop_probability)
         return masked(x, kept, self.drop_probability, self.inverted)
 
     def drop_curve(self, x: Tensor) -> Tensor:
-        """Return p for every x."""
         return self.drop_probability.to(x.dtype).expand(x.shape)
 
     def expectation(self, x: Tensor) -> Tensor:
-        """Return x if ``inverted``, else (1−p)·x."""
         return x if self.inverted else x * (1 - self.drop_probability).to(x.dtype)
-
-    def extra_repr(self) -> str:
-        """Show p and the form."""
-        return f"{super().extra_repr()}, inverted={self.inverted}"

@@ -5,15 +5,16 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout, Stage
-from dropout_lab.models.dropout.topk import as_numbers, scaled
+from dropout_lab.models.dropout.base import Dropout, Stage, check_choice
+from dropout_lab.models.dropout.numerics import as_numbers, scaled
 
-GATES = {"sigmoid": 1.0, "inverted": -1.0}
+Gate = Literal["sigmoid", "inverted"]
 
 
-def keep_probability(z: Tensor, alpha: Tensor, beta: Tensor, gate: Literal["sigmoid", "inverted"]) -> Tensor:
+def keep_probability(z: Tensor, alpha: Tensor, beta: Tensor, gate: Gate) -> Tensor:
     """Return π = g(αz + β): the logistic function, or 1 minus it for the inverted gate."""
-    return torch.sigmoid(GATES[gate] * (alpha * z + beta))
+    sign = 1.0 if gate == "sigmoid" else -1.0
+    return torch.sigmoid(sign * (alpha * z + beta))
 
 
 @final
@@ -31,27 +32,19 @@ class Standout(Dropout):
         beta: β.
         gate: ``"sigmoid"``, or ``"inverted"``: active units are dropped.
         learnable: learn α and β.
-
-    Raises:
-        ValueError: the gate is unknown, or a number is not finite.
     """
 
     needs_stage = True
+    shown = "alpha={0.alpha.data:g}, beta={0.beta.data:g}, gate={0.gate!r}, learnable={0.learnable}"
     alpha: Tensor
     beta: Tensor
 
     def __init__(
-        self,
-        alpha: float = 1.0,
-        beta: float = 0.0,
-        gate: Literal["sigmoid", "inverted"] = "sigmoid",
-        learnable: bool = False,
+        self, alpha: float = 1.0, beta: float = 0.0, gate: Gate = "sigmoid", learnable: bool = False
     ) -> None:
-        """Check the arguments."""
         super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"gate must be one of {', '.join(GATES)}, got {gate!r}")
-        self.gate: Literal["sigmoid", "inverted"] = gate
+        check_choice("gate", gate, Gate)
+        self.gate = gate
         self.learnable = learnable
         self.activation: nn.Module = nn.ReLU()
         for name, value in (("alpha", alpha), ("beta", beta)):
@@ -63,7 +56,6 @@ class Standout(Dropout):
                 self.register_buffer(name, torch.tensor(float(value)), persistent=False)
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Activate the pre-activation x and drop units of it; labels and weight are ignored."""
         units: Tensor = self.activation(x)
         # Halves become float32, like the noise: in bfloat16 a probability has 8 bits.
         z = x if x.dtype == torch.float64 else x.float()
@@ -73,18 +65,13 @@ class Standout(Dropout):
         probability = keep_probability(z, self.alpha.to(z.dtype), self.beta.to(z.dtype), self.gate)
         if not self.drops:
             return units * probability.to(x.dtype)
-        kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) < probability.detach()
-        self.kept = kept
+        self.kept = kept = torch.rand(x.shape, device=x.device, dtype=torch.float32) < probability.detach()
         if self.learnable:
             change = probability - probability.detach()
             return scaled(units, as_numbers(kept, z.dtype) + change)
         return units * as_numbers(kept, x.dtype)
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
-        """Build affine → this layer, which applies the activation itself."""
+        # This layer applies it itself.
         self.activation = activation
         return Stage(affine, nn.Identity(), self)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"alpha={self.alpha.item():g}, beta={self.beta.item():g}, gate={self.gate!r}, learnable={self.learnable}"

@@ -11,29 +11,10 @@ from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, made_layers
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (
-    nn.CELU,
-    nn.ELU,
-    nn.GELU,
-    nn.Hardshrink,
-    nn.Hardsigmoid,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.LeakyReLU,
-    nn.LogSigmoid,
-    nn.Mish,
-    nn.PReLU,
-    nn.ReLU,
-    nn.RReLU,
-    nn.SELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Softplus,
-    nn.Softshrink,
-    nn.Softsign,
-    nn.Tanh,
-    nn.Tanhshrink,
-    nn.Threshold,
-)
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU,
+    nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.RReLU, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus,
+    nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
+)  # fmt: skip
 """Unit by unit; a pooling or a normalization is none, and a variant that leaves it out would change the network."""
 
 Change = tuple[nn.Module, str, object]
@@ -42,34 +23,25 @@ Change = tuple[nn.Module, str, object]
 
 @final
 class LabelledHead(nn.Module):
-    """A dropout layer and the final linear layer after it, in a module whose forward takes no labels.
-
-    In the place of the layer there may be the stage that it has taken over.
+    """A dropout layer, or the stage that it has taken over, and the final linear layer, whose weight it is handed.
 
     The labels of the next forward are a plain attribute, set by :func:`labels`.
     """
 
     def __init__(self, dropout: nn.Module, linear: nn.Linear) -> None:
-        """Own both, so that the variant is handed the weight as an argument."""
         super().__init__()
         self.dropout = dropout
         self.linear = linear
         self.target: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map units to logits."""
         logits: Tensor = self.linear(self.dropout(x, self.target, self.linear.weight))
         return logits
 
 
 @contextmanager
 def labels(module: nn.Module, target: Tensor) -> Iterator[None]:
-    """Hand labels to the swapped dropout layers of a module that look at them.
-
-    Args:
-        module: what :func:`swap_dropout` was called with.
-        target: labels of the batch, ``(B,)``.
-    """
+    """Hand a batch's labels, ``(B,)``, to the layers that :func:`swap_dropout` has put into a module."""
     heads = [each for each in module.modules() if isinstance(each, LabelledHead)]
     for head in heads:
         head.target = target
@@ -81,24 +53,14 @@ def labels(module: nn.Module, target: Tensor) -> Iterator[None]:
 
 
 def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
-    """Replace every dropout layer of torch.nn in a module, in place, by ``make()``.
+    """Replace every dropout layer of torch.nn in a module, in place, by ``make()``; return how many there were.
 
     A variant that looks at labels is put before the final linear layer only, if a dropout layer stands right
-    before it in one ``nn.Sequential``; other places become :meth:`~dropout_lab.models.dropout.Dropout.inner`. Train it inside
+    before it in one ``nn.Sequential``; other places become :meth:`Dropout.inner`. Train it inside
     ``with labels(module, target)``. A variant that takes over its stage takes the affine map and the activation
     before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays. A new layer is in the
-    mode, training or evaluation, of the one it replaces, and on the module's device.
-
-    Args:
-        module: any module; its dropout layers are children of some module in it.
-        make: makes a layer.
-
-    Returns:
-        How many layers were replaced.
-
-    Raises:
-        ValueError: the variant cannot work in one of the places; the module is left as it was.
-        TypeError: what ``make`` returns is no module.
+    mode, training or evaluation, of the one it replaces, and on the module's device. Where the variant cannot work in
+    one of the places, that is a ValueError, and the module is left as it was.
     """
     final_linear = ([None, *(each for each in module.modules() if isinstance(each, nn.Linear))])[-1]
     # Not named_children(), which leaves out a layer that stands in a second place.

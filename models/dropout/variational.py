@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
-from dropout_lab.models.dropout.base import Dropout
-from dropout_lab.models.dropout.topk import scaled
+from dropout_lab.models.dropout.base import Dropout, check_choice
+from dropout_lab.models.dropout.numerics import scaled
 
-GRANULARITIES = ("layer", "unit")
+Granularity = Literal["layer", "unit"]
 
 
 def negative_kl(log_alpha: Tensor) -> Tensor:
@@ -36,30 +36,22 @@ class VariationalDropout(LazyModuleMixin, Dropout):
     Args:
         p: where α starts, α = p/(1 − p), in (0, 0.5].
         granularity: one α for the ``"layer"``, or one for each ``"unit"``.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
+    shown = "p={0.p}, granularity={0.granularity!r}"
     log_alpha: nn.Parameter | UninitializedParameter
 
-    def __init__(self, p: float = 0.5, granularity: Literal["layer", "unit"] = "layer") -> None:
-        """Check the arguments; α of units takes its shape at the first forward."""
+    def __init__(self, p: float = 0.5, granularity: Granularity = "layer") -> None:
         super().__init__()
-        self._check(p)
-        if granularity not in GRANULARITIES:
-            raise ValueError(f"granularity must be one of {', '.join(GRANULARITIES)}, got {granularity!r}")
+        start = _start(p)
+        check_choice("granularity", granularity, Granularity)
         self.p = p
         self.granularity = granularity
         self._units = 0
-        start = math.log(p / (1 - p))
-        if granularity == "layer":
-            self.log_alpha = nn.Parameter(torch.tensor(start))
-        else:
-            self.log_alpha = UninitializedParameter()
+        layer = granularity == "layer"
+        self.log_alpha = nn.Parameter(torch.tensor(start)) if layer else UninitializedParameter()
 
     def has_uninitialized_params(self) -> bool:
-        """Tell LazyModuleMixin whether an input is needed to know the shapes."""
         return self._units == 0
 
     def initialize_parameters(self, x: Tensor, target: object = None, weight: object = None) -> None:
@@ -67,10 +59,9 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         self._units = x[0].numel()
         if isinstance(self.log_alpha, UninitializedParameter):
             self.log_alpha.materialize(x.shape[1:])
-            nn.init.constant_(self.log_alpha, math.log(self.p / (1 - self.p)))
+            nn.init.constant_(self.log_alpha, _start(self.p))
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        """Multiply x by noise; labels and weight are ignored."""
         if not self.drops:
             return x
         if self.training:
@@ -86,11 +77,7 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         return scaled(x, 1 + deviation * noise)
 
     def kl(self) -> Tensor:
-        """Return the KL divergence, summed over units, up to a constant: a scalar.
-
-        Raises:
-            RuntimeError: the layer has seen no input and does not know its units.
-        """
+        # Of N(1, α) and the prior, summed over units, up to a constant.
         if is_lazy(self.log_alpha) or (self.granularity == "layer" and self._units == 0):
             raise RuntimeError("kl() of VariationalDropout needs a forward first: it sums over units")
         # In float16 the sum over a layer's units would be infinite.
@@ -99,17 +86,14 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         return divergence * self._units if self.granularity == "layer" else divergence.sum()
 
     def set_rate(self, p: float) -> None:
-        """Start α at p/(1 − p), p in (0, 0.5]."""
-        self._check(p)
+        start = _start(p)
         self.p = p
         if not is_lazy(self.log_alpha):
-            nn.init.constant_(self.log_alpha, math.log(p / (1 - p)))
+            nn.init.constant_(self.log_alpha, start)
 
-    @staticmethod
-    def _check(p: float) -> None:
-        if not 0 < p <= 0.5:
-            raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"p={self.p}, granularity={self.granularity!r}"
+def _start(p: float) -> float:
+    """Return log α for α = p/(1 − p)."""
+    if not 0 < p <= 0.5:
+        raise ValueError(f"p must be in (0, 0.5], so that α = p/(1 − p) is at most 1, got {p}")
+    return math.log(p / (1 - p))

@@ -9,15 +9,6 @@ from dropout_lab.models.networks.maldrop import MalDropCNN
 from dropout_lab.models.networks.vgg16 import VGG16
 
 __all__ = [
-    "VGG16",
-    "AlanCNN",
-    "Backbone",
-    "FullyConnected",
-    "GavierCIFAR",
-    "GavierMNIST",
-    "Head",
-    "ImageShape",
-    "MalDropCNN",
-    "Network",
-    "dropout_places",
-]
+    "VGG16", "AlanCNN", "Backbone", "FullyConnected", "GavierCIFAR", "GavierMNIST", "Head", "ImageShape",
+    "MalDropCNN", "Network", "dropout_places",
+]  # fmt: skip

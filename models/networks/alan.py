@@ -23,14 +23,10 @@ class AlanCNN(Network):
 
     Args:
         image_shape: channels, height, width; at least 18×18.
-        num_classes: number of logits.
         dropout: makes the layer after the dense ReLU.
         rates: p of the one place; None leaves the layer its own.
         convolutions: 2, as run, or 3, as written.
         relu_logits: put a ReLU on the logits.
-
-    Raises:
-        ValueError: the images are too small, ``convolutions`` is neither 2 nor 3.
     """
 
     def __init__(
@@ -42,7 +38,6 @@ class AlanCNN(Network):
         convolutions: Literal[2, 3] = 2,
         relu_logits: bool = False,
     ) -> None:
-        """Build the layers."""
         # 18 − 6 = 12, pooled 6, − 4 = 2, pooled 1: the smallest image that leaves a pixel.
         check_image_shape("AlanCNN", image_shape, smallest=18)
         if convolutions not in (2, 3):
@@ -53,20 +48,10 @@ class AlanCNN(Network):
         if convolutions == 3:
             first = [nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
             channels = 64
-        body = nn.Sequential(
-            *first,
-            nn.Conv2d(channels, 64, 7),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(64, 64, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-        )
+        convolution = [nn.Conv2d(channels, 64, 7), nn.ReLU(), nn.MaxPool2d(2)]
+        another = [nn.Conv2d(64, 64, 5), nn.ReLU(), nn.MaxPool2d(2)]
+        body = nn.Sequential(*first, *convolution, *another, nn.Flatten())
         features = 64 * (((height - 6) // 2 - 4) // 2) * (((width - 6) // 2 - 4) // 2)
-        head = Head(
-            layer.join(nn.Linear(features, 1000), nn.ReLU()),
-            nn.Linear(1000, num_classes),
-            nn.ReLU() if relu_logits else None,
-        )
+        stage, logits = layer.join(nn.Linear(features, 1000), nn.ReLU()), nn.Linear(1000, num_classes)
+        head = Head(stage, logits, nn.ReLU() if relu_logits else None)
         super().__init__(image_shape, num_classes, body, head)

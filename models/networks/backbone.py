@@ -5,7 +5,7 @@ from typing import final
 
 from torch import nn
 
-from dropout_lab.models.dropout import TORCH_DROPOUTS, Dropout, DropoutFactory, NoDropout, swap_dropout
+from dropout_lab.models.dropout import TORCH_DROPOUTS, DropoutFactory, NoDropout, swap_dropout
 from dropout_lab.models.dropout.swap import ACTIVATIONS, AFFINE
 from dropout_lab.models.networks.base import Head, ImageShape, Network, dropout_places
 from dropout_lab.models.networks.published import Published, as_rgb, cannot_take, published_model
@@ -31,16 +31,11 @@ class Backbone(Network):
         name: the model's name in torchvision, ``resnet18``.
         image_shape: channels, height, width; how small, depends on the model. Grey images are shown to all three
             channels.
-        num_classes: number of logits.
         dropout: makes the layer for each place.
         rates: p of each place, from input to output; None leaves each layer its own.
         pretrained: start from torchvision's default weights, fetched once, ImageNet's 1,000 classes.
         weights: start from these instead: the name of some of torchvision's, ``IMAGENET1K_V1``, or a file with a state
             dict in its layout. The last layer is kept if it has ``num_classes`` outputs.
-
-    Raises:
-        ValueError: there is no such model, it has no last linear layer, it takes no such images, the variant cannot
-            work in one of its places, or the weights cannot be fetched or read, or are of another model.
     """
 
     def __init__(
@@ -53,7 +48,6 @@ class Backbone(Network):
         pretrained: bool = False,
         weights: str | None = None,
     ) -> None:
-        """Build the model and cut it before its last linear layer."""
         rgb = as_rgb(name, image_shape[0])
         published = published_model(name, image_shape, num_classes, pretrained, weights)
         model = published.module
@@ -63,7 +57,8 @@ class Backbone(Network):
         *inner, penultimate = dropout_places(dropout, own + 1, rates)
         layers = iter(inner)
         swap_dropout(model, lambda: next(layers))
-        head = Head(_joined(penultimate, stage, f"what is before {published.last!r} in {name}"), last)
+        place = f"what is before {published.last!r} in {name}"
+        head = Head(penultimate.join(*stage) if stage else penultimate.alone(place), last)
         try:
             super().__init__(image_shape, num_classes, nn.Sequential(*rgb, model), head)
         except (AssertionError, RuntimeError) as error:
@@ -72,11 +67,9 @@ class Backbone(Network):
 
 
 def _take_end(published: Published) -> tuple[nn.Linear, list[nn.Module]]:
-    """Take the last linear layer out of a model, the dropout before it, and what stage these belong to.
+    """Take the last linear layer out of a model, the dropout before it, and the stage whose units it reads.
 
-    Returns:
-        The linear layer; the affine map and the activation whose units it reads, or nothing if other layers stand
-        between.
+    The stage is an affine map and an activation, or empty if other layers stand between.
     """
     model = published.module
     names = [name for name, each in model.named_modules() if not list(each.children())]
@@ -104,10 +97,6 @@ def _take_end(published: Published) -> tuple[nn.Linear, list[nn.Module]]:
     for name in end:
         model.set_submodule(name, nn.Identity())
     return last, stage
-
-
-def _joined(layer: Dropout, stage: list[nn.Module], place: str) -> nn.Module:
-    return layer.join(*stage) if stage else layer.alone(place)
 
 
 def _leave_out_idle_dropout(model: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from abc import ABC
 from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -12,29 +13,22 @@ ImageShape = tuple[int, int, int]
 """Channels, height, width."""
 
 
+@final
 class Head(nn.Module):
-    """The penultimate stage and the linear layer that reads it.
+    """The penultimate stage, ``forward(x, target, weight)``, and the linear layer that reads it.
 
-    It owns both, so that a variant that looks at labels and at the next layer's weight (MalDrop) is handed
-    them as plain arguments: this compiles without a graph break, survives ``deepcopy`` and pickle, and no key
-    stands twice in the state dict.
+    It owns both, so that a variant that looks at labels and at the next layer's weight (MalDrop) is handed them as
+    plain arguments: this compiles without a graph break, survives ``deepcopy`` and pickle, and no key stands twice in
+    the state dict. An activation is applied to the logits; a classifier should have none.
     """
 
     def __init__(self, stage: nn.Module, linear: nn.Linear, activation: nn.Module | None = None) -> None:
-        """Put a stage, ``forward(x, target, weight)``, before a linear layer.
-
-        Args:
-            stage: what ``Dropout.join`` returned, or a dropout layer by itself.
-            linear: from the stage's units to the classes.
-            activation: applied to the logits; None leaves them alone, as a classifier should.
-        """
         super().__init__()
         self.stage = stage
         self.linear = linear
         self.activation = activation or nn.Identity()
 
     def forward(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        """Map features to logits, ``(B, classes)``."""
         units = self.stage(x, target, self.linear.weight)
         logits: Tensor = self.activation(self.linear(units.flatten(1)))
         return logits
@@ -45,15 +39,12 @@ class Network(nn.Module, ABC):
 
     A network of your own gives ``body`` and ``head`` to this constructor and takes at least
     ``image_shape`` and ``num_classes``, which the command line fills in from the data.
-
-    Attributes:
-        start: where the weights come from, in words; None: from chance.
     """
 
     start: str | None = None
+    """Where the weights come from, in words; None: from chance."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int, body: nn.Module, head: Head) -> None:
-        """Put the head on the body."""
         super().__init__()
         self.image_shape = image_shape
         self.num_classes = num_classes
@@ -62,7 +53,6 @@ class Network(nn.Module, ABC):
         self._shape_lazy_layers()
 
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
-        """Map images to logits; labels are for the variants that look at them in training."""
         logits: Tensor = self.head(self.body(images), target)
         return logits
 
@@ -75,24 +65,14 @@ class Network(nn.Module, ABC):
         self.train()
 
     def dropout_layers(self) -> dict[str, Dropout]:
-        """Return the dropout layer of each place by its name in this module, from input to output.
-
-        A layer inside another (of a Chain) is not listed.
-        """
+        """Return the dropout layer of each place by its name in this module, from input to output."""
         return dropout_layers(self)
 
 
 def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | None = None) -> list[Dropout]:
     """Make one dropout layer for each place of a network; the last one's units go to the final linear layer.
 
-    Args:
-        make: makes a layer.
-        places: how many the network has.
-        rates: p of each place, from input to output, for variants that have a p; None leaves each layer the
-            p that it was made with.
-
-    Raises:
-        ValueError: ``rates`` has another length, or a p is out of range.
+    ``rates`` has the p of each place, from input to output; None leaves each layer the p that it was made with.
     """
     *inner, penultimate = made_layers(make, places)
     layers = [*(layer.inner() for layer in inner), penultimate]
@@ -105,11 +85,7 @@ def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | N
 
 
 def check_image_shape(network: str, image_shape: ImageShape, smallest: int, even: int = 1) -> None:
-    """Check that images are large enough for a network's convolutions and pools.
-
-    Raises:
-        ValueError: an image is smaller than ``smallest`` pixels or no multiple of ``even``.
-    """
+    """Check that images suit a network's convolutions and pools: their sides, in pixels, multiples of ``even``."""
     channels, height, width = image_shape
     if channels < 1 or min(height, width) < smallest or height % even or width % even:
         sides = f"at least {smallest} pixels" + (f" and a multiple of {even}" if even > 1 else "")

@@ -23,15 +23,11 @@ class FullyConnected(Network):
     Args:
         hidden: units of each hidden layer.
         image_shape: channels, height, width of the input, which is flattened.
-        num_classes: number of logits.
         dropout: makes the layer for each place, one after each hidden ReLU.
         rates: p of each place; None leaves each layer its own.
         normalization: between affine layer and ReLU.
         weight_scale: standard deviation of the normal initial weights, biases 0, as in CS 6353;
             None takes PyTorch's initialization.
-
-    Raises:
-        ValueError: ``hidden`` is empty or has a size below 1, a name or a scale is unknown.
     """
 
     def __init__(
@@ -44,7 +40,6 @@ class FullyConnected(Network):
         normalization: Literal["batch", "layer"] | None = None,
         weight_scale: float | None = None,
     ) -> None:
-        """Build the layers."""
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden needs at least one layer size, each 1 or more, got {hidden}")
         if normalization is not None and normalization not in NORMALIZATIONS:

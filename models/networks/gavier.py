@@ -9,7 +9,7 @@ from typing import final
 
 from torch import nn
 
-from dropout_lab.models.dropout import DropoutFactory, StandardDropout
+from dropout_lab.models.dropout import Dropout, DropoutFactory, StandardDropout
 from dropout_lab.models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
 
 
@@ -21,13 +21,9 @@ class GavierMNIST(Network):
 
     Args:
         image_shape: channels, height, width; even and at least 2×2.
-        num_classes: number of logits.
         dropout: makes the layer for each of the two places; None is the source's network:
             ``StandardDropout`` at its rates, 0.2 and 0.2.
         rates: p of each place; None leaves each layer its own.
-
-    Raises:
-        ValueError: the images are too small or odd.
     """
 
     def __init__(
@@ -37,22 +33,13 @@ class GavierMNIST(Network):
         dropout: DropoutFactory | None = None,
         rates: Sequence[float] | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("GavierMNIST", image_shape, smallest=2, even=2)
-        if dropout is None:
-            dropout, rates = StandardDropout, (0.2, 0.2) if rates is None else rates
-        first, second = dropout_places(dropout, 2, rates)
+        first, second = _places(dropout, rates, own=(0.2, 0.2))
         channels, height, width = image_shape
         features = 32 * (height // 2) * (width // 2)
-        body = nn.Sequential(
-            nn.Conv2d(channels, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            first.join(nn.Linear(features, 1000), nn.ReLU()),
-        )
+        convolutions = [nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU()]
+        convolutions += [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        body = nn.Sequential(*convolutions, first.join(nn.Linear(features, 1000), nn.ReLU()))
         head = Head(second.join(nn.Linear(1000, 1000), nn.ReLU()), nn.Linear(1000, num_classes))
         super().__init__(image_shape, num_classes, body, head)
 
@@ -65,13 +52,9 @@ class GavierCIFAR(Network):
 
     Args:
         image_shape: channels, height, width; multiples of 8.
-        num_classes: number of logits.
         dropout: makes the layer for each of the five places; None is the source's network:
             ``StandardDropout`` at its rates, 0.2, 0.3, 0.4, 0.5, 0.5.
         rates: p of each place; None leaves each layer its own.
-
-    Raises:
-        ValueError: the images' sides are no multiples of 8.
     """
 
     def __init__(
@@ -81,26 +64,24 @@ class GavierCIFAR(Network):
         dropout: DropoutFactory | None = None,
         rates: Sequence[float] | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("GavierCIFAR", image_shape, smallest=8, even=8)
-        if dropout is None:
-            dropout, rates = StandardDropout, (0.2, 0.3, 0.4, 0.5, 0.5) if rates is None else rates
-        *after_pool, fourth, fifth = dropout_places(dropout, 5, rates)
+        *after_pool, fourth, fifth = _places(dropout, rates, own=(0.2, 0.3, 0.4, 0.5, 0.5))
         channels, height, width = image_shape
         blocks: list[nn.Module] = []
         for outputs, layer in zip((32, 64, 128), after_pool, strict=True):
-            blocks += [
-                nn.Conv2d(channels, outputs, 3, padding=1),
-                nn.ReLU(),
-                nn.BatchNorm2d(outputs),
-                nn.Conv2d(outputs, outputs, 3, padding=1),
-                nn.ReLU(),
-                nn.BatchNorm2d(outputs),
-                nn.MaxPool2d(2),
-                layer.alone("a pooling layer"),
-            ]
+            for inputs in (channels, outputs):
+                blocks += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(outputs)]
+            blocks += [nn.MaxPool2d(2), layer.alone("a pooling layer")]
             channels = outputs
         features = 128 * (height // 8) * (width // 8)
         body = nn.Sequential(*blocks, nn.Flatten(), fourth.join(nn.Linear(features, 256), nn.ReLU()))
         head = Head(fifth.join(nn.Linear(256, 256), nn.ReLU()), nn.Linear(256, num_classes))
         super().__init__(image_shape, num_classes, body, head)
+
+
+def _places(
+    dropout: DropoutFactory | None, rates: Sequence[float] | None, own: Sequence[float]
+) -> list[Dropout]:
+    if dropout is None:
+        dropout, rates = StandardDropout, own if rates is None else rates
+    return dropout_places(dropout, len(own), rates)

@@ -20,7 +20,6 @@ class MalDropCNN(Network):
 
     Args:
         image_shape: channels, height, width.
-        num_classes: number of logits.
         dropout: makes the layer before the affine one.
         rates: p of the one place; None leaves the layer its own.
     """
@@ -32,12 +31,10 @@ class MalDropCNN(Network):
         dropout: DropoutFactory = NoDropout,
         rates: Sequence[float] | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("MalDropCNN", image_shape, smallest=1)
         (layer,) = dropout_places(dropout, 1, rates)
         channels, height, width = image_shape
         body = nn.Sequential(nn.Conv2d(channels, 10, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(10))
-        head = Head(
-            layer.join(nn.Conv2d(10, 1, 3, padding=1), nn.ReLU()), nn.Linear(height * width, num_classes)
-        )
+        stage = layer.join(nn.Conv2d(10, 1, 3, padding=1), nn.ReLU())
+        head = Head(stage, nn.Linear(height * width, num_classes))
         super().__init__(image_shape, num_classes, body, head)

@@ -43,16 +43,11 @@ class GrayAsRGB(nn.Module):
     """Shows a grey image to three channels: a first convolution then acts with the sum of its three kernels."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map ``(B, 1, H, W)`` to ``(B, 3, H, W)``."""
         return images.expand(-1, 3, -1, -1)
 
 
 def as_rgb(network: str, channels: int) -> list[nn.Module]:
-    """Return what stands before a model for RGB images: nothing, or for grey images :class:`GrayAsRGB`.
-
-    Raises:
-        ValueError: images have neither 1 nor 3 channels.
-    """
+    """Return what stands before a model for RGB images: nothing, or for grey images :class:`GrayAsRGB`."""
     if channels not in (1, 3):
         raise ValueError(f"{network} needs images of 1 or 3 channels, got {channels}")
     return [] if channels == 3 else [GrayAsRGB()]
@@ -63,18 +58,9 @@ def published_model(
 ) -> Published:
     """Build a model of torchvision's, initialized as there, and load weights into it if asked for.
 
-    Weights keep their last layer if it has ``num_classes`` outputs; otherwise it stays as initialized.
-
-    Args:
-        name: one of :data:`MODELS`.
-        image_shape: channels, height, width; vision transformers are built for one size.
-        num_classes: outputs of the last layer.
-        pretrained: load torchvision's default weights.
-        weights: load these instead: the name of some of torchvision's, or a file with a state dict in its layout.
-
-    Raises:
-        ValueError: there is no such model, it takes no such images, it has no last linear layer, or there are no
-            such weights, they cannot be fetched or read, or are of another model.
+    ``pretrained`` loads torchvision's default weights; ``weights`` loads these instead: the name of some of
+    torchvision's, or a file with a state dict in its layout. They keep their last layer if it has ``num_classes``
+    outputs; otherwise it stays as initialized.
     """
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)
@@ -111,14 +97,10 @@ def cannot_take(name: str, image_shape: ImageShape, error: Exception) -> str:
 
 def _own_arguments(name: str, image_shape: ImageShape) -> Mapping[str, object]:
     """Return the arguments that a model has beside the number of classes."""
-    _, height, width = image_shape
-    transformers = [each for each in MODELS if each.startswith("vit_")]
-    return {
-        "googlenet": _INCEPTION,
-        "inception_v3": _INCEPTION,
-        "maxvit_t": {"input_size": (height, width)},
-        **{each: {"image_size": height} for each in transformers},
-    }.get(name, {})
+    transformers = {each: {"image_size": image_shape[1]} for each in MODELS if each.startswith("vit_")}
+    maxvit = {"input_size": image_shape[1:]}
+    own = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION, "maxvit_t": maxvit, **transformers}
+    return own.get(name, {})
 
 
 def _state_dict(name: str, weights: str) -> tuple[str, dict[str, Tensor]]:

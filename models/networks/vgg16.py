@@ -26,22 +26,16 @@ class VGG16(Network):
     and does not say what became of the other; here it is gone, so that the networks compared differ in one place.
     ``places=2`` brings it back, as a place for the variant too.
 
-    torchvision's weights expect images standardized by ImageNet's means (0.485, 0.456, 0.406) and standard deviations
-    (0.229, 0.224, 0.225) per channel; ``normalize="standard"`` standardizes by the data's own, which is near.
+    torchvision's weights expect images as :class:`~dropout_lab.models.networks.Backbone` says.
 
     Args:
         image_shape: channels, height, width; at least 32×32. Grey images are shown to all three channels.
-        num_classes: number of logits.
         dropout: makes the layer for each place.
         rates: p of each place; None leaves each layer its own.
         places: 1, the penultimate layer; 2, after the first dense layer too.
         pretrained: start from torchvision's default weights (528 MB, fetched once), ImageNet's 1,000 classes.
         weights: start from these instead: ``IMAGENET1K_V1``, or a file with a state dict in torchvision's layout.
             The last layer is kept if it has ``num_classes`` outputs.
-
-    Raises:
-        ValueError: the images are too small or have neither 1 nor 3 channels, ``places`` is neither 1 nor 2, or the
-            weights cannot be fetched or read, or are of another model.
     """
 
     def __init__(
@@ -54,7 +48,6 @@ class VGG16(Network):
         pretrained: bool = False,
         weights: str | None = None,
     ) -> None:
-        """Build the layers."""
         check_image_shape("VGG16", image_shape, smallest=32)
         if places not in (1, 2):
             raise ValueError(f"places must be 1 or 2, got {places}")

@@ -5,7 +5,6 @@ import re
 import resource
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -15,9 +14,9 @@ import pytest
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
+from tests import programs
 from tests.app.bad_input import classes, configs, data, disk, flags, runs, studies, tools, values
 from tests.app.bad_input.row import FIT, RUN, Row
-from tests.conftest import REPOSITORY
 
 TABLES = (flags, values, configs, classes, runs, data, studies, tools, disk)
 ROWS = {
@@ -25,6 +24,9 @@ ROWS = {
     for table in TABLES
     for name, row in table.ROWS.items()
 }
+
+EVERY = 5
+"""`make test` tries one row in so many, `make test-all` each: rows of one kind stand together."""
 
 # Of each kind one, in a process of its own.
 AS_PROCESSES = (
@@ -55,7 +57,13 @@ def test_there_are_enough_rows() -> None:
     assert len(ROWS) >= 100
 
 
-@pytest.mark.parametrize("name", ROWS, ids=[str(number) for number in range(len(ROWS))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=str(number), marks=pytest.mark.slow if number % EVERY else ())
+        for number, name in enumerate(ROWS)
+    ],
+)
 def test_one_clear_line(
     name: str, finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,13 +84,7 @@ def test_the_same_in_a_process_of_its_own(name: str, finished: Path) -> None:
     row = ROWS[name]
     _prepare(row, finished)
     before = _snapshot()
-    with _full_at(row.most_bytes):
-        done = subprocess.run(
-            [sys.executable, str(REPOSITORY / "cli.py"), *shlex.split(row.command)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = programs.run(*shlex.split(row.command), most_bytes=row.most_bytes)
     _check(row, done.returncode, done.stderr)
     assert _snapshot() == before
 
@@ -133,10 +135,9 @@ def _snapshot() -> dict[str, str]:
 
 @contextmanager
 def _full_at(most_bytes: int | None) -> Iterator[None]:
-    """Let no file grow beyond so many bytes: the kernel refuses to write more, as on a disk that is full.
+    """Let no file of this process grow beyond so many bytes: the kernel refuses to write more, as on a full disk.
 
-    It is so for this process and those that it starts, whoever runs them; Python itself ignores the signal that comes
-    with it.
+    Python itself ignores the signal that comes with it.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     if most_bytes is not None:

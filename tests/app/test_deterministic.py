@@ -15,7 +15,7 @@ from dropout_lab.app.run.folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 VARIANTS = sorted(file.stem for file in (REPOSITORY / "configs" / "dropout").glob("*.yaml"))
-SOME = ["drop_corr", "drop_in", "mal_drop", "multinomial"]
+SOME = ["drop_corr", "mal_drop"]
 NETWORKS = ["AlanCNN", "GavierMNIST", "GavierCIFAR", "MalDropCNN"]
 
 

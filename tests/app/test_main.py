@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import dropout_lab
 import dropout_lab.datamodules
 from dropout_lab.app import main as front
 from dropout_lab.app.errors import UserError
@@ -24,8 +25,8 @@ NOT_CHOSEN = (networks.Network, dropout.ForeignDropout)
 def test_help_lists_every_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(words)
     output = capsys.readouterr().out
-    for name, command in COMMANDS.items():
-        assert f"{name:<10}{command.summary}" in output
+    for name, summary in COMMANDS.items():
+        assert f"{name:<10}{summary}" in output
 
 
 @pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in PAGES)])
@@ -65,6 +66,22 @@ def test_pages_name_every_class() -> None:
             found = getattr(package, name)
             if inspect.isclass(found) and issubclass(found, CHOICES) and not inspect.isabstract(found):
                 assert name in page or found in NOT_CHOSEN, name
+
+
+@pytest.mark.parametrize("first", [[], ["", str(REPOSITORY)], [str(REPOSITORY)]])
+def test_where_a_users_own_modules_are_found(first: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*first, "/libraries"])
+    front.find_own_modules()
+    front.find_own_modules()
+    checkout = [str(REPOSITORY)] if str(REPOSITORY) in first else []
+    assert [path for path in sys.path if path] == ["/libraries", str(Path.cwd()), *checkout], (
+        "rooms hide no module"
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"dropout-lab {dropout_lab.__version__}\n"
 
 
 def test_runs_uninstalled_from_anywhere(tmp_path: Path) -> None:

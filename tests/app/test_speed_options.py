@@ -1,11 +1,12 @@
 """Options that make a fit faster, from the command line."""
 
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import pytest
+import torch
 import yaml
+from torch._inductor.utils import fresh_cache
 
 from dropout_lab.app.main import main
 from dropout_lab.app.run.folder import RunFolder
@@ -16,7 +17,11 @@ FIT = ["fit", "--config", str(REPOSITORY / "configs" / "quickstart.yaml"), "--na
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
 
 
-def test_a_run_that_was_made_with_all_of_them_is_evaluated_as_its_own() -> None:
+def test_a_run_that_was_made_with_all_of_them_is_evaluated_as_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What is traced runs as it stands; tests/models/test_compiled.py makes machine code of it.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     main([*FIT, *SMALL, "--config", str(REPOSITORY / "configs" / "speed.yaml")])
     run = RunFolder(Path("runs/run/version_0"))
     settings = yaml.safe_load(run.config.read_text())["model"]
@@ -33,24 +38,14 @@ def test_a_run_that_was_made_with_all_of_them_is_evaluated_as_its_own() -> None:
     assert model.compile_mode == "default"
 
 
-def test_without_a_compiler_one_line_says_so(tmp_path: Path) -> None:
+def test_without_a_compiler_one_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     # In another cache, so that nothing compiled before is found.
-    environment = {
-        **os.environ,
-        "CXX": "no-such-compiler",
-        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
-    }
-    words = [*FIT, *SMALL, "--model.compile", "default"]
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "cli.py"), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=300,
-    )
-    assert done.returncode == 2
-    assert "model.compile needs a C++ compiler" in done.stderr
-    assert "no-such-compiler" in done.stderr
-    assert "Traceback" not in done.stderr
+    compiler = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})
+    with fresh_cache(), compiler, pytest.raises(SystemExit) as ended:
+        main([*FIT, *SMALL, "--model.compile", "default"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "model.compile needs a C++ compiler" in error
+    assert "no-such-compiler" in error
+    assert "Traceback" not in error
     assert not Path("runs").exists()

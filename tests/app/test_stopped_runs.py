@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +10,12 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dropout_lab.app.main import main
+from tests.programs import run_ranks
 
 FIT = (
     "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "
     "--trainer.max_epochs 4 --trainer.accelerator cpu --trainer.callbacks+ CollapseDetector"
 ).split()
-REPOSITORY = Path(__file__).parents[2]
 RUN = Path("runs/run/version_0")
 BREAKS = """
 import math
@@ -114,10 +112,10 @@ def test_validate_adds_nothing_of_callbacks_to_its_figures() -> None:
 def test_two_ranks_of_which_one_sees_the_nan_stop_together() -> None:
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.callbacks+", "InferenceGap"]
     # At the last step of the third epoch, so that no later loss of rank 0 shows it.
-    program = [sys.executable, str(REPOSITORY / "cli.py"), *FIT, *two, *breaks("FeedsNaN", after=20, rank=1)]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("stopped at step 21: the loss of training step 21 is not finite") == 1
+    ranks = run_ranks(*FIT, *two, *breaks("FeedsNaN", after=20, rank=1))
+    assert [rank.returncode for rank in ranks] == [0, 0], ranks
+    said = "".join(rank.stdout for rank in ranks)
+    assert said.count("stopped at step 21: the loss of training step 21 is not finite") == 1
     assert json.loads((RUN / "result.json").read_text())["fit"]["epochs"] == 2
     state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert all(tensor.isfinite().all() for tensor in state.values())

@@ -1,4 +1,7 @@
-"""The folder one stands in, and the network: what lies there is not taken for a library, nobody else is let in."""
+"""The folder one stands in, and the network: what lies there is not taken for a library, nobody else is let in.
+
+Which file is imported is the business of a fresh interpreter: these start one.
+"""
 
 import os
 import subprocess
@@ -8,45 +11,70 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.study.studies import BASE, write_study
+from tests.app.study.studies import BASE, dropout, write_study
 from tests.data.sockets import LOOPBACK, PROC, listening
 from tests.data.traps import MARK, unharmed
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.programs import CLI, HANGS_S, REPOSITORY
 
 linux = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
 
 
+OWN = """
+import torch
+
+class Mine(torch.nn.Dropout):
+    pass
+"""
+CALLBACK = """
+from pytorch_lightning import Callback
+
+class Noted(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        print("noted")
+"""
+
+
 def hide_libraries() -> None:
-    """Put files of the libraries' names into the current folder."""
+    """Put files of the libraries' names into the current folder, and of the program's own, which nobody asks for."""
     hostile = f"from pathlib import Path\nPath({str(MARK.resolve())!r}).touch()\n"
-    for name in ("yaml", "torch", "rich", "models", "app", "jsonargparse", "json", "re", "multiprocessing"):
+    for name in ("yaml", "torch", "rich", "app", "cli", "jsonargparse", "json", "re", "multiprocessing"):
         Path(f"{name}.py").write_text(hostile)
+
+
+def write_own() -> None:
+    """Put modules of one's own beside one's data, of the names that the program's rooms have."""
+    Path("models").mkdir()
+    Path("models/__init__.py").write_text("")
+    Path("models/mine.py").write_text(OWN)
+    Path("callbacks.py").write_text(CALLBACK)
 
 
 @pytest.fixture
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The program as it is called uninstalled, and as the installed script calls it."""
+    if request.param == "-m":
+        return [sys.executable, "-m", "dropout_lab"]
     if request.param == "cli.py":
-        return [sys.executable, str(REPOSITORY / "cli.py")]
+        return [sys.executable, str(CLI)]
     script = tmp_path_factory.mktemp("bin") / "dropout-lab"
-    script.write_text("import sys\nfrom cli import main\nsys.exit(main())\n")
+    script.write_text("import sys\nfrom dropout_lab.app.main import main\nsys.exit(main())\n")
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
+@pytest.mark.parametrize("program", ["cli.py", "dropout-lab", "-m"], indirect=True)
 def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
     hide_libraries()
-    Path("mine.py").write_text("import torch\n\nclass Mine(torch.nn.Dropout):\n    pass\n")
+    write_own()
     words = (
-        "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout mine.Mine "
-        "--trainer.fast_dev_run 1 --trainer.accelerator cpu"
+        "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout models.mine.Mine "
+        "--trainer.callbacks callbacks.Noted --trainer.fast_dev_run 1 --trainer.accelerator cpu"
     )
     done = subprocess.run(
         [*program, *words.split()], env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "noted" in done.stdout
     assert unharmed()
 
 
@@ -56,11 +84,16 @@ def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
 def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
     trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
     settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
-    file = write_study(base={"settings": settings}, seeds=[0])
+    own = {
+        "own": dropout("models.mine.Mine"),
+        "own with a callback": {"trainer": {"callbacks": "callbacks.Noted"}},
+    }
+    file = write_study(base={"settings": settings}, grid={"method": own}, seeds=[0])
     hide_libraries()
+    write_own()
     done = subprocess.run(
         [*program, "study", str(file), "--jobs", "1"], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=HANGS_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert unharmed()
@@ -72,8 +105,9 @@ def test_tensorboard_listens_on_the_loopback_address() -> None:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", ".", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
-            end = time.monotonic() + 60
-            while not (found := listening(process.pid)) and time.monotonic() < end:
+            end = time.monotonic() + HANGS_S
+            while not (found := listening(process.pid)) and process.poll() is None:
+                assert time.monotonic() < end
                 time.sleep(0.2)
         finally:
             process.terminate()
@@ -97,7 +131,7 @@ def test_an_own_ray_listens_on_the_loopback_address() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     done = subprocess.run(
         [sys.executable, "-c", script], env={**environment, "PYTHONPATH": str(REPOSITORY)}, capture_output=True,
-        text=True, check=False, timeout=120,
+        text=True, check=False, timeout=HANGS_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) >= 3

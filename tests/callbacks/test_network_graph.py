@@ -8,8 +8,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from dropout_lab.callbacks import NetworkGraph
-from dropout_lab.callbacks.tensorboard import network_graph
+from dropout_lab.callbacks import BestStep, TensorBoardPages
+from dropout_lab.callbacks.network_graph import network_graph
 from dropout_lab.models.dropout import StandardDropout
 from dropout_lab.models.networks import FullyConnected, GavierCIFAR
 
@@ -63,5 +63,6 @@ def test_a_network_that_cannot_be_followed_is_said_so(tmp_path: Path) -> None:
         enable_checkpointing=False,
         enable_progress_bar=False,
     )
+    pages = TensorBoardPages({}, BestStep(), {}, Branching(), (1, 4, 4), lambda images: images)
     with pytest.warns(UserWarning, match="Branching is not drawn in TensorBoard"):
-        NetworkGraph(Branching(), (1, 4, 4)).on_fit_start(trainer, LightningModule())
+        pages.on_fit_start(trainer, LightningModule())

@@ -7,8 +7,8 @@ from pytorch_lightning import Callback
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 from dropout_lab.app.run.tensorboard import CHARTS
-from dropout_lab.callbacks import Charted, Charts, ScalarLayout
-from tests.callbacks.fits import events, fit
+from dropout_lab.callbacks import BestStep, Charted, Charts, TensorBoardPages
+from tests.callbacks.fits import events, fit, small_network
 
 
 class Curves(Callback, Charted):
@@ -19,7 +19,9 @@ class Curves(Callback, Charted):
 
 
 def test_layout_groups_the_curves_of_the_run_and_of_its_callbacks(tmp_path: Path) -> None:
-    fit(Curves(), ScalarLayout(CHARTS), logs=tmp_path / "logs")
+    network = small_network()
+    pages = TensorBoardPages({}, BestStep(), CHARTS, network, (1, 8, 8), lambda images: images.clamp(0, 1))
+    fit(Curves(), pages, network=network, logs=tmp_path / "logs")
     recorded = events(tmp_path / "logs")
     content = recorded.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
     page = layout_pb2.Layout.FromString(content)

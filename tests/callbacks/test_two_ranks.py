@@ -1,7 +1,5 @@
 """Two processes (gloo): figures of an epoch are those of both ranks' samples."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +7,8 @@ import torch
 from torch import Tensor
 
 from tests.callbacks.fits import scalars
+from tests.programs import run_ranks
 
-REPOSITORY = Path(__file__).parents[2]
 HEAD = "network.head.stage.dropout"
 RELU = "network.head.stage.activation"
 SPY = f'''
@@ -68,9 +66,8 @@ def run(folder: Path, *words: str) -> list[dict[str, list[Tensor]]]:
         str(folder),
     ]
     words = (*FIT.split(), *here, *words)
-    program = [sys.executable, str(REPOSITORY / "cli.py"), *words]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for done in run_ranks(*words):
+        assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -1,9 +1,11 @@
-"""Every shipped YAML parses and trains one batch."""
+"""Every shipped YAML parses and builds what it names; one of each family trains a batch, the others in `test-all`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from pytorch_lightning import Trainer
 
 from dropout_lab.app.main import main
 from tests.data.folders import write_classes
@@ -24,6 +26,27 @@ VARIANTS = {"rho_randomized": "mal_drop"}
 LIGHT = {"vgg16": "--data.train_limit 2 --data.batch_size 2 --model.optimizer SGD --model.optimizer.lr 0.01"}
 
 
+TRAINED = {
+    "quickstart", "digits", "image_folder", "fully_connected", "gavier_cifar", "mal_drop", "drop_connect", "chain",
+    "all", "rho_randomized", "speed",
+}  # fmt: skip
+"""Of every family what trains a batch in `make test`."""
+
+
+class BuiltError(Exception):
+    """All that a config names is there, and the fit is about to begin."""
+
+
+@pytest.fixture
+def only_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop each fit where it would begin."""
+
+    def fit(*_: Any, **__: Any) -> None:
+        raise BuiltError
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+
+
 @pytest.fixture
 def root(request: pytest.FixtureRequest) -> str:
     request.getfixturevalue("cifar10_root")
@@ -42,13 +65,10 @@ def fit(configs: list[Path], root: str, options: str = "") -> None:
     main(["fit", *words, *small, *options.split(), "--trainer.fast_dev_run", "1"])
 
 
-@pytest.mark.parametrize("config", WHOLE, ids=lambda path: path.name)
-def test_whole_run(config: Path, root: str) -> None:
-    fit([config], root)
-
-
-@pytest.mark.parametrize("config", PARTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_part_of_a_run(config: Path, root: str) -> None:
+def with_the_rest(config: Path) -> list[Path]:
+    """Return what makes a run of a config, and the config."""
+    if config in WHOLE:
+        return [config]
     data, network = CONFIGS / "data", CONFIGS / "networks"
     rest = {
         "data": [network / "fully_connected.yaml", CONFIGS / "dropout" / "standard.yaml"],
@@ -61,7 +81,38 @@ def test_part_of_a_run(config: Path, root: str) -> None:
         ],
         "configs": [CONFIGS / "quickstart.yaml"],
     }[config.parent.name]
-    fit([*rest, config], root, LIGHT.get(config.stem, ""))
+    return [*rest, config]
+
+
+@pytest.mark.usefixtures("only_built")
+@pytest.mark.parametrize(
+    "config", [each for each in (*WHOLE, *PARTS) if each.stem not in TRAINED], ids=lambda path: path.name
+)
+def test_it_builds(config: Path, root: str) -> None:
+    with pytest.raises(BuiltError):
+        fit(with_the_rest(config), root, LIGHT.get(config.stem, ""))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(
+            each,
+            id=f"{each.parent.name}/{each.name}",
+            marks=() if each.stem in TRAINED else pytest.mark.slow,
+        )
+        for each in (*WHOLE, *PARTS)
+    ],
+)
+def test_it_trains(config: Path, root: str) -> None:
+    fit(with_the_rest(config), root, LIGHT.get(config.stem, ""))
+
+
+def test_one_of_each_family_trains() -> None:
+    assert {config.stem for config in (*WHOLE, *PARTS)} >= TRAINED
+    assert {config.parent for config in (*WHOLE, *PARTS)} == {
+        config.parent for config in (*WHOLE, *PARTS) if config.stem in TRAINED
+    }
 
 
 @pytest.mark.parametrize("config", [*WHOLE, *PARTS], ids=lambda path: path.name)

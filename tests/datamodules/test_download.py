@@ -55,7 +55,9 @@ class Handler(BaseHTTPRequestHandler):
         if state.stalls is not None:
             state.stalls.wait()
         if state.status is not None:
-            self.send_error(state.status)
+            # A client that has waited long enough has hung up.
+            with contextlib.suppress(ConnectionError):
+                self.send_error(state.status)
             return
         start = 0
         if asked is not None and not state.ignores_range:

@@ -76,6 +76,8 @@ def test_split_and_limit_follow_the_seed(folder: Path) -> None:
     assert sum(len(split.labels) for split in isic(folder, limit=5000).splits) == 90
 
 
+# Which split the five malignant ones are in may differ with a processor's rounding.
+@pytest.mark.filterwarnings("ignore:there is no malignant image")
 def test_reports_what_has_no_partner(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "train" / "ISIC_0000000.jpg").unlink()
     shutil.copy(folder / "train" / "ISIC_0000001.jpg", folder / "train" / "other.JPG")

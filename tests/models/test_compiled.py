@@ -99,7 +99,8 @@ def watchers() -> list[Callback]:
     ]
 
 
-def test_without_dropout_it_learns_the_same() -> None:
+def test_without_dropout_machine_code_learns_the_same() -> None:
+    # The one test of `make test` in which Inductor makes machine code of it.
     results = []
     for mode in (None, "default"):
         torch.manual_seed(0)
@@ -169,7 +170,9 @@ def test_a_checkpoint_goes_from_compiled_to_plain_and_back(tmp_path: Path) -> No
     assert again.state_dict().keys() == model.state_dict().keys()
 
 
-def test_a_run_can_be_repeated() -> None:
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_a_run_can_be_repeated(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     weights = []
     for _ in range(2):
         torch.manual_seed(0)

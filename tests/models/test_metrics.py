@@ -69,4 +69,4 @@ def test_keeps_no_graph() -> None:
     logits = torch.randn(4, 3, requires_grad=True)
     target = torch.tensor([0, 1, 2, 0])
     metrics.update(F.cross_entropy(logits, target), logits, target)
-    assert all(not tensor.requires_grad for tensor in metrics._logits + metrics._losses)
+    assert all(not tensor.requires_grad for batch in metrics._held for tensor in batch)

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from dropout_lab.models import ImageClassifier
+from dropout_lab.models.classifier import balanced_weights
 from dropout_lab.models.dropout import NoDropout
-from dropout_lab.models.metrics import balanced_weights
 from dropout_lab.models.networks import FullyConnected
 
 LABELS = torch.tensor([0] * 30 + [1] * 10)

@@ -5,6 +5,9 @@ in the same way and at the same places. Permissions do not hold for root, who ma
 is refused by a folder in a file's place and the reverse.
 """
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.app.bad_input.row import FIT, RUN, Row, each, file, folder
@@ -20,8 +23,18 @@ PHOTOS = (
 )
 
 
-def _photos() -> None:
-    write_classes(Path("photos"), {"cat": 9, "dog": 9})
+HOUR_S = 3600
+
+
+def _photos(age: int) -> Callable[[], object]:
+    """Return what writes images of so many seconds: digests of the youngest are not kept, whoever is how fast."""
+
+    def write() -> None:
+        write_classes(Path("photos"), {"cat": 9, "dog": 9})
+        for image in Path("photos").rglob("*.png"):
+            os.utime(image, times=(time.time() - age,) * 2)
+
+    return write
 
 
 def _report() -> None:
@@ -59,7 +72,15 @@ ROWS = {
         (
             "decoded images cannot be kept in the folder kept: File too large; .* are needed. Give another folder with",
         ),
-        each(_photos, folder("kept")),
+        each(_photos(-HOUR_S), folder("kept")),
+        most_bytes=1000,
+    ),
+    "full under the digests of images": Row(
+        PHOTOS,
+        (
+            "decoded images cannot be kept in the folder kept: File too large; .* are needed. Give another folder with",
+        ),
+        each(_photos(HOUR_S), folder("kept/index")),
         most_bytes=1000,
     ),
     "full under a report": Row(

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dropout_lab.app.benchmark.memory import MEGABYTE, peak_megabytes
-from dropout_lab.app.benchmark.subjects import Layer, Measured, Setting, Whole, forget_masks
+from dropout_lab.app.benchmark.steps import MEGABYTE, peak_megabytes
+from dropout_lab.app.benchmark.subjects import LayerSubject, NetworkSubject, Setup, Workload, forget_masks
 from dropout_lab.app.errors import UserError
 from dropout_lab.models.dropout import Dropout
 from dropout_lab.models.networks import Network
@@ -15,8 +15,8 @@ CPU = torch.device("cpu")
 TINY = "FullyConnected(hidden=[20, 30])"
 
 
-def tiny(variant: str = "NoDropout", setting: Setting | None = None) -> Measured:
-    return Whole(TINY, (1, 4, 4), 7).measured(variant, setting or Setting(CPU))
+def tiny(variant: str = "NoDropout", setup: Setup | None = None) -> Workload:
+    return NetworkSubject(TINY, (1, 4, 4), 7).workload(variant, setup or Setup(CPU))
 
 
 def test_a_step_leaves_gradients_and_the_weights_where_they_were() -> None:
@@ -38,9 +38,9 @@ def test_a_step_leaves_gradients_and_the_weights_where_they_were() -> None:
 
 
 def test_variants_share_weights_but_for_their_own() -> None:
-    whole = Whole(TINY, (1, 4, 4), 7)
+    whole = NetworkSubject(TINY, (1, 4, 4), 7)
     first, second, third = (
-        whole.measured(name, Setting(CPU))
+        whole.workload(name, Setup(CPU))
         for name in ("NoDropout", "VariationalDropout", "DropConnect(mask='batch')")
     )
     weights = dict(first.module.named_parameters())
@@ -53,7 +53,7 @@ def test_variants_share_weights_but_for_their_own() -> None:
 
 
 def test_a_layer_alone_runs_forward_and_backward() -> None:
-    measured = Layer(50, 8).measured("MalDrop(rho=3)", Setting(CPU))
+    measured = LayerSubject(50, 8).workload("MalDrop(rho=3)", Setup(CPU))
     measured.step()
     units = measured.tensors[0]
     assert units.grad is not None
@@ -64,19 +64,21 @@ def test_a_layer_alone_runs_forward_and_backward() -> None:
 @pytest.mark.parametrize(
     ("subject", "variant", "reason"),
     [
-        (Layer(50), "DropConnect", "DropConnect masks weights"),
-        (Layer(50), "MalDropp", "no dropout variant 'MalDropp' for dropout; did you mean MalDrop?"),
-        (Layer(50), "MalDrop(rho=51)", "rho must be at most 50"),
-        (Layer(50), "MalDrop", "missing: .*rho"),
-        (Layer(50), "StandardDropout(p=1.5)", "p must be in"),
-        (Whole("MalDropCNN", None, 2), "DropConnect", "cannot follow Conv2d"),
-        (Whole("MalDropCNN", None, 2), "StandardDropout(q=1)", "no option .*q; .*p"),
-        (Whole("GavierMNIST", (1, 27, 27), 2), "NoDropout", "multiple of 2"),
+        (LayerSubject(50), "DropConnect", "DropConnect masks weights"),
+        (LayerSubject(50), "MalDropp", "no dropout variant 'MalDropp' for dropout; did you mean MalDrop?"),
+        (LayerSubject(50), "MalDrop(rho=51)", "rho must be at most 50"),
+        (LayerSubject(50), "MalDrop", "missing: .*rho"),
+        (LayerSubject(50), "StandardDropout(p=1.5)", "p must be in"),
+        (NetworkSubject("MalDropCNN", None, 2), "DropConnect", "cannot follow Conv2d"),
+        (NetworkSubject("MalDropCNN", None, 2), "StandardDropout(q=1)", "no option .*q; .*p"),
+        (NetworkSubject("GavierMNIST", (1, 27, 27), 2), "NoDropout", "multiple of 2"),
     ],
 )
-def test_what_cannot_be_measured_says_why(subject: Layer | Whole, variant: str, reason: str) -> None:
+def test_what_cannot_be_measured_says_why(
+    subject: LayerSubject | NetworkSubject, variant: str, reason: str
+) -> None:
     with pytest.raises(UserError, match=reason) as error:
-        subject.measured(variant, Setting(CPU))
+        subject.workload(variant, Setup(CPU))
     assert "\n" not in str(error.value)
 
 
@@ -90,20 +92,20 @@ def test_what_cannot_be_measured_says_why(subject: Layer | Whole, variant: str, 
 )
 def test_a_wrong_network_is_told_at_once(network: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        Whole(network, None, None)
+        NetworkSubject(network, None, None)
 
 
 def test_optimizer_and_batch_follow_from_the_class_however_it_is_named() -> None:
     for name in ("VGG16", "VGG16()", "dropout_lab.models.networks.VGG16(num_classes=3)"):
-        assert Whole(name, None, None).batch_size == 32
-    states = len(Whole("MalDropCNN", (1, 4, 4), 2).measured("NoDropout", Setting(CPU)).tensors)
-    called = Whole("MalDropCNN(num_classes=10)", (1, 4, 4), 2).measured("NoDropout", Setting(CPU))
+        assert NetworkSubject(name, None, None).batch_size == 32
+    states = len(NetworkSubject("MalDropCNN", (1, 4, 4), 2).workload("NoDropout", Setup(CPU)).tensors)
+    called = NetworkSubject("MalDropCNN(num_classes=10)", (1, 4, 4), 2).workload("NoDropout", Setup(CPU))
     # Images and labels: SGD keeps nothing.
     assert len(called.tensors) == states == 2
 
 
 def test_all_masks_are_forgotten_those_within_a_chain_too() -> None:
-    measured = Layer(50, 8).measured("Chain(layers=[StandardDropout(), DropAct()])", Setting(CPU))
+    measured = LayerSubject(50, 8).workload("Chain(layers=[StandardDropout(), DropAct()])", Setup(CPU))
     layers = [each for each in measured.module.modules() if isinstance(each, Dropout)]
     assert [each.kept is None for each in layers] == [False] * 3
     forget_masks(measured.module)
@@ -112,12 +114,12 @@ def test_all_masks_are_forgotten_those_within_a_chain_too() -> None:
 
 def test_the_dropout_is_not_the_networks_to_say() -> None:
     with pytest.raises(UserError, match="the dropout comes from --variants"):
-        Whole("GavierMNIST(dropout=DropAct())", None, None)
+        NetworkSubject("GavierMNIST(dropout=DropAct())", None, None)
 
 
 def test_autocast_reaches_the_network() -> None:
     seen = []
-    measured = tiny(setting=Setting(CPU, precision="bf16"))
+    measured = tiny(setup=Setup(CPU, precision="bf16"))
     linear = next(each for each in measured.module.modules() if isinstance(each, nn.Linear))
     linear.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     measured.step()
@@ -136,14 +138,14 @@ def test_the_peak_of_a_step_is_what_it_holds_at_a_time() -> None:
         third = second * 2
         del second, third
 
-    measured = Measured(nn.Linear(1, 1, bias=False), step, step, [kept, kept[10:]])
+    measured = Workload(nn.Linear(1, 1, bias=False), step, step, [kept, kept[10:]])
     # The tensor that is there, and two of the three: all of 1 MiB.
     assert peak_megabytes(measured, CPU) == pytest.approx(3 * 4 * numbers / MEGABYTE, rel=0.01)
 
 
 def test_a_mask_of_floats_is_seen() -> None:
     with_none, with_noise = (
-        peak_megabytes(Layer(4096, 64).measured(name, Setting(CPU)), CPU)
+        peak_megabytes(LayerSubject(4096, 64).workload(name, Setup(CPU)), CPU)
         for name in ("NoDropout", "GaussianDropout")
     )
     assert with_noise > with_none + 1

@@ -3,14 +3,18 @@
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dropout_lab.app.main import main
+from dropout_lab.app.study import command
 from dropout_lab.app.study.command import parse
 from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.scheduler import Engine, OnEvent, Worker
 from tests.app.study.studies import BASE, content, dropout, tasks, write_study
 
 REPOSITORY = Path(__file__).parents[3]
@@ -35,6 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "gpus": ("--engine ray --gpus_per_run 1.5", {}, "--gpus_per_run must be a share .* or a whole number, got 1.5"),
     "gpus of the pool": ("--gpus_per_run 0.5", {}, "--gpus_per_run shares GPUs out with --engine ray alone"),
     "timeout": ("--timeout 0", {}, "--timeout must be above 0 seconds, got 0"),
+    "keep": ("--keep last", {}, "argument --keep: invalid choice: 'last' .choose from .*best.*all.*none"),
     "option": ("--job 3", {}, "unrecognized arguments: --job 3; see study --help"),
 }  # fmt: skip
 
@@ -69,8 +74,41 @@ def test_options() -> None:
     assert options.only == ["a=1", "b=2", "c=3"]
     assert (options.changes, options.jobs, options.threads, options.timeout) == (["k=v"], 3, 1, 2.5)
     assert (options.engine, options.gpus_per_run, parse(["f.yaml"]).jobs) == ("pool", None, None)
+    assert (options.keep, parse(["f.yaml", "--keep", "all"]).keep) == ("best", "all")
     for spelling in ("--gpus_per_run", "--gpus-per-run"):
         assert parse(f"f.yaml --engine ray {spelling} 0.25".split()).gpus_per_run == 0.25
+
+
+class Notes(Engine):
+    """Notes the runs that it is given, and does none."""
+
+    def __init__(self) -> None:
+        super().__init__(None, 1)
+        self.tasks: list[RunTask] = []
+
+    def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
+        self.tasks.extend(tasks)
+
+    def _room(self) -> int:
+        raise NotImplementedError
+
+    def _start(self) -> Worker:
+        raise NotImplementedError
+
+    def _wait(self, workers: Sequence[Worker]) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("words", "tensorboard"), [("", False), ("--tensorboard", True)])
+def test_events_are_no_other_runs(words: str, tensorboard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = Notes()
+    monkeypatch.setattr(command, "make_engine", lambda options: noted)
+    asked = tasks("studies/tiny")
+    with pytest.raises(SystemExit):
+        main(f"study tiny.yaml {words}".split())
+    assert [task.run.hash for task in noted.tasks] == [task.run.hash for task in asked]
+    assert [task.tensorboard for task in noted.tasks] == [tensorboard] * len(asked)
+    assert noted.tasks[0].command == f"dropout-lab study tiny.yaml {words}".strip()
 
 
 def test_the_command_as_it_was_given() -> None:
@@ -83,8 +121,8 @@ def test_the_command_as_it_was_given() -> None:
 def test_commands_are_noted_once_in_their_order() -> None:
     folder = StudyFolder(Path("studies/tiny"))
     assert folder.commands() == []
-    for command in ("b --quick", "a", "b --quick"):
-        folder.note(command)
+    for given in ("b --quick", "a", "b --quick"):
+        folder.note(given)
     assert folder.commands() == ["b --quick", "a"]
 
 

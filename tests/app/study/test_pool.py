@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.main import main
-from dropout_lab.app.run.folder import RunResult
-from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study import local
+from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import (
     REPOSITORY,
     callback,
@@ -94,6 +95,21 @@ def test_trouble_with_some_runs_leaves_the_others_alone(capsys: pytest.CaptureFi
     assert "a word before the end" in todo[0].files.log.read_text()
 
 
+@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
+def test_workers_may_be_forked_or_spawned(start_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What a server was started with long ago is not what its workers see.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setattr(local, "START_METHOD", start_method)
+    study = trouble(leaves=callback("Leaves"), fine=callback("TellsGPU"))
+    todo = tasks(f"{start_method}/tiny", **study)
+    events = events_of(PoolEngine(jobs=1, threads=1), todo)
+    ends = {label: event for label, event in events if not isinstance(event, Started)}
+    assert ends["leaves"] == Failed("its worker died 2 times, the last time by exit code 0")
+    assert isinstance(ends["fine"], RunResult)
+    assert ends["fine"].steps == 8
+    assert todo[1].files.log.read_text().strip() == "7"
+
+
 def test_a_run_that_takes_too_long_has_failed() -> None:
     (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs")))
     events = events_of(PoolEngine(jobs=1, threads=1, timeout=0.1), [task])
@@ -102,6 +118,25 @@ def test_a_run_that_takes_too_long_has_failed() -> None:
         ("hangs", Failed("took longer than the 0.1 s of --timeout, and was killed")),
     ]
     assert task.files.failure() == "took longer than the 0.1 s of --timeout, and was killed"
+
+
+def test_ctrl_c_ends_all_processes_with_130() -> None:
+    (hangs,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs", pipe="pipe")))
+    os.mkfifo("pipe")
+    # In a terminal all processes of the group hear it.
+    driver = subprocess.Popen(
+        [sys.executable, REPOSITORY / "cli.py", "study", "tiny.yaml", "--jobs", "1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert Path("pipe").read_text() == "here"
+    os.killpg(driver.pid, signal.SIGINT)
+    # Read to its end, which comes when no process is left that could write.
+    _, error = driver.communicate()
+    assert driver.returncode == 130
+    assert error == "dropout-lab: interrupted; what is done is kept: give the command again to go on\n"
+    with hangs.files.locked(wait=False):
+        assert hangs.files.result() is None
 
 
 def test_a_study_goes_on_after_its_driver_was_killed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dropout_lab.app.run.folder import RunFiles, RunResult
-from dropout_lab.app.run.train import RunTask
+from dropout_lab.app.study.folder import RunFiles, RunResult
 from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.progress import progress
-from dropout_lab.app.study.worker import Failed, Started
+from dropout_lab.app.study.scheduler import Failed, Started
 
 
 def task(name: str) -> RunTask:

@@ -17,11 +17,11 @@ import pytest
 from dropout_lab.app.config.settings import merged
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
-from dropout_lab.app.run.folder import RunResult
-from dropout_lab.app.run.train import RunTask
 from dropout_lab.app.study import ray_cluster
+from dropout_lab.app.study.folder import RunResult
+from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.ray_cluster import RayEngine, complaint
-from dropout_lab.app.study.worker import Event, Failed, Started
+from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import (
     BASE,
     REPOSITORY,
@@ -238,7 +238,7 @@ def test_room(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resources, threads, gpus, expected = NODES[case]
     there = [{"Alive": True, "Resources": each} for each in resources]
     gone = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
-    monkeypatch.setattr(ray_cluster.ray, "nodes", lambda: [*there, gone])
+    monkeypatch.setattr("ray.nodes", lambda: [*there, gone])
     if isinstance(expected, int):
         assert ray_cluster.room(threads, gpus) == expected
         return

@@ -28,11 +28,11 @@ def test_a_whole_study() -> None:
             deviations=["d"],
         )
     )
-    assert study.select == Select(("p",), "val/accuracy", "max")
+    assert study.select == Select(over=("p",), by="val/accuracy", mode="max")
     assert study.axes["p"] == {0.25: {}}
     assert study.report.baseline == {"method": "none"}
     assert study.report.metrics == ("test/accuracy",)
-    assert study.paper == (PaperNumbers({"method": "none"}, {"test/accuracy": 0.4}),)
+    assert study.paper == (PaperNumbers(labels={"method": "none"}, metrics={"test/accuracy": 0.4}),)
     Path("copy.yaml").write_text(yaml.safe_dump(study.as_file(), sort_keys=False))
     assert read_study(Path("copy.yaml")) == study
 
@@ -44,7 +44,9 @@ def test_config_files_come_first_and_count_from_the_study() -> None:
         content(base={"configs": ["../base.yaml"], "settings": {"trainer": {"max_epochs": 1}}})
     )
     Path("folder/study.yaml").write_text(text)
-    assert read_study(Path("folder/study.yaml")).base == {"trainer": {"max_epochs": 1, "max_steps": 4}}
+    assert read_study(Path("folder/study.yaml")).base.settings == {
+        "trainer": {"max_epochs": 1, "max_steps": 4}
+    }
 
 
 def test_the_short_form() -> None:
@@ -133,6 +135,14 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
                       "report.rows: must not name p, which is selected over"),
     "selected baseline": ({"report": {**REPORT, "baseline": {"p": 0.25}}, "select": {"over": "p", "by": "val/loss"}},
                           "report.baseline: must not name p, which is selected over"),
+    "text": ({"title": 3}, "title: must be a text, got 3"),
+    "texts": ({"deviations": ["a", 1]}, "deviations.1: must be a text, got 1"),
+    "flag": ({"report": {**REPORT, "time": "yes"}}, "report.time: must be true or false, got 'yes'"),
+    "section": ({"report": "x"}, "report: must be keys and values, got 'x'"),
+    "settings of a number": ({"grid": {"layers": {2: {"model": "x"}}}}, "grid.layers.2.model: must be keys and values"),
+    "rule": ({"skip": [{"method": "none"}, "x"]}, "skip.1.: must be keys and values, got 'x'"),
+    "select key": ({"select": {"over": "p"}}, "select.by: is missing"),
+    "quick axis": ({"quick": {"grid": {"methd": ["none"]}}}, "quick.grid: no axis 'methd'; did you mean method?"),
     "quick key": ({"quick": {"epochs": 1}}, "quick: no key 'epochs'"),
     "reduced seeds": ({"reduced": {"seeds": []}}, "reduced.seeds: must be whole numbers"),
     "quick label": ({"quick": {"grid": {"method": ["x"]}}}, "quick.grid.method: no value of method 'x'"),

@@ -13,8 +13,8 @@ import yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.run.build import build
-from dropout_lab.app.run.folder import RunIsLocked, RunResult
-from dropout_lab.app.run.train import RunTask, run_one
+from dropout_lab.app.study.folder import RunIsLocked, RunResult
+from dropout_lab.app.study.one_run import RunTask, run_one
 from tests.app.study.studies import BASE, callback, content, dropout, tasks
 
 METHODS = content()["grid"]

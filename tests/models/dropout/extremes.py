@@ -4,7 +4,7 @@ import copy
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -170,12 +170,10 @@ class Case(NamedTuple):
         return layout(VALUES[self.values](shape, self.dtype).to(self.dtype))
 
 
-def cases() -> list[Case]:
-    """Return all cases."""
-    found = []
+def cases() -> Iterator[Case]:
+    """Yield all cases, some 86,000."""
     for shape, (size, _) in SHAPES.items():
         for setting, layer in enumerate(settings(size[1])):
             # A linear layer's input is (B, D).
             if not isinstance(layer, DropConnect) or len(size) == 2:
-                found += [Case(setting, dtype, shape, values) for dtype in DTYPES for values in VALUES]
-    return found
+                yield from (Case(setting, dtype, shape, values) for dtype in DTYPES for values in VALUES)

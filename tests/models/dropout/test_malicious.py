@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.models.dropout import MalDrop, NoDropout, SpatialMalDrop
-from dropout_lab.models.dropout.mal_drop_base import Omega
+from dropout_lab.models.dropout.mal_drop import Omega
 from dropout_lab.models.dropout.scores import contributions, losses_without
 from dropout_lab.models.networks.base import Head
 

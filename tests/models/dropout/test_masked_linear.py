@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dropout_lab.models.dropout import masked_linear as module
-from dropout_lab.models.dropout.masked_linear import MaskedLinear, masked_linear
+from dropout_lab.models.dropout import drop_connect as module
+from dropout_lab.models.dropout.drop_connect import MaskedLinear, masked_linear
 
 
 @pytest.mark.parametrize("chunk", [1, 20, 10**6])

@@ -269,7 +269,9 @@ def test_labels_are_there_inside_the_context_alone(fails: bool) -> None:
     except KeyError:
         assert fails
     assert head.target is None
-    with pytest.raises(ValueError, match=r"needs labels .*swap_dropout and models\.dropout\.labels"):
+    with pytest.raises(
+        ValueError, match=r"needs labels .*swap_dropout and dropout_lab\.models\.dropout\.labels"
+    ):
         module(x)
     module.eval()(x)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from dropout_lab.callbacks.tensorboard import network_graph
+from dropout_lab.callbacks.network_graph import network_graph
 from dropout_lab.models.dropout import (
     DropConnect,
     Dropout,

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models import VGG16_Weights, vgg16
 
-from dropout_lab.callbacks.tensorboard import network_graph
+from dropout_lab.callbacks.network_graph import network_graph
 from dropout_lab.models.dropout import MalDrop, RateDropout, StandardDropout
 from dropout_lab.models.networks import VGG16
 

@@ -1,0 +1,123 @@
+"""Configs that come with the program, found by name, and the command ``configs``. Nothing here imports torch."""
+
+import difflib
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from dropout_lab.app.errors import CommandParser, UserError
+from dropout_lab.app.files import whole_file
+
+FOLDER = Path(__file__).parents[2] / "configs"
+
+DESCRIPTION = """\
+List the configs that come with the program, by folder. Each is named without its folder on disk and without .yaml:
+
+  dropout-lab fit --config mnist --config dropout/mal_drop
+  dropout-lab study studies/compare
+
+A file of your own that has the name as its path wins, so a copy may be changed at will.
+"""
+EXAMPLE = "example:  dropout-lab configs copy studies/compare mine.yaml"
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return all shipped configs by name, such as ``dropout/mal_drop``; those of the top folder first."""
+    names = {file.relative_to(FOLDER).with_suffix("").as_posix(): file for file in FOLDER.rglob("*.yaml")}
+    return {name: names[name] for name in sorted(names, key=lambda name: ("/" in name, name))}
+
+
+def find_config(name: str | Path, beside: Path | None = None, group: str = "") -> Path:
+    """Return the file of a config: the user's own at that path, or else the shipped one of that name.
+
+    Args:
+        name: with or without ``.yaml``; ``configs/mnist.yaml`` is ``mnist`` too.
+        beside: folder of the study that names it, from which a path counts; None: the current folder.
+        group: folder of shipped configs that need not be named, as ``studies`` for the command ``study``.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path = (beside or Path()) / name
+    for own in (path, path.with_name(f"{path.name}.yaml")):
+        if own.is_file():
+            return own
+    shipped = shipped_configs()
+    key = Path(name).as_posix().removeprefix("configs/").removesuffix(".yaml")
+    for each in (f"{group}/{key}", key):
+        if each in shipped:
+            return shipped[each]
+    if beside is not None:
+        missing = f"no file {path}; paths count from the study's own folder"
+    else:
+        missing = f"no file {path} ({'Is a directory' if path.is_dir() else 'No such file or directory'})"
+    raise UserError(
+        f"{missing}; {_meant(key, group) or 'give the path of a YAML file, or one of `dropout-lab configs`'}"
+    )
+
+
+def _shipped(name: str) -> Path:
+    shipped = shipped_configs()
+    key = name.removeprefix("configs/").removesuffix(".yaml")
+    if key not in shipped:
+        raise UserError(f"no shipped config {name}; {_meant(key) or '`dropout-lab configs` lists them'}")
+    return shipped[key]
+
+
+def _meant(key: str, group: str = "") -> str:
+    """Return the end of an error that names the config which may be meant, whole or by its last word; else nothing."""
+    known = [name for name in shipped_configs() if name.startswith(group)]
+    names = {word: name for name in reversed(known) for word in (name.rpartition("/")[2], name)}
+    close = difflib.get_close_matches(key, names, n=1)
+    return f"did you mean {names[close[0]]}?" if close else ""
+
+
+def run(words: list[str]) -> None:
+    """List the shipped configs, show one, or write a copy.
+
+    Raises:
+        UserError: an option is wrong, there is no such config, or the copy cannot stand where it is wanted.
+        SystemExit: help was asked for and given.
+    """
+    parser = CommandParser("configs", DESCRIPTION, EXAMPLE)
+    actions = parser.add_subparsers(dest="action", metavar="[show | copy]")
+    show = actions.add_parser("show", help="print one", description="Print a shipped config.")
+    copy = actions.add_parser(
+        "copy", help="write a copy", description="Write a copy of a shipped config.", epilog=EXAMPLE
+    )
+    for each in (show, copy):
+        each.add_argument("name", metavar="NAME", help="one of `dropout-lab configs`")
+    copy.add_argument(
+        "file", type=Path, metavar="FILE", help="where the copy goes; what it refers to is found from there"
+    )
+    copy.add_argument("--force", action="store_true", help="replace a file that is there")
+    options = parser.parse_args(words[1:])
+    if options.action == "show":
+        sys.stdout.write(_shipped(options.name).read_text(encoding="utf-8"))
+    elif options.action == "copy":
+        _copy(_shipped(options.name), options.file, options.force)
+    else:
+        sys.stdout.write(_listing())
+
+
+def _listing() -> str:
+    """Return a line for each config: its name, and what its first line says; a folder's together."""
+    lines = []
+    for _, group in groupby(shipped_configs().items(), key=lambda item: item[1].parent):
+        for name, file in group:
+            summary = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            lines.append(f"{name:<34}{summary}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _copy(source: Path, file: Path, force: bool) -> None:
+    if not file.parent.is_dir():
+        raise UserError(f"no folder {file.parent}; make it, or name another file")
+    if file.is_dir():
+        raise UserError(f"{file} is already a folder; name a file in it")
+    if file.exists() and not force:
+        raise UserError(f"{file} is there already; name another, or replace it with --force")
+    with whole_file(file) as stream:
+        stream.write(source.read_text(encoding="utf-8"))
+    sys.stdout.write(f"wrote {file}\n")

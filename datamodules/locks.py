@@ -1,0 +1,39 @@
+"""One process at a time, on every system."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+
+@contextmanager
+def exclusive(lock_file: Path, doing: str | None) -> Iterator[None]:
+    """Hold a lock file, and remove it at the end.
+
+    A lock goes with its process: that of a killed one does not stop the next.
+
+    Args:
+        lock_file: its folder is there.
+        doing: what another process that holds it is said to be doing, while this one waits; None: it does not wait.
+
+    Raises:
+        Timeout: another process holds it, and ``doing`` is None.
+        OSError: it cannot be written.
+    """
+    lock = FileLock(lock_file)
+    try:
+        held = lock.acquire(blocking=False)
+    except Timeout:
+        if doing is None:
+            raise
+        Console().print(f"another process is {doing}; waiting", highlight=False, soft_wrap=True, markup=False)
+        held = lock.acquire()
+    with held:
+        try:
+            yield
+        finally:
+            # Windows keeps a file that is open; filelock removes it there.
+            with suppress(PermissionError):
+                lock_file.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""Runs on several devices, here two processes on the CPU."""
+
+import subprocess
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from dropout_lab.app.config.settings import merged
+from dropout_lab.app.main import main
+from dropout_lab.app.study.folder import RunResult
+from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.scheduler import Event, Failed, Started
+from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
+
+TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
+
+
+def several(**trainer: object) -> dict[str, object]:
+    return {"settings": merged(BASE, {"trainer": {**TWO, **trainer}})}
+
+
+def test_a_run_on_two_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    (task,) = tasks("two/tiny", base=several(), seeds=[0], grid={"method": {"none": dropout("NoDropout")}})
+    main("study tiny.yaml --studies two --jobs 1".split())
+    assert "1 of 1 runs are done, 0 failed" in capsys.readouterr().out
+    result = task.files.result()
+    assert result is not None
+    # 200 images, 50 for each process at a time, for two epochs.
+    assert result.steps == 4
+    assert task.files.epochs.read_text().count("\n") == 3
+    # Each process has seen half of the images, and the metrics are of all: those of one with as large batches.
+    larger = merged(BASE, {"data": {"init_args": {"batch_size": 100}}})
+    write_study(base={"settings": larger}, seeds=[0], grid={"method": {"none": dropout("NoDropout")}})
+    main("study tiny.yaml --studies one --jobs 1".split())
+    (two,), (one,) = rows(Path("two/tiny/results.csv")), rows(Path("one/tiny/results.csv"))
+    for name in ("test/accuracy", "val/accuracy"):
+        assert float(two[name]) == pytest.approx(float(one[name]), abs=0.15)
+
+
+def test_one_that_fails_says_why() -> None:
+    (task,) = tasks("studies/tiny", base=several(), **trouble(fails=callback("Raises")))
+    events: list[Event] = []
+    PoolEngine(jobs=1, threads=1).run([task], lambda _, event: events.append(event))
+    assert events[0] == Started()
+    assert isinstance(events[1], Failed)
+    assert "no luck" in task.files.log.read_text()
+    assert "its processes ended with code" in events[1].reason
+
+
+def test_its_processes_end_with_the_worker() -> None:
+    (task,) = tasks("studies/tiny", base=several(), **trouble(hangs=callback("Hangs")))
+    engine = PoolEngine(jobs=1, threads=1, timeout=15)
+    events: list[Event] = []
+    engine.run([task], lambda _, event: events.append(event))
+    assert isinstance(events[-1], Failed)
+    assert "--timeout" in events[-1].reason
+    end = monotonic() + 300
+    while (left := alone(task.files.path)) and monotonic() < end:
+        sleep(0.1)
+    assert not left
+
+
+def alone(folder: Path) -> list[str]:
+    found = subprocess.run(
+        ["pgrep", "-f", f"dropout_lab.app.study.processes {folder}"], capture_output=True, text=True
+    )
+    return found.stdout.split()
+
+
+def test_workers_take_turns_on_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    seen = callback("TellsGPU")
+    todo = tasks("studies/tiny", base={"settings": merged(BASE, seen)}, seeds=[0, 1, 2, 3])
+    ends: list[RunResult] = []
+    PoolEngine(jobs=2, threads=1).run(
+        todo, lambda _, event: ends.append(event) if isinstance(event, RunResult) else None
+    )
+    assert len(ends) == len(todo)
+    assert {task.files.log.read_text().strip() for task in todo} == {"3", "5"}

@@ -1,0 +1,141 @@
+"""How runs are handed to workers, here ones that only say what the test has them say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.study.folder import RunFiles, RunResult
+from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.scheduler import (
+    STILLBORN,
+    Answer,
+    Died,
+    Engine,
+    Event,
+    Failed,
+    Free,
+    Started,
+    Worker,
+)
+
+FREE = Free()
+DIED = Died("bad luck")
+
+
+def task(name: str) -> RunTask:
+    return RunTask(Run({"p": name}, 0, {}, name), RunFiles(Path(name)))
+
+
+def result(name: str) -> RunResult:
+    return RunResult({}, 0, name, {}, None, None, {}, 1, 1, 1.0, 1.0, None, {})
+
+
+class Scripted(Worker):
+    """Says one word after another; None is a look at which it says nothing."""
+
+    def __init__(self, words: list[Answer | None]) -> None:
+        super().__init__()
+        self.words = words
+        self.given: list[str] = []
+        self.killed = 0
+
+    def send(self, task: RunTask) -> None:
+        self.given.append(task.run.hash)
+
+    def receive(self) -> Answer | None:
+        return self.words.pop(0) if self.words else None
+
+    def kill(self) -> None:
+        self.killed += 1
+
+
+class Scripts(Engine):
+    def __init__(self, *scripts: list[Answer | None], room: int = 1, timeout: float | None = None) -> None:
+        super().__init__(room, 1, timeout)
+        self.workers = [Scripted(words) for words in scripts]
+        self.started: list[Scripted] = []
+
+    def _room(self) -> int:
+        return self.jobs or 0
+
+    def _start(self) -> Worker:
+        self.started.append(self.workers.pop(0))
+        return self.started[-1]
+
+    def _wait(self, workers: Sequence[Worker]) -> None:
+        assert workers, "there is somebody to wait for"
+
+
+def told(engine: Scripts, *names: str) -> list[tuple[str, Event]]:
+    events: list[tuple[str, Event]] = []
+    engine.run([task(name) for name in names], lambda task, event: events.append((task.run.hash, event)))
+    assert [worker.killed for worker in engine.started] == [1] * len(engine.started)
+    return events
+
+
+def test_one_worker_does_one_run_after_another() -> None:
+    engine = Scripts([None, FREE, None, result("a"), Failed("no luck")])
+    assert told(engine, "a", "b") == [
+        ("a", Started()), ("a", result("a")), ("b", Started()), ("b", Failed("no luck")),
+    ]  # fmt: skip
+
+
+def test_a_run_that_another_process_is_at_comes_last() -> None:
+    engine = Scripts([FREE, FREE, result("b"), result("a")])
+    assert [name for name, event in told(engine, "a", "b") if event != Started()] == ["b", "a"]
+
+
+def test_a_run_whose_worker_dies_is_done_again_once() -> None:
+    engine = Scripts([FREE, DIED], [FREE, DIED])
+    reason = "its worker died 2 times, the last time by bad luck"
+    assert told(engine, "a") == [("a", Started()), ("a", Started()), ("a", Failed(reason))]
+    assert task("a").files.failure() == reason
+
+
+def test_a_result_that_a_worker_could_not_tell_counts() -> None:
+    files = task("a").files
+    files.path.mkdir()
+    files.end(result("a"))
+    assert told(Scripts([FREE, DIED]), "a") == [("a", Started()), ("a", result("a"))]
+
+
+def test_workers_that_do_not_come_up() -> None:
+    scripts: list[list[Answer | None]] = [[DIED] for _ in range(STILLBORN)]
+    engine = Scripts(*scripts)
+    with pytest.raises(UserError, match="^the workers do not come up, the last because of bad luck$"):
+        told(engine, "a")
+    assert [worker.killed for worker in engine.started] == [1] * STILLBORN
+
+
+def test_one_that_comes_up_late_or_dies_early_costs_nothing() -> None:
+    engine = Scripts([DIED], [None, None, FREE, result("a")])
+    assert told(engine, "a") == [("a", Started()), ("a", result("a"))]
+
+
+def test_a_run_that_takes_too_long_is_killed_and_the_next_gets_another_worker() -> None:
+    engine = Scripts([FREE], [FREE, result("b")], timeout=-1.0)
+    reason = "took longer than the -1 s of --timeout, and was killed"
+    assert told(engine, "a", "b") == [
+        ("a", Started()), ("a", Failed(reason)), ("b", Started()), ("b", result("b")),
+    ]  # fmt: skip
+
+
+def test_workers_with_nothing_left_to_do_end_while_others_go_on() -> None:
+    engine = Scripts([FREE, None, None, result("a")], [FREE, result("b")], room=2)
+    ends: list[int] = []
+    engine.run([task("a"), task("b")], lambda task, event: ends.append(engine.started[1].killed))
+    assert ends[-1] == 1
+
+
+def test_when_interrupted_no_worker_is_left() -> None:
+    engine = Scripts([FREE], [None], room=2)
+
+    def interrupt(task: RunTask, event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run([task("a"), task("b")], interrupt)
+    assert [worker.killed for worker in engine.started] == [1, 1]

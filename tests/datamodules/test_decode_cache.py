@@ -1,0 +1,383 @@
+"""The cache of decoded images: what makes another one, and what can go wrong."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dropout_lab.datamodules import DataError, decode_cache
+from dropout_lab.datamodules.decode import decode
+from dropout_lab.datamodules.decode_cache import Decoded, decoded_images, default_cache
+from tests.data.folders import picture, write_pictures
+
+REPOSITORY = Path(__file__).parents[2]
+STORE = Path("store")
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def files() -> list[Path]:
+    """Images that are older than any tick of a clock, however fast the test is."""
+    files = write_pictures(Path("pictures"), 40)
+    for file in files:
+        os.utime(file, (1_000_000, 1_000_000))
+    return files
+
+
+def decoded(files: Sequence[Path], size: int = 8, unreadable: decode_cache.Unreadable = "error") -> Decoded:
+    return decoded_images(files, size, STORE, unreadable, "Pictures")
+
+
+def arrays() -> list[Path]:
+    return sorted(STORE.glob("*.npy"))
+
+
+def contents() -> list[str]:
+    return sorted(path.name for path in STORE.iterdir())
+
+
+def assert_right(found: Decoded, files: Sequence[Path]) -> None:
+    for row, file in zip(found.rows, files, strict=True):
+        assert np.array_equal(found.pixels[row].permute(1, 2, 0), np.asarray(Image.open(file))), file
+
+
+@pytest.fixture
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What has been decoded."""
+    seen: list[bytes] = []
+
+    def spy(content: bytes, size: int) -> object:
+        seen.append(content)
+        return decode(content, size)
+
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", spy)
+    return seen
+
+
+def test_rows_are_the_files(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    found = decoded(files)
+    assert found.pixels.shape == (40, 3, 8, 8)
+    assert found.pixels.dtype == torch.uint8
+    assert_right(found, files)
+    (array,) = arrays()
+    said, line = capsys.readouterr().out.splitlines()
+    assert said == "decoding 40 images"
+    assert line.startswith(f"cache {array}  0.0 MB, 40 images, decoded in ")
+    assert contents() == [f"{array.stem}.json", array.name, "index"]
+
+
+def test_a_later_run_decodes_nothing(
+    files: list[Path], decodings: list[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoded(files)
+    assert len(decodings) == 40
+    capsys.readouterr()
+    folders = [STORE.stat().st_mtime_ns, (STORE / "index").stat().st_mtime_ns]
+    assert_right(decoded(files), files)
+    assert len(decodings) == 40
+    assert capsys.readouterr().out == ""
+    # Nothing was written, so that the cache may be one that cannot be.
+    assert folders == [STORE.stat().st_mtime_ns, (STORE / "index").stat().st_mtime_ns]
+
+
+def test_order_names_and_doubles_make_no_difference(files: list[Path], decodings: list[bytes]) -> None:
+    decoded(files)
+    shutil.copy(files[0], "copy.png")
+    renamed = files[1].rename("renamed.png")
+    asked = [Path("copy.png"), *reversed(files[2:]), renamed, files[0]]
+    found = decoded(asked)
+    assert_right(found, asked)
+    assert found.rows[0] == found.rows[-1]
+    assert len(decodings) == 40
+
+
+def test_an_image_that_changes_makes_another_array(files: list[Path]) -> None:
+    first = decoded(files)
+    before = first.pixels.clone()
+    picture(99).save(files[7])
+    second = decoded(files)
+    assert_right(second, files)
+    assert len(arrays()) == 2
+    assert torch.equal(first.pixels, before)
+
+
+def test_size_and_decoder_make_another_array(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded(files)
+    assert decoded(files, size=4).pixels.shape == (40, 3, 4, 4)
+    monkeypatch.setattr(decode_cache, "DECODER", "2")
+    decoded(files)
+    assert len(arrays()) == 3
+
+
+def test_writing_into_the_tensor_leaves_the_file(files: list[Path]) -> None:
+    decoded(files).pixels.zero_()
+    assert_right(decoded(files), files)
+
+
+def test_unchanged_files_are_not_read_again(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is as young as the index could change again within a tick of the clock.
+    os.utime(files[0], (time.time() + 3600,) * 2)
+    decoded(files)
+    read: list[Path] = []
+
+    def spy(asked: Sequence[Path]) -> object:
+        read.extend(asked)
+        return original(asked)
+
+    original = decode_cache._read
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache._read", spy)
+    decoded(files)
+    assert read == [files[0]]
+
+
+def test_a_damaged_index_is_made_again(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    decoded(files)
+    (index,) = (STORE / "index").iterdir()
+    good = index.read_bytes()
+    for damaged in (b"", good[:-5], b"[1]", b'{"a": 3}', b"\xff\xfe"):
+        index.write_bytes(damaged)
+        assert_right(decoded(files), files)
+        assert f"{index} is damaged" in capsys.readouterr().out
+        assert index.read_bytes() == good
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "longer", "other", "shape"])
+def test_a_damaged_array_is_made_again(
+    files: list[Path], damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoded(files)
+    (array,) = arrays()
+    good = array.read_bytes()
+    array.write_bytes(
+        {
+            "cut": good[:-1000],
+            "empty": b"",
+            "longer": good + b"0",
+            "other": b"0" * len(good),
+            "shape": good.replace(b"(40, 3, 8, 8)", b"(40, 3, 8, 7)"),
+        }[damage]
+    )
+    assert_right(decoded(files), files)
+    assert f"{array} is damaged" in capsys.readouterr().out
+    assert array.read_bytes() == good
+
+
+@pytest.mark.parametrize("damage", [None, "", "{0"])
+def test_an_array_without_its_json_is_made_again(
+    files: list[Path], damage: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decoded(files)
+    (array,) = arrays()
+    facts = array.with_suffix(".json")
+    facts.unlink()
+    if damage is not None:
+        facts.write_text(damage)
+    assert_right(decoded(files), files)
+    assert f"{array} is damaged" in capsys.readouterr().out
+    assert facts.read_text() == "{}"
+
+
+def bad_files() -> list[Path]:
+    folder = Path("bad")
+    folder.mkdir()
+    whole = write_pictures(folder, 1, first=50, suffix=".jpg")[0]
+    (folder / "cut.jpg").write_bytes(whole.read_bytes()[:-10])
+    (folder / "text.jpg").write_text("a text")
+    (folder / "empty.jpg").touch()
+    (folder / "link.jpg").symlink_to("nowhere")
+    return [folder / name for name in ("cut.jpg", "empty.jpg", "link.jpg", "text.jpg")]
+
+
+def test_unreadable_files_are_all_named(files: list[Path]) -> None:
+    with pytest.raises(DataError) as caught:
+        decoded([*files, *bad_files()])
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(
+        "4 of 44 images of Pictures cannot be decoded: bad/cut.jpg (image file is trunc"
+    )
+    assert (
+        "bad/empty.jpg (empty, 0 bytes); bad/link.jpg (no such file or directory); bad/text.jpg (no im"
+        in message
+    )
+    assert message.endswith("Mend or delete them, or leave them out with --data.unreadable skip")
+
+
+def test_many_unreadable_files_are_listed_in_a_file(files: list[Path]) -> None:
+    bad = []
+    for number in range(9):
+        bad.append(Path(f"bad{number}.jpg"))
+        bad[-1].write_text(f"a text {number}")
+    with pytest.raises(DataError, match=r"bad4.jpg .*; and 4 more, all listed in (store/\w+.unreadable.txt)"):
+        decoded([*files, *bad])
+    (listing,) = STORE.glob("*.unreadable.txt")
+    assert [line.split()[0] for line in listing.read_text().splitlines()] == [str(file) for file in bad]
+
+
+def test_unreadable_files_are_skipped_each_time_with_a_warning(
+    files: list[Path], decodings: list[bytes]
+) -> None:
+    bad = bad_files()
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="4 of 44 images of Pictures .* They are left out") as caught:
+            found = decoded([*bad, *files], unreadable="skip")
+        assert len(caught) == 1
+        assert found.rows[:4] == [-1] * 4
+        assert_right(Decoded(found.pixels, found.rows[4:], found.content), files)
+    assert len(decodings) == 43
+    # The same array serves who does not skip.
+    with pytest.raises(DataError, match="4 of 44"):
+        decoded([*bad, *files])
+    assert len(decodings) == 43
+
+
+def test_nothing_readable_is_an_error_even_if_skipped() -> None:
+    with pytest.raises(DataError, match="4 of 4 images"):
+        decoded(bad_files(), unreadable="skip")
+    with pytest.raises(DataError, match="1 of 1 images .*no such file"):
+        decoded([Path("nowhere.png")], unreadable="skip")
+
+
+def test_a_file_that_changes_meanwhile(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "init", lambda: picture(77).save(files[3]))
+    with pytest.raises(DataError, match=f"{files[3]} was changed while it was read"):
+        decoded(files)
+    assert arrays() == []
+
+
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch, problem: str) -> Iterator[None]:
+    """Let the disk be full before anything is written, meanwhile (the kernel itself refuses), or when all is."""
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patched:
+        if problem == "before":
+            patched.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 5000))
+        elif problem == "after":
+            patched.setattr(os, "fsync", fsync)
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3 * 8 * 8 * 20, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"), [("before", "0.0 MB are free"), ("meanwhile", "File too large"), ("after", "quota")]
+)
+def test_full_disk(files: list[Path], problem: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded(files)
+    (array,) = arrays()
+    good = array.read_bytes()
+    picture(99).save(files[7])
+    with full_disk(monkeypatch, problem), pytest.raises(DataError) as caught:
+        decoded(files)
+    message = str(caught.value)
+    assert f"in the folder {STORE}: " in message
+    assert says in message
+    assert "0.0 MB are needed. Give another folder with --data.cache FOLDER" in message
+    assert contents() == [f"{array.stem}.json", array.name, "index"]
+    assert array.read_bytes() == good
+    assert_right(decoded(files), files)
+
+
+def test_no_folder_for_the_cache(files: list[Path]) -> None:
+    STORE.write_text("a file")
+    with pytest.raises(DataError, match="in the folder store: .*--data.cache FOLDER"):
+        decoded(files)
+
+
+def test_interrupted(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(content: bytes, size: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(decode_cache, "decode", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        decoded(files)
+    assert contents() == ["index"]
+
+
+BUILDER = """
+import os, signal, sys
+from pathlib import Path
+from dropout_lab.datamodules import decode_cache
+if sys.argv[1:] == ["die"]:
+    decode, left = decode_cache.decode, iter(range(20))
+    def some(content, size):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return decode(content, size)
+    decode_cache.decode = some
+files = sorted(Path("pictures").iterdir())
+found = decode_cache.decoded_images(files, 8, Path("store"), "error", "Pictures")
+print("rows", len(set(found.rows)), int(found.pixels.sum()), flush=True)
+"""
+
+
+def builder(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", BUILDER, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+
+
+def test_a_killed_builder_leaves_nothing_that_is_taken_for_good(files: list[Path]) -> None:
+    with builder("die") as killed:
+        assert killed.wait() == -signal.SIGKILL
+    assert arrays() == []
+    (left,) = STORE.glob("*.building")
+    # Another build removes it, whatever it builds.
+    decoded(files[:5])
+    assert not left.exists()
+    assert_right(decoded(files), files)
+    assert [path.suffix for path in STORE.iterdir() if path.is_file()].count(".npy") == 2
+    assert {path.suffix for path in STORE.iterdir() if path.is_file()} == {".json", ".npy"}
+
+
+def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[subprocess.Popen[str]] = []
+
+    def with_another(content: bytes, size: int) -> object:
+        if not others:
+            others.append(other := builder())
+            assert other.stdout is not None
+            assert "another process is decoding the images" in other.stdout.readline()
+        return decode(content, size)
+
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", with_another)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.CHUNK", 100)
+    found = decoded(files)
+    output, errors = others[0].communicate()
+    assert output == f"rows 40 {int(found.pixels.sum())}\n", errors
+    assert len(arrays()) == 1
+    assert contents() == [f"{arrays()[0].stem}.json", arrays()[0].name, "index"]
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DROPOUT_LAB_CACHE", "own")
+    assert default_cache() == Path("own")
+    monkeypatch.delenv("DROPOUT_LAB_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    assert default_cache() == Path("caches/dropout-lab")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_cache() == Path.home() / ".cache" / "dropout-lab"

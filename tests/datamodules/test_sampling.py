@@ -1,0 +1,174 @@
+"""The order of training images follows from seed and epoch, and can be entered anywhere."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import distributed
+from torch.utils.data import RandomSampler
+
+from dropout_lab.datamodules import CIFAR10DataModule, DigitsDataModule
+from dropout_lab.datamodules.sampling import BalancedSampler, EpochOrder, InEpochs, Shuffled, batches_done
+
+LABELS = torch.tensor([0] * 950 + [1] * 50)
+
+
+def orders(sampler: EpochOrder, epochs: int) -> list[list[int]]:
+    drawn = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        drawn.append(list(sampler))
+    return drawn
+
+
+def test_each_image_once_in_another_order_each_epoch() -> None:
+    first, second, third = orders(Shuffled(50, seed=3), 3)
+    assert sorted(first) == sorted(second) == sorted(third) == list(range(50))
+    assert first != second != third != first
+    assert orders(Shuffled(50, seed=3), 3) == [first, second, third]
+    # Seeds are no epochs: the second of one is not the first of the next.
+    assert orders(Shuffled(50, seed=4), 1)[0] not in (first, second, third)
+
+
+def test_entered_anywhere() -> None:
+    whole = orders(Shuffled(50, 0), 3)
+    late = Shuffled(50, 0)
+    late.begin(1, 20)
+    assert list(late) == whole[1][20:]
+    late.set_epoch(2)
+    assert list(late) == whole[2]
+
+
+def test_processes_share_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 3)
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        parts.append(orders(Shuffled(50, 0), 1)[0])
+    assert [len(part) for part in parts] == [17, 17, 17]
+    # 51 draws of 50 images: one is drawn twice.
+    assert set().union(*parts) == set(range(50))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["torch's generator", "its own"])
+def test_a_sampler_that_knows_no_epochs(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make() -> InEpochs:
+        generator = torch.Generator().manual_seed(5) if own else None
+        return InEpochs(RandomSampler(range(51), generator=generator), seed=0)
+
+    whole = orders(make(), 3)
+    assert sorted(whole[2]) == list(range(51))
+    assert whole[0] != whole[1] != whole[2]
+    torch.manual_seed(7)
+    late = make()
+    late.begin(1, 20)
+    assert list(late) == whole[1][20:]
+    late.set_epoch(2)
+    assert list(late) == whole[2]
+    with pytest.raises(RuntimeError, match="epoch 0 was drawn before"):
+        orders(late, 1)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 3)
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        assert orders(make(), 1)[0] == whole[0][rank::3]
+
+
+def test_drawing_leaves_torch_its_stream() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    orders(InEpochs(RandomSampler(range(9)), seed=0), 2)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def trainer(**progress: Any) -> Any:
+    epochs = SimpleNamespace(
+        current=SimpleNamespace(ready=progress["ready"], processed=progress["processed"])
+    )
+    batches = SimpleNamespace(current=SimpleNamespace(processed=progress["batches"]))
+    loop = SimpleNamespace(
+        is_resuming=progress.get("resuming", True),
+        epoch_progress=epochs,
+        epoch_loop=SimpleNamespace(batch_progress=batches),
+    )
+    return SimpleNamespace(fit_loop=loop, current_epoch=0)
+
+
+def test_where_a_fit_goes_on() -> None:
+    assert batches_done(trainer(ready=3, processed=2, batches=5)) == (2, 5)
+    # Between epochs the batches are those of the one before.
+    assert batches_done(trainer(ready=2, processed=2, batches=13)) == (2, 0)
+    assert batches_done(trainer(ready=3, processed=2, batches=5, resuming=False)) == (0, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_augmentation_follows_from_seed_epoch_and_images(workers: int, cifar10_root: Any) -> None:
+    def epochs(num_workers: int, seed: int = 0) -> list[torch.Tensor]:
+        data = CIFAR10DataModule(
+            str(cifar10_root), batch_size=4, val_size=10, augment=True, seed=seed, num_workers=num_workers
+        )
+        data.prepare_data()
+        loader = data.train_dataloader()
+        return [torch.cat([images for images, _ in loader]) for _ in range(2)]
+
+    torch.manual_seed(0)
+    first, second = epochs(0)
+    before = torch.get_rng_state()
+    again = epochs(workers)
+    assert torch.equal(first, again[0])
+    assert torch.equal(second, again[1])
+    assert not torch.equal(first, epochs(0, seed=1)[0])
+    torch.set_rng_state(before)
+
+
+def test_augmentation_draws_from_no_other_stream(cifar10_root: Any) -> None:
+    data = CIFAR10DataModule(str(cifar10_root), batch_size=4, val_size=10, augment=True)
+    data.prepare_data()
+    batches = iter(data.train_dataloader())
+    next(batches)
+    before = torch.get_rng_state()
+    next(batches)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_loaders_of_torch_go_on_to_the_next_epoch() -> None:
+    data = DigitsDataModule(batch_size=100)
+    data.prepare_data()
+    loader = data.train_dataloader()
+    first, second = (torch.cat([labels for _, labels in loader]) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sort().values, second.sort().values)
+
+
+def test_balanced_classes_are_as_frequent() -> None:
+    drawn = list(BalancedSampler(LABELS, seed=0))
+    assert len(drawn) == len(LABELS)
+    # 4 standard deviations of a fair coin.
+    assert LABELS[drawn].float().mean() == pytest.approx(0.5, abs=4 * 0.5 / len(LABELS) ** 0.5)
+    assert set(drawn) & set(range(950))
+
+
+def test_balanced_draws_follow_seed_and_epoch() -> None:
+    first, same, other = BalancedSampler(LABELS, 0), BalancedSampler(LABELS, 0), BalancedSampler(LABELS, 1)
+    assert list(first) == list(same) != list(other)
+    same.set_epoch(0)
+    assert list(first) != list(same)
+    same.set_epoch(1)
+    # An iteration that nobody announces is the next epoch.
+    first.set_epoch(0)
+    list(first)
+    assert list(first) == list(same)
+
+
+def test_processes_share_one_sequence_of_balanced_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = list(BalancedSampler(LABELS, 0))
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    parts = []
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        parts.append(list(BalancedSampler(LABELS, 0)))
+    assert [index for pair in zip(*parts, strict=True) for index in pair] == alone
