@@ -13,9 +13,10 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.study.folder import RunResult, StudyFolder, damaged, write_results
+from dropout_lab.app.study.folder import StudyFolder, write_results
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunResult, damaged
 from dropout_lab.app.study.spec import Labels, Select, Study
 
 NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
@@ -46,7 +47,6 @@ class Results:
     """A study and what there is of it; runs are in order of the axes, then seeds, and are named by their hash.
 
     Attributes:
-        folder: the study's.
         study: what was asked for.
         select: which run stands for several; None: a cell with several runs of a seed is empty.
         finished: runs, and what each has come to.
@@ -64,7 +64,6 @@ class Results:
         tables: what is left of the axes, a table for each; a single empty one where nothing is left.
     """
 
-    folder: Path
     study: Study
     select: Select | None
     finished: dict[str, tuple[Run, RunResult]]
@@ -187,7 +186,7 @@ class Results:
 
     def write_csv(self, file: Path) -> None:
         """Write what each run has come to, as the study's own ``results.csv``."""
-        write_results(StudyFolder(self.folder), [run for run, _ in self.finished.values()], to=file)
+        write_results(file, self.study.axes, list(self.finished.values()))
 
 
 def read_results(folder: Path) -> Results:
@@ -225,7 +224,7 @@ def read_results(folder: Path) -> Results:
     every = product(_combinations(study, study.axes), study.seeds)
     grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
     return Results(
-        folder, study, study.select, finished, failed, missing,
+        study, study.select, finished, failed, missing,
         left_over=sum(file not in known for file in (folder / "runs").glob("*/result.json")),
         commands=[command for command in place.commands() if command in made],
         grid=[each for each in grid if each[2] in finished],

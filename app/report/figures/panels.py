@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.results import Results
-from dropout_lab.app.study.folder import damaged
+from dropout_lab.app.study.run_files import damaged
 from dropout_lab.app.study.spec import Labels
 
 KINDS = ("right", "wrong")

@@ -149,7 +149,7 @@ def test_the_commands_that_made_the_runs(folder: Path) -> None:
 
 def test_a_stopped_run_says_why(folder: Path) -> None:
     path = write_run(folder, NONE, 0, {"test/accuracy": 0.1}, stopped="the loss is at ln 10")
-    assert json.loads((path / "result.json").read_text())["stopped"]
+    assert json.loads((path / "result.json").read_text())["fit"]["stopped"]
     _, result = next(iter(read_results(folder).finished.values()))
     assert result.stopped == "the loss is at ln 10"
 
