@@ -175,11 +175,7 @@ def find_own_modules() -> None:
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:
-    """Import the function behind a command, which takes the command's name and its options.
-
-    Raises:
-        UserError: there is no such command.
-    """
+    """Import the function behind a command, which takes the command's name and its options."""
     match name:
         case "fit" | "validate" | "test" | "predict":
             from dropout_lab.app.cli import run
