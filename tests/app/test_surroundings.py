@@ -52,8 +52,6 @@ def write_own() -> None:
 @pytest.fixture
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The program as it is called uninstalled, and as the installed script calls it."""
-    if request.param == "-m":
-        return [sys.executable, "-m", "dropout_lab"]
     if request.param == "cli.py":
         return [sys.executable, str(CLI)]
     script = tmp_path_factory.mktemp("bin") / "dropout-lab"
@@ -61,9 +59,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize(
-    "program", ["cli.py", "dropout-lab", pytest.param("-m", marks=pytest.mark.slow)], indirect=True
-)
+@pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
 def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
     hide_libraries()
     write_own()
@@ -86,11 +82,8 @@ def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
 def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
     trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
     settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
-    own = {
-        "own": dropout("models.mine.Mine"),
-        "own with a callback": {"trainer": {"callbacks": "callbacks.Noted"}},
-    }
-    file = write_study(base={"settings": settings}, grid={"method": own}, seeds=[0])
+    own = {**dropout("models.mine.Mine"), "trainer": {"callbacks": "callbacks.Noted"}}
+    file = write_study(base={"settings": settings}, grid={"method": {"own": own}}, seeds=[0])
     hide_libraries()
     write_own()
     done = subprocess.run(
