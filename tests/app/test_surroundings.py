@@ -116,9 +116,9 @@ def test_an_own_ray_listens_on_the_loopback_address() -> None:
     pytest.importorskip("ray")
     script = (
         "import os\n"
-        "from dropout_lab.app.study import cluster\n"
+        "from dropout_lab.app.study import ray_cluster\n"
         "from tests.data.sockets import LOOPBACK, listening\n"
-        "with cluster.connected(1):\n"
+        "with ray_cluster.connected(1):\n"
         "    found = listening(os.getpid())\n"
         "assert found and set(found.values()) <= LOOPBACK, found\n"
         "print(len(found))\n"

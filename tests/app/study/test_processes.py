@@ -14,9 +14,9 @@ from dropout_lab.app.config.settings import merged
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import scheduler
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
 from dropout_lab.app.study.processes import import_environment, run_in_processes
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 from tests.programs import HANGS_S
