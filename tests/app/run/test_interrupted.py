@@ -89,7 +89,7 @@ def check_same(
     return codes
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_goes_on_to_the_bit(workers: int, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # The midst of an epoch, its last batch, the first of another, two one after the other.
     moments = [2, STEPS - 1, STEPS, STEPS + 4, STEPS + 5]
@@ -106,7 +106,7 @@ def test_goes_on_to_the_bit(workers: int, finished: Path, capsys: pytest.Capture
     "trainer",
     [
         {"accumulate_grad_batches": 3},
-        {"val_check_interval": 3},
+        pytest.param({"val_check_interval": 3}, marks=pytest.mark.slow),
         pytest.param({"val_check_interval": 1}, marks=pytest.mark.slow),
         pytest.param({"check_val_every_n_epoch": 2}, marks=pytest.mark.slow),
         {"check_val_every_n_epoch": None, "val_check_interval": 5},
@@ -118,7 +118,7 @@ def test_goes_on_to_the_bit(workers: int, finished: Path, capsys: pytest.Capture
             marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore:You requested to overfit")],
         ),
         pytest.param({"reload_dataloaders_every_n_epochs": 1}, marks=pytest.mark.slow),
-        {"gradient_clip_val": 0.5, "precision": "bf16-mixed"},
+        pytest.param({"gradient_clip_val": 0.5, "precision": "bf16-mixed"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
