@@ -133,8 +133,10 @@ class Results:
         if place.startswith("last"):
             count = int(place.removeprefix("last"))
             last = rows.groupby("run")[column].tail(count).groupby("run")
-            return last.mean()[last.size() == count].to_dict()
-        return rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last().to_dict()
+            found = last.mean()[last.size() == count]
+        else:
+            found = rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last()
+        return {str(run): float(value) for run, value in found.items()}
 
     def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
         """Return a metric of the runs with these labels."""
@@ -266,7 +268,7 @@ def _history(file: Path) -> pd.DataFrame:
     if not file.is_file() or not file.stat().st_size:
         return pd.DataFrame({"epoch": []}, dtype=float)
     try:
-        history = pd.read_csv(file, dtype=float, float_precision="round_trip")
+        history = pd.read_csv(file, dtype=float)
         if "epoch" not in history:
             raise KeyError("no column epoch")
         if not isinstance(history.index, pd.RangeIndex):

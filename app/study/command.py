@@ -33,7 +33,7 @@ EXAMPLE = "example:  dropout-lab study configs/studies/dropin-table.yaml --quick
 
 
 @dataclass(frozen=True)
-class Options:
+class StudyOptions:
     """What ``study`` is asked for; the help of :func:`parse` says what each is."""
 
     file: Path
@@ -53,12 +53,12 @@ class Options:
     command: str
 
 
-def told(words: list[str]) -> str:
+def command_line(words: list[str]) -> str:
     """Return the command in one line, as a shell takes it; the end of a line within a word becomes a space."""
     return " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
 
 
-def parse(words: list[str]) -> Options:
+def parse(words: list[str]) -> StudyOptions:
     """Parse the words after ``study``."""
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
@@ -93,7 +93,7 @@ def parse(words: list[str]) -> Options:
     )
     parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
     parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
-    options = Options(**vars(parser.parse_args(words)), command=told(words))
+    options = StudyOptions(**vars(parser.parse_args(words)), command=command_line(words))
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")
@@ -105,7 +105,7 @@ def parse(words: list[str]) -> Options:
     return options
 
 
-def make_engine(options: Options) -> "Engine":
+def make_engine(options: StudyOptions) -> "Engine":
     """Make who does the runs, whose own imports are made here."""
     if options.engine == "ray":
         from dropout_lab.app.study.ray_cluster import RayEngine

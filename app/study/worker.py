@@ -23,7 +23,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 BUSY_SECONDS = 0.5
 
 
-def do(task: RunTask) -> RunResult | Failed | Free:
+def do_run(task: RunTask) -> RunResult | Failed | Free:
     """Do a run, whatever happens in it; its log has all that is printed meanwhile."""
     try:
         with task.files.locked(wait=False), printing_to(task.files.log):

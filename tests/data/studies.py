@@ -125,7 +125,7 @@ def _write_run(files: RunFiles, run: Run, metrics: dict[str, float], changes: di
     files.path.mkdir(parents=True, exist_ok=True)
     files.begin(run, "")
     second = 2.0 if run.labels.get("method") == "none" else 3.0 + run.seed
-    figures = {
+    figures: dict[str, Any] = {
         "labels": run.labels,
         "seed": run.seed,
         "hash": run.hash,

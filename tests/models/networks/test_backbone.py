@@ -122,7 +122,7 @@ def test_copies_state_dict_and_gradients(name: str) -> None:
 
 
 def test_compiles_with_labels() -> None:
-    network = small("shufflenet_v2_x0_5", lambda: MalDrop(8))
+    network = small("resnet18", lambda: MalDrop(8))
     compiled = torch.compile(network, fullgraph=True, backend="eager")
     assert compiled(images(network), torch.tensor([3, 1])).shape == (2, 7)
 
