@@ -1,4 +1,4 @@
-"""Numbers of the trainer that Lightning takes as they are, and fails over or ignores later."""
+"""What Lightning takes as it is given, and fails over or ignores later: numbers, monitors, callbacks, strategies."""
 
 import math
 import os
@@ -11,9 +11,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.callbacks import (
-    BestStep,
-)
+from dropout_lab.callbacks import BestStep
 from dropout_lab.callbacks.tensorboard import Charted
 from dropout_lab.models import ImageClassifier
 
@@ -32,6 +30,11 @@ LEAST: dict[str, tuple[int, str]] = {
 
 # Processes that share cores only get in each other's way; a few are of use to try out what many will do.
 MOST_PROCESSES = 8
+
+LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
+
+# Strategies whose processes are children that keep what a run has come to for themselves.
+CHILDREN = ("spawn", "fork", "notebook")
 
 
 def check_trainer_options(trainer: Any) -> None:
@@ -62,9 +65,6 @@ def check_trainer_options(trainer: Any) -> None:
             f"trainer.devices must be a number of processes from 1 to {most} on the CPU, got {trainer.devices!r}; "
             "give 1, or auto"
         )
-
-
-LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
 
 
 def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
@@ -132,10 +132,6 @@ def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
             "BestStep with --monitor null"
         )
     return best
-
-
-# Their processes are children that keep what a run has come to for themselves.
-CHILDREN = ("spawn", "fork", "notebook")
 
 
 def check_trainer(settings: Settings) -> None:

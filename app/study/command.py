@@ -14,7 +14,7 @@ from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.study.folder import StudyFolder, check_same_data, finished, write_results
 from dropout_lab.app.study.grid import Run, expand, only, run_settings
-from dropout_lab.app.study.keep import Keep, prune_checkpoints
+from dropout_lab.app.study.keep import CheckpointKeeper, Keep
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
@@ -154,20 +154,21 @@ def run(words: list[str]) -> None:
         RunTask(run, folder.run(run), panels=panels, command=options.command, tensorboard=options.tensorboard)
         for run in missing
     ]
+    keeper = CheckpointKeeper(folder, study, options.keep)
+    for run, result in finished(folder, runs):
+        keeper.add(run, result)
     try:
         with progress(console, len(tasks)) as on_event:
 
-            def tell_and_prune(task: RunTask, event: "Event") -> None:
+            def tell_and_keep(task: RunTask, event: "Event") -> None:
                 on_event(task, event)
-                # At once, so that a large study does not fill the disk.
                 if isinstance(event, RunResult):
-                    prune_checkpoints(folder, study, runs, options.keep)
+                    keeper.add(task.run, event)
 
-            engine.run(tasks, tell_and_prune)
+            engine.run(tasks, tell_and_keep)
     except KeyboardInterrupt:
         raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
-        prune_checkpoints(folder, study, runs, options.keep)
         write_results(folder.results_file, study.axes, finished(folder, runs))
     if not _report(console, folder, wanted):
         raise SystemExit(1)

@@ -1,47 +1,59 @@
 """Whose checkpoints stay when a study's runs are done."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
-from dropout_lab.app.study.folder import StudyFolder, finished
+from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run
-from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.app.study.run_files import RunFiles, RunResult
 from dropout_lab.app.study.spec import Study
 
 Keep = Literal["best", "all", "none"]
 """The best run's of each row, all runs', none's."""
 
 
-def prune_checkpoints(folder: StudyFolder, study: Study, runs: Sequence[Run], keep: Keep) -> None:
-    """Remove checkpoints of finished runs; a run that is not finished may have to be resumed from its own.
+class CheckpointKeeper:
+    """Removes checkpoints of finished runs as they end, so that a large study does not fill the disk.
 
     A row is a combination of the axes that are not selected over; its best run, of all seeds, is the best by the
-    study's selection, without one by val/accuracy, at the best validation. It can be called whenever a run has ended.
+    study's selection, without one by val/accuracy, at the best validation. A run that has not ended keeps its own, to
+    be resumed from.
 
     Args:
         folder: the study's.
         study: says what is selected over, and by what.
-        runs: of the study.
         keep: whose checkpoints stay.
     """
-    done = finished(folder, runs)
-    kept = {run.hash for run, _ in done} if keep == "all" else set()
-    if keep == "best":
-        selected = study.select.over if study.select else ()
-        rows: dict[tuple[object, ...], list[tuple[Run, RunResult]]] = {}
-        for run, result in done:
-            row = tuple(label for axis, label in run.labels.items() if axis not in selected)
-            rows.setdefault(row, []).append((run, result))
-        kept = {max(row, key=lambda each: _worth(study, each[1]))[0].hash for row in rows.values()}
-    for run, _ in done:
-        if run.hash not in kept:
-            folder.run(run).remove_checkpoints()
 
+    def __init__(self, folder: StudyFolder, study: Study, keep: Keep) -> None:
+        self.folder = folder
+        self.keep = keep
+        self._selected = study.select.over if study.select else ()
+        self._by, self._mode = (
+            (study.select.by, study.select.mode) if study.select else ("val/accuracy", "max")
+        )
+        self._best: dict[tuple[object, ...], tuple[tuple[float, bool], RunFiles]] = {}
 
-def _worth(study: Study, result: RunResult) -> float:
-    by, mode = (study.select.by, study.select.mode) if study.select else ("val/accuracy", "max")
-    value = result.metrics.get(by.partition("@")[0])
-    if value is None or not math.isfinite(value):
-        return -math.inf
-    return value if mode == "max" else -value
+    def add(self, run: Run, result: RunResult) -> None:
+        """Take in a run that has ended."""
+        files = self.folder.run(run)
+        if self.keep == "none":
+            files.remove_checkpoints()
+        if self.keep != "best":
+            return
+        row = tuple(label for axis, label in run.labels.items() if axis not in self._selected)
+        # Of equal ones that which still has its checkpoint.
+        worth = self._worth(result), files.folder.checkpoints.is_dir()
+        before = self._best.get(row)
+        if before is None or worth > before[0]:
+            self._best[row] = worth, files
+            if before is not None:
+                before[1].remove_checkpoints()
+        else:
+            files.remove_checkpoints()
+
+    def _worth(self, result: RunResult) -> float:
+        value = result.metrics.get(self._by.partition("@")[0])
+        if value is None or not math.isfinite(value):
+            return -math.inf
+        return value if self._mode == "max" else -value

@@ -10,7 +10,7 @@ import pytest
 from dropout_lab.app.main import main
 from dropout_lab.app.study.folder import StudyFolder, finished, folder_name
 from dropout_lab.app.study.grid import Run, expand
-from dropout_lab.app.study.keep import Keep, prune_checkpoints
+from dropout_lab.app.study.keep import CheckpointKeeper, Keep
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult
 from tests.app.study.studies import dropout, rows, write_study
@@ -51,11 +51,14 @@ def test_a_run_is_found_by_its_hash_whatever_its_labels_are_now() -> None:
 def test_renamed_labels_do_not_run_again(capsys: pytest.CaptureFixture[str]) -> None:
     grid = {"method": {"none": dropout("NoDropout")}}
     main(["study", str(write_study(grid=grid, seeds=[0])), "--jobs", "1"])
+    (folder,) = FOLDER.runs.iterdir()
+    assert [file.name for file in (folder / "checkpoints").iterdir()] == ["best.ckpt"]
     grid = {"method": {"without": dropout("NoDropout")}}
-    main(["study", str(write_study(grid=grid, seeds=[0])), "--jobs", "1"])
+    main(["study", str(write_study(grid=grid, seeds=[0])), "--jobs", "1", "--keep", "none"])
+    assert not (folder / "checkpoints").exists()
     assert "1 runs, 1 done before" in capsys.readouterr().out
     assert [row["method"] for row in rows(FOLDER.results_file)] == ["without"]
-    (folder,) = FOLDER.runs.iterdir()
+    assert list(FOLDER.runs.iterdir()) == [folder]
     assert folder.name.startswith("method=none,seed=0-")
 
 
@@ -110,11 +113,30 @@ def test_whose_checkpoints_stay(case: str) -> None:
         files.begin(run, "")
         if accuracy is not None:
             files.end(result(run, accuracy))
-    prune_checkpoints(FOLDER, study, runs, keep)
+    # Twice, as when the study is taken up: it must not change its mind.
+    for _ in range(2):
+        keeper = CheckpointKeeper(FOLDER, study, keep)
+        for run, ended in finished(FOLDER, runs):
+            keeper.add(run, ended)
     # The one that has not ended is resumed from its own.
     left = {places[path] for path in places if (path / "checkpoints").is_dir()} - {("standard", 0.5, 1)}
     assert left == expected
     assert FOLDER.run(runs[-1]).folder.checkpoints.is_dir()
+
+
+def test_of_equal_ones_that_which_has_its_checkpoint() -> None:
+    study = read_study(write_study(grid={"method": {"none": dropout("NoDropout")}}))
+    first, second = expand(study)
+    for run in (first, second):
+        FOLDER.run(run).folder.checkpoints.mkdir(parents=True)
+    # The second has ended first.
+    keeper = CheckpointKeeper(FOLDER, study, "best")
+    for run in (second, first):
+        keeper.add(run, result(run, 0.5))
+    keeper = CheckpointKeeper(FOLDER, study, "best")
+    for run in (first, second):
+        keeper.add(run, result(run, 0.5))
+    assert [FOLDER.run(run).folder.checkpoints.is_dir() for run in (first, second)] == [False, True]
 
 
 SETTINGS_OF_0_1 = """\
