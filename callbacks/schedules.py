@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, final
 
+__all__ = [
+    "Alternating", "Constant", "Cosine", "ForwardAnnealing", "Linear", "Logistic", "Moment", "Periodic", "Randomized",
+    "ReverseAnnealing", "Schedule",
+]  # fmt: skip
+
 
 @final
 @dataclass(frozen=True)
