@@ -69,12 +69,9 @@ def describe_os_error(error: OSError) -> str:
 
 
 def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
-    """Return a lack of a compiler or of memory in one line with what helps; None for any other error.
+    """Return a lack of a compiler or of memory in one line; None for any other error.
 
-    Args:
-        error: as raised.
-        compiling: what asked for a compiler.
-        smaller: what needs less memory.
+    What asked for the compiler is ``compiling``; what would need less memory is ``smaller``.
     """
     first = str(error).partition("\n")[0]
     if NO_COMPILER.search(str(error)):
@@ -90,11 +87,7 @@ def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
 
 @contextmanager
 def quiet_tensorboard() -> Iterator[None]:
-    """Keep an OSError of TensorBoard's writing thread from being printed there.
-
-    The writer raises what has stopped its thread again where the next event is written; Python would print the
-    thread's traceback before that.
-    """
+    """Keep an OSError of TensorBoard's writing thread from being printed: it is raised again at the next event."""
     before = threading.excepthook
 
     def hook(args: threading.ExceptHookArgs) -> None:

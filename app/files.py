@@ -1,7 +1,4 @@
-"""Files that appear when they are whole: what fails in between leaves nothing, and says which file it was.
-
-Nothing here imports torch.
-"""
+"""Files that appear when they are whole: what fails in between leaves nothing, and says which file it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,11 +35,7 @@ def whole_file(file: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def folder_for(folder: Path) -> Iterator[None]:
-    """Make a folder for what is written inside; if that fails, remove the folders that were made for it and are empty.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Make a folder for what is written inside; if that fails, remove the empty folders that were made for it."""
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,11 +49,7 @@ def folder_for(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """Let an OSError that says nothing of a file, as that of a full disk, name this one.
-
-    Raises:
-        OSError: as inside, with a ``filename``.
-    """
+    """Let an OSError that says nothing of a file, as that of a full disk, name this one."""
     try:
         yield
     except OSError as error:

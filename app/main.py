@@ -26,7 +26,7 @@ COMMANDS = {
     "configs": "list, show and copy the configs that come with the program",
     "organize": "sort the images of ISIC 2020 into class folders",
     "study": "do the runs of a study, a grid of settings and seeds in one file",
-    "benchmark": "measure what variants, data modules and whole fits cost",
+    "benchmark": "measure what dropout variants cost: a step, evaluation, memory",
     "report": "make tables, figures and a page of a study's results",
 }
 
@@ -175,11 +175,7 @@ def find_own_modules() -> None:
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:
-    """Import the function behind a command, which takes the command's name and its options.
-
-    Raises:
-        UserError: there is no such command.
-    """
+    """Import the function behind a command, which takes the command's name and its options."""
     match name:
         case "fit" | "validate" | "test" | "predict":
             from dropout_lab.app.cli import run

@@ -1,6 +1,6 @@
 """What happens around training: logging, progress, results."""
 
-from dropout_lab.callbacks.best_step import BestStep, BestWeights
+from dropout_lab.callbacks.best_step import BestStep
 from dropout_lab.callbacks.collapse_detector import CollapseDetector, TrainingCollapsed
 from dropout_lab.callbacks.confusion_matrix import ConfusionMatrix
 from dropout_lab.callbacks.dead_units import DeadUnits
@@ -21,7 +21,6 @@ from dropout_lab.callbacks.timing import Timing
 __all__ = [
     "MEASURED_LATER",
     "BestStep",
-    "BestWeights",
     "Charted",
     "Charts",
     "CollapseDetector",

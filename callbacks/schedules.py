@@ -14,8 +14,8 @@ from random import Random
 from typing import ClassVar, final
 
 __all__ = [
-    "Alternating", "Constant", "Cosine", "ForwardAnnealing", "Linear", "Logistic", "Moment", "Periodic", "Randomized",
-    "ReverseAnnealing", "Schedule",
+    "Alternating", "Constant", "Cosine", "ForwardAnnealing", "Linear", "Logistic", "Moment", "Periodic",
+    "Randomized", "ReverseAnnealing", "Schedule",
 ]  # fmt: skip
 
 

@@ -57,20 +57,6 @@ class RandomFlip:
 
 @final
 @dataclass(frozen=True)
-class RandomRotation90:
-    """Turn each image by 0, 90, 180 or 270 degrees, each with probability 1/4: for images without an up."""
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Turn the images, which must be square."""
-        if pixels.shape[-1] != pixels.shape[-2]:
-            height, width = pixels.shape[-2:]
-            raise ValueError(f"RandomRotation90 needs square images, got {height}×{width}")
-        turns = torch.randint(4, (len(pixels),), device=pixels.device)
-        return chosen([pixels.rot90(count, (-2, -1)) for count in range(4)], turns)
-
-
-@final
-@dataclass(frozen=True)
 class RandomResizedCrop:
     """Enlarge a random part of each image to the whole, bilinear.
 
@@ -110,12 +96,7 @@ class RandomResizedCrop:
 
 
 def chosen(versions: Sequence[Tensor], choice: Tensor) -> Tensor:
-    """Take each sample from one of several versions of a batch: whole samples are copied, once.
-
-    Args:
-        versions: V batches ``(B, C, H, W)``.
-        choice: ``(B,)``, bool or integer, below V.
-    """
+    """Take sample i of a batch ``(B, C, H, W)`` from version ``choice[i]`` of it: whole samples are copied, once."""
     samples = torch.arange(len(choice), device=choice.device)
     return torch.cat(list(versions)).index_select(0, samples + len(choice) * choice)
 
@@ -123,13 +104,8 @@ def chosen(versions: Sequence[Tensor], choice: Tensor) -> Tensor:
 def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
     """Enlarge a part of each image to the whole, bilinear, as ``resized_crop`` of torchvision does one by one.
 
-    Args:
-        pixels: ``(B, C, H, W)`` uint8.
-        starts: ``(2, B)``: top and left of the parts, in pixels, whole or not.
-        sides: ``(2, B)``: their heights and widths.
-
-    Returns:
-        ``(B, C, H, W)`` uint8.
+    ``pixels``: ``(B, C, H, W)`` uint8. ``starts`` and ``sides``: ``(2, B)``, top and left, height and width of the
+    parts in pixels, whole or not.
     """
     batch, _, height, width = pixels.shape
     axes = []
@@ -145,17 +121,3 @@ def resized_crops(pixels: Tensor, starts: Tensor, sides: Tensor) -> Tensor:
         pixels.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
     )
     return enlarged.round_().to(torch.uint8)
-
-
-@final
-@dataclass(frozen=True)
-class InOrder:
-    """Augmentations one after another."""
-
-    steps: tuple[Augmentation, ...]
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Apply each step."""
-        for step in self.steps:
-            pixels = step(pixels)
-        return pixels

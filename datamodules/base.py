@@ -11,7 +11,7 @@ from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Sampler
 
-from dropout_lab.datamodules.augment import Augmentation, InOrder
+from dropout_lab.datamodules.augment import Augmentation
 from dropout_lab.datamodules.batches import BatchDataset, Images, Placement, Splits, resize, whole_batch
 from dropout_lab.datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
 from dropout_lab.datamodules.sampling import (
@@ -185,7 +185,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
         A resumed fit continues at the batch where it stopped.
         """
-        augment = InOrder(self.augmentations) if self.augment else None
+        augment = self.augmentations if self.augment else ()
         sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
         if not isinstance(sampler, Sized):
             return self._loader(self.splits.train, sampler, augment)
@@ -208,15 +208,13 @@ class ImageDataModule(LightningDataModule, ABC):
         """Return the test split in order."""
         return self._loader(self.splits.test)
 
-    def predict_dataloader(self) -> Loader:
-        """Return the test split in order."""
-        return self._loader(self.splits.test)
+    predict_dataloader = test_dataloader
 
     def _loader(
         self,
         images: Images,
         sampler: Sampler[int] | None = None,
-        augment: Augmentation | None = None,
+        augment: tuple[Augmentation, ...] = (),
         streams: BatchStreams | None = None,
         kind: type[Loader] = DataLoader,
     ) -> Loader:

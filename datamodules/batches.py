@@ -73,18 +73,15 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
     Samplers, workers and Lightning's sharding work as ever. A loop over single samples, as in torchvision's data sets,
     takes some 50 times longer.
 
-    Args:
-        images: the samples, on the device where batches are made.
-        transform: ``(B, C, H, W)`` uint8 to float32, on that device.
-        augment: ``(B, C, H, W)`` uint8 to uint8, before ``transform``; None leaves images alone.
-        streams: where ``augment`` draws from; None for torch's own stream.
+    All is done on the images' device: each step of ``augment``, uint8 to uint8, drawing from ``streams`` or else from
+    torch's own stream, then ``transform``, uint8 to float32.
     """
 
     def __init__(
         self,
         images: Images,
         transform: Callable[[Tensor], Tensor],
-        augment: Callable[[Tensor], Tensor] | None = None,
+        augment: Sequence[Callable[[Tensor], Tensor]] = (),
         streams: BatchStreams | None = None,
     ) -> None:
         self.images = images
@@ -106,10 +103,11 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         # Waiting until the indices are there would be waiting for all that the device has yet to do.
         index = torch.as_tensor(indices).to(self.images.labels.device, non_blocking=True)
         pixels = self.images.take(index)
-        if self.augment is not None:
+        if self.augment:
             own = self.streams.stream(indices, pixels.device) if self.streams else nullcontext()
             with own:
-                pixels = self.augment(pixels)
+                for step in self.augment:
+                    pixels = step(pixels)
         return self.transform(pixels), self.images.labels.index_select(0, index)
 
 
@@ -135,20 +133,18 @@ MOST_OF_FREE = 0.5
 
 @final
 class Placement:
-    """Puts splits where they are wanted, each once.
+    """Puts splits where they are wanted, each once; the split in the machine's memory stays.
 
-    On the GPU gather, augmentation and normalization run there, and no batch has to be brought. Of several processes
-    each keeps the split on the GPU that it computes on itself. The split in the machine's memory stays.
+    On the GPU gather, augmentation and normalization run there, and no batch has to be moved. Of several processes
+    each keeps the split on its own GPU. ``asked`` is one of
 
-    Args:
-        asked: None or ``"cpu"``: in the machine's memory. ``"cuda"``: on the GPU that the trainer computes on;
-            ``"cuda:N"``: likewise, which must be that one; without a trainer, on the current one or the N-th.
-            ``"auto"``: on the GPU that the trainer computes on, if it does and the split takes no more than half of
-            what is free there, else in the machine's memory.
-        num_workers: of the loader: other processes cannot gather on the GPU.
+    - None or ``"cpu"``: in the machine's memory;
+    - ``"cuda"``: on the GPU that the trainer computes on; ``"cuda:N"``: likewise, which must be that one; without a
+      trainer, on the current one or the N-th;
+    - ``"auto"``: on the GPU that the trainer computes on, if it does and the split takes no more than half of what is
+      free there, else in the machine's memory.
 
-    Raises:
-        ValueError: another device, or workers beside one.
+    Other processes cannot gather on the GPU, so ``num_workers`` must be 0 there.
     """
 
     def __init__(self, asked: str | None, num_workers: int) -> None:

@@ -14,9 +14,7 @@ Pixels = npt.NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What is decoded, by Pillow's names."""
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-)
+EXTENSIONS = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 """How names of such files end, in small letters."""
 DECODER = f"1, Pillow {PIL.__version__}"
 """Changes whenever the same bytes may become other pixels."""
@@ -41,7 +39,7 @@ def strict_pillow() -> Iterator[None]:
 
 
 def decode(content: bytes, size: int) -> Pixels:
-    """Decode an image to ``(3, size, size)``.
+    """Decode an image to ``(3, size, size)``, or raise ValueError or whatever Pillow raises.
 
     - It is turned upright as its EXIF orientation says.
     - Grayscale, palettes, CMYK become RGB. What is transparent lies on white.
@@ -51,11 +49,6 @@ def decode(content: bytes, size: int) -> Pixels:
       without a look at pixels that are cropped. An image of that size is left as it is: pixel for pixel
       Pillow's. Pillow's ``draft``, which is faster on large JPEGs, gives other pixels and is not used.
     - Of several frames the first counts.
-
-    Raises:
-        ValueError: it is no image, or one of pixels that have no scale of 8 bits.
-        Exception: whatever Pillow raises for a file that is damaged, truncated or too large
-            (``Image.MAX_IMAGE_PIXELS``).
     """
     if not content:
         raise ValueError("empty, 0 bytes")
@@ -81,17 +74,14 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray(_upper_byte(np.asarray(image))).convert("RGB")
+        values = np.asarray(image)
+        # Pillow opens some 16-bit files as 32-bit integers.
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("pixels of 32 bits, which have no scale of 0 to 255")
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels, which have no scale of 0 to 255")
     if image.has_transparency_data:
         ground = Image.new("RGBA", image.size, WHITE)
         return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
-
-
-def _upper_byte(values: npt.NDArray[np.integer]) -> Pixels:
-    # Pillow opens some 16-bit files as 32-bit integers.
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("pixels of 32 bits, which have no scale of 0 to 255")
-    return (values >> 8).astype(np.uint8)

@@ -10,14 +10,14 @@ import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -108,9 +108,8 @@ def decoded_images(
         undecoded = array.problems
         problems |= {file: undecoded[digest] for file, digest in digests.items() if digest in undecoded}
         if problems:
-            listing = cache / f"{key}.unreadable.txt"
-            report = f"{len(problems):,} of {len(files):,} images of {name} cannot be decoded: "
-            report += _listed(problems, listing)
+            listed = _listed(problems, cache / f"{key}.unreadable.txt")
+            report = f"{len(problems):,} of {len(files):,} images of {name} cannot be decoded: {listed}"
             if unreadable == "error" or len(undecoded) == len(sources):
                 raise DataError(
                     f"{report}. Mend or delete them, or leave them out with --data.unreadable skip"
@@ -154,7 +153,7 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
     index = cache / "index" / f"{digest_of(os.fsencode(folder))}.json"
     remembered = _load_index(index)
     settled = time.time_ns() - TICK_NS
-    stamps: dict[Path, list[int]] = {}
+    stamps: dict[Path, tuple[int, int]] = {}
     digests: dict[Path, str] = {}
     problems: dict[Path, str] = {}
     for file, path in paths.items():
@@ -163,21 +162,24 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
         except OSError as error:
             problems[file] = _reason(error)
             continue
-        stamps[file] = [status.st_size, status.st_mtime_ns]
-        stamp, digest = remembered.get(path, (None, ""))
-        if stamp == stamps[file]:
-            digests[file] = digest
-
-    def keep(read: tuple[dict[Path, str], dict[Path, str]]) -> None:
-        digests.update(read[0])
-        problems.update(read[1])
-
+        stamps[file] = (status.st_size, status.st_mtime_ns)
+        if path in remembered and remembered[path][:2] == stamps[file]:
+            digests[file] = remembered[path][2]
     changed = [file for file in stamps if file not in digests]
-    _in_parallel(_read, changed, keep, "reading")
+    for read, failed in _in_parallel(_read, changed, "reading"):
+        digests |= read
+        problems |= failed
     fresh = [file for file in changed if file in digests and stamps[file][1] < settled]
     if fresh:
-        remembered |= {paths[file]: (stamps[file], digests[file]) for file in fresh}
-        _write_whole(index, {path: [*stamp, digest] for path, (stamp, digest) in remembered.items()})
+        index.parent.mkdir(parents=True, exist_ok=True)
+        new = index.with_name(f"{index.name}.{uuid.uuid4().hex}")
+        try:
+            new.write_text(
+                json.dumps(remembered | {paths[file]: (*stamps[file], digests[file]) for file in fresh})
+            )
+            new.replace(index)
+        finally:
+            new.unlink(missing_ok=True)
     return digests, problems
 
 
@@ -195,12 +197,12 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _load_index(index: Path) -> dict[str, tuple[list[int], str]]:
+def _load_index(index: Path) -> dict[str, tuple[int, int, str]]:
     if not index.is_file():
         return {}
     try:
         entries = json.loads(index.read_bytes())
-        return {path: ([size, mtime_ns], digest) for path, (size, mtime_ns, digest) in entries.items()}
+        return {path: (size, mtime_ns, digest) for path, (size, mtime_ns, digest) in entries.items()}
     except (ValueError, TypeError, AttributeError):
         print(f"{index} is damaged: all images are read again", flush=True)
         return {}
@@ -257,15 +259,12 @@ def _build(file: Path, sources: Sequence[Source], size: int) -> None:
         with building.open("wb") as stream, strict_pillow():
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(sources), 3, size, size)}
             np.lib.format.write_array_header_1_0(stream, header)
-
-            def keep(decoded: tuple[Pixels, dict[str, str]]) -> None:
-                stream.write(decoded[0].tobytes())
-                problems.update(decoded[1])
-
-            _in_parallel(partial(_decode, size=size), sources, keep, "decoding")
+            for pixels, found in _in_parallel(partial(_decode, size=size), sources, "decoding"):
+                stream.write(pixels.tobytes())
+                problems |= found
             stream.flush()
             os.fsync(stream.fileno())
-        _write_whole(file.with_suffix(".json"), problems)
+        file.with_suffix(".json").write_text(json.dumps(problems))
         building.replace(file)
     finally:
         building.unlink(missing_ok=True)
@@ -297,12 +296,9 @@ def _decode(sources: Sequence[Source], size: int) -> tuple[Pixels, dict[str, str
 
 
 def _in_parallel(
-    work: Callable[[Sequence[Item]], Result],
-    items: Sequence[Item],
-    keep: Callable[[Result], None],
-    doing: str,
-) -> None:
-    """Call ``keep(work(chunk))`` for each chunk of items in order: work in threads, keep in this one."""
+    work: Callable[[Sequence[Item]], Result], items: Sequence[Item], doing: str
+) -> Iterator[Result]:
+    """Return what ``work`` makes of each chunk of items, in order; it is called in as many threads as cores."""
     chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
     console, threads = Console(), os.cpu_count() or 1
     bar = Progress(console=console, transient=True, disable=not console.is_terminal)
@@ -311,20 +307,9 @@ def _in_parallel(
         # Some chunks ahead and no more, so that results do not pile up in memory before a slow disk.
         waiting = deque(pool.submit(work, chunk) for chunk in islice(chunks, 2 * threads))
         while waiting:
-            keep(waiting.popleft().result())
+            yield waiting.popleft().result()
             waiting.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
             bar.advance(task, CHUNK)
-
-
-def _write_whole(file: Path, content: dict[str, Any]) -> None:
-    """Write JSON into a file that appears when it is complete."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
-    try:
-        new.write_text(json.dumps(content))
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _bytes(images: int, size: int) -> int:

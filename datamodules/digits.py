@@ -67,10 +67,7 @@ class DigitsDataModule(ImageDataModule):
                 f"{name} must leave {self.num_classes} images or more, one of each digit: {size} of "
                 f"{len(images.labels)} leaves {left}"
             )
-        kept, held_out = train_test_split(
-            torch.arange(len(images.labels)).numpy(),
-            test_size=count,
-            random_state=self.seed,
-            stratify=images.labels.numpy(),
-        )
-        return images.select(torch.from_numpy(kept)), images.select(torch.from_numpy(held_out))
+        indices, labels = torch.arange(len(images.labels)).numpy(), images.labels.numpy()
+        parts = train_test_split(indices, test_size=count, random_state=self.seed, stratify=labels)
+        kept, held_out = (images.select(torch.from_numpy(part)) for part in parts)
+        return kept, held_out

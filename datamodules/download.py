@@ -43,25 +43,22 @@ class Archive:
     """A zip file that its owner offers, and what is known of it."""
 
     dataset: str
-    """Its name, for messages."""
     url: str
     size: int
     """Bytes of the zip file."""
     sha256: str
-    """Its checksum, hexadecimal."""
     folder: str
     """The one folder in it."""
     most_members: int
-    """How many members it may have."""
     most_bytes: int
-    """How many bytes it may unpack to."""
+    """Bytes that all members may unpack to."""
 
 
 def fetch_archive(archive: Archive, root: Path) -> None:
     """Fetch an archive and unpack it to ``root/archive.folder``; a folder that is there is left as it is.
 
-    The zip file grows as ``root/FOLDER.zip.partial``, which stays if the connection is cut: the next call goes on from
-    there. It is removed once it is unpacked, or found to be none of the owner's. The folder appears whole or not at
+    The zip file grows as ``root/FOLDER.zip.partial``, which stays if the connection is cut: the next call resumes
+    there. It is removed once it is unpacked, or found not to be the official one. The folder appears whole or not at
     all. Of several processes that ask for one folder one fetches and the others wait.
 
     Raises:
@@ -111,16 +108,18 @@ def _download(archive: Archive, partial: Path, received: int) -> None:
         continues = response.status == PARTIAL_CONTENT
         received = received if continues else 0
         task = progress.add_task(f"{archive.folder}: download", total=archive.size, completed=received)
-        with partial.open("ab" if continues else "wb") as stream:
-            while chunk := response.read(CHUNK):
-                received += len(chunk)
-                if received > archive.size:
-                    raise RefusedError(f"more than the official {archive.size} bytes arrive")
-                stream.write(chunk)
-                progress.update(task, completed=received)
+        try:
+            with partial.open("ab" if continues else "wb") as stream:
+                while chunk := response.read(CHUNK):
+                    received += len(chunk)
+                    if received > archive.size:
+                        raise RefusedError(f"more than the official {archive.size} bytes arrive")
+                    stream.write(chunk)
+                    progress.update(task, completed=received)
+        finally:
+            if not received:
+                partial.unlink(missing_ok=True)
     if received < archive.size:
-        if not received:
-            partial.unlink()
         raise ConnectionError(
             f"the connection was cut after {received} of {archive.size} bytes, which are kept to go on from"
         )
@@ -128,14 +127,15 @@ def _download(archive: Archive, partial: Path, received: int) -> None:
 
 def _answer(archive: Archive, start: int) -> HTTPResponse:
     """Ask for the bytes from ``start`` on; of a server that does not give these, for all."""
+    headers = {"Range": f"bytes={start}-"} if start else {}
     try:
-        response = _request(archive.url, start)
+        response: HTTPResponse = urlopen(Request(archive.url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
         # It is an open response as well.
         error.close()
         if error.code != RANGE_NOT_SATISFIABLE:
             raise
-        response = _request(archive.url, 0)
+        response = urlopen(archive.url, timeout=TIMEOUT)
     if response.status == PARTIAL_CONTENT:
         expected = f"bytes {start}-{archive.size - 1}/{archive.size}"
         offered = response.headers.get("Content-Range", "no Content-Range")
@@ -149,24 +149,14 @@ def _answer(archive: Archive, start: int) -> HTTPResponse:
     return response
 
 
-def _request(url: str, start: int) -> HTTPResponse:
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
-    return response
-
-
 def unpack(file: Path | IO[bytes], target: Path, most_members: int, most_bytes: int) -> None:
-    """Unpack a zip file of one folder, beside the target first, so that it appears whole or not at all.
+    """Unpack a zip file of one folder to ``target``, whole or not at all.
 
-    Args:
-        file: the zip file.
-        target: where its folder goes; the name is that of the folder in the file. Must not exist.
-        most_members: how many members there may be.
-        most_bytes: how many bytes all of them may unpack to.
+    The folder's name is that of the target, which must not exist.
 
     Raises:
         RefusedError: a member may not be unpacked; nothing was written.
-        BadZipFile: it is no zip file, or damaged; so says NotImplementedError or zlib.error.
+        BadZipFile: it is no zip file, or damaged; so says any of NOT_A_ZIP.
         OSError: the target or a file cannot be written.
     """
     beside = target.with_name(f".{target.name}.unpacking")
@@ -217,19 +207,15 @@ def _problem(member: ZipInfo, folder: str) -> str | None:
 
 
 def _progress_bar(*more: ProgressColumn) -> Progress:
-    """Return a bar with more columns than the usual; it goes away when it is done, and is not drawn into a log."""
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), *more)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def read_verified(file: Path, md5: str) -> bytes:
-    """Read a file and return its bytes if their MD5 is the expected one.
+    """Return a file's bytes, or raise DatasetCorruptError if their MD5 is another one.
 
     The bytes that were checked are the bytes that are returned, so that nothing can change in between.
-
-    Raises:
-        DatasetCorruptError: the checksum is another one.
     """
     content = file.read_bytes()
     actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -240,11 +226,7 @@ def read_verified(file: Path, md5: str) -> bytes:
 
 @contextlib.contextmanager
 def torchvision_download(dataset: str, root: Path) -> Iterator[None]:
-    """Let torchvision download a data set's official files into ``root``, which is done inside.
-
-    Raises:
-        DownloadError: it could not.
-    """
+    """Raise DownloadError if torchvision, called inside, cannot download official files into ``root``."""
     try:
         # torchvision prints a line for each file that is there already.
         with contextlib.redirect_stdout(io.StringIO()):

@@ -31,12 +31,9 @@ def image_files(folder: Path) -> list[Path]:
             continue
         visited.add(real)
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [Path(current, name) for name in names if _is_image(name)]
+        files = [Path(current, name) for name in names if not name.startswith(".")]
+        found += [file for file in files if file.suffix.lower() in EXTENSIONS]
     return sorted(found)
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
 
 
 def _fail(error: OSError) -> None:

@@ -7,20 +7,9 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.data import Sampler
 
+from dropout_lab.datamodules import isic_files
 from dropout_lab.datamodules.augment import RandomFlip
-from dropout_lab.datamodules.errors import TermsNotAcceptedError
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
-from dropout_lab.datamodules.isic_files import (
-    CLASSES,
-    FOLDER,
-    HOW_TO_FETCH,
-    NAME,
-    Case,
-    LabelledImages,
-    Metadata,
-    find_images,
-    metadata_of,
-)
 from dropout_lab.datamodules.sampling import BalancedSampler
 from dropout_lab.datamodules.splits import check_bounds, check_size, stratified_sample
 
@@ -59,7 +48,7 @@ class ISICDataModule(DecodedDataModule):
     """
 
     num_classes = 2
-    class_names = CLASSES
+    class_names = isic_files.CLASSES
     augmentations = (RandomFlip(vertical=True),)
 
     def __init__(
@@ -85,24 +74,23 @@ class ISICDataModule(DecodedDataModule):
         self.labels = labels
         self.images = images
         self.balance = balance
-        self._cases: dict[str, Case] = {}
+        self._cases: dict[str, isic_files.Case] = {}
 
     @property
-    def metadata(self) -> tuple[Metadata, Metadata, Metadata]:
+    def metadata(self) -> tuple[isic_files.Metadata, isic_files.Metadata, isic_files.Metadata]:
         """What is known of the samples of each split: patient, age, sex, site."""
-        train, val, test = (
-            metadata_of([self._cases[file.stem] for file in files]) for files in self.sample_files
-        )
+        splits = ([self._cases[file.stem] for file in files] for files in self.sample_files)
+        train, val, test = map(isic_files.Metadata.of, splits)
         return train, val, test
 
     def fetch(self) -> None:
         """Say what to fetch by hand where there is nothing."""
-        if not (self.root / FOLDER).is_dir():
-            raise TermsNotAcceptedError(NAME, FOLDER, self.root, HOW_TO_FETCH)
+        if not (self.root / isic_files.FOLDER).is_dir():
+            raise isic_files.not_found(isic_files.FOLDER, self.root)
 
     def find(self) -> SplitFiles:
         """Match labels with images, and split."""
-        found = find_images(self.root, self.labels, self.images)
+        found = isic_files.find_images(self.root, self.labels, self.images)
         _report(found)
         if self.limit is not None and self.limit < len(found.cases):
             found = found.select(stratified_sample(found.targets, self.limit, self.seed).tolist())
@@ -116,7 +104,7 @@ class ISICDataModule(DecodedDataModule):
                     f"{name} must leave whole patients in each split of these {len(files)} images"
                 )
         for name, part in (("training", train), ("validation", val), ("test", test)):
-            absent = [word for label, word in enumerate(CLASSES) if label not in part.labels]
+            absent = [word for label, word in enumerate(isic_files.CLASSES) if label not in part.labels]
             if absent:
                 rank_zero_warn(
                     f"there is no {absent[0]} image among the {len(part.files)} {name} images: what tells two "
@@ -144,15 +132,15 @@ def split_shares(images: int, val_size: int | float, test_size: int | float) -> 
 
 
 @rank_zero_only
-def _report(found: LabelledImages) -> None:
-    log = logging.getLogger(__name__)
+def _report(found: isic_files.LabelledImages) -> None:
+    log, name = logging.getLogger(__name__), isic_files.NAME
     used, missing, unlabelled = (f"{len(each):,}" for each in (found.cases, found.missing, found.unlabelled))
     if found.missing or found.unlabelled:
         log.warning(
-            f"{NAME}: {used} labelled images; left out are {missing} labels without an image and {unlabelled} images "
+            f"{name}: {used} labelled images; left out are {missing} labels without an image and {unlabelled} images "
             "without a label"
         )
     if not found.patients:
         log.warning(
-            f"{NAME}: {used} images in class folders; without a label file patients may be in two splits"
+            f"{name}: {used} images in class folders; without a label file patients may be in two splits"
         )

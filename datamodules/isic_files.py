@@ -25,7 +25,7 @@ DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
 REQUIRED = ("image_name", "patient_id", "target")
 TARGETS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 ENDINGS = {".jpg", ".jpeg", ".png"}
-HOW_TO_FETCH = (
+_HOW_TO_FETCH = (
     f"accept the terms at https://challenge2020.isic-archive.com, fetch the training JPEGs (23 GB), the ground truth "
     f"v2 and the list of duplicates, and put them into {FOLDER}/{IMAGES[0]}/, {FOLDER}/{LABELS[1]} and "
     f"{FOLDER}/{DUPLICATES} there"
@@ -56,10 +56,10 @@ class Metadata(NamedTuple):
     sex: tuple[str | None, ...]
     site: tuple[str | None, ...]
 
-
-def metadata_of(cases: list[Case]) -> Metadata:
-    """Turn rows into columns."""
-    return Metadata(*(tuple(getattr(case, name) for case in cases) for name in Metadata._fields))
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> "Metadata":
+        """Turn rows into columns."""
+        return cls(*(tuple(getattr(case, name) for case in cases) for name in cls._fields))
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ class LabelledImages:
         return split_groups(join_groups(patients, self.duplicates), self.targets, shares, seed)
 
 
+def not_found(missing: str, root: Path) -> TermsNotAcceptedError:
+    """Return the error that says what to fetch and where to put it."""
+    return TermsNotAcceptedError(NAME, missing, root, _HOW_TO_FETCH)
+
+
 def find_images(root: Path, labels: str | None, images: str | None) -> LabelledImages:
     """Find ISIC 2020 in ``root/isic2020``, or in ``root`` itself.
 
@@ -116,18 +121,16 @@ def find_images(root: Path, labels: str | None, images: str | None) -> LabelledI
         DataError: there are no labels or no images, the label file cannot be used, or no image has a label.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
-    label_files = [folder / name for name in (LABELS if labels is None else (labels,))]
-    label_file = next((each for each in label_files if each.is_file()), None)
+    label_names = LABELS if labels is None else (labels,)
+    image_names = IMAGES if images is None else (images,)
+    label_file = next((folder / name for name in label_names if (folder / name).is_file()), None)
+    image_folder = next((folder / name for name in image_names if (folder / name).is_dir()), None)
+    if label_file is None and labels is None and all((folder / name).is_dir() for name in CLASSES):
+        return _sorted_images(folder)
     if label_file is None:
-        if labels is None and all((folder / name).is_dir() for name in CLASSES):
-            return _sorted_images(folder)
-        looked = " or ".join(LABELS) if labels is None else labels
-        raise TermsNotAcceptedError(NAME, f"{FOLDER}/{looked}", root, HOW_TO_FETCH)
-    folders = [folder / name for name in (IMAGES if images is None else (images,))]
-    image_folder = next((each for each in folders if each.is_dir()), None)
+        raise not_found(f"{FOLDER}/{' or '.join(label_names)}", root)
     if image_folder is None:
-        looked = " or ".join(IMAGES) if images is None else images
-        raise TermsNotAcceptedError(NAME, f"folder {FOLDER}/{looked}", root, HOW_TO_FETCH)
+        raise not_found(f"folder {FOLDER}/{' or '.join(image_names)}", root)
     return _matched(label_file, image_folder, folder / DUPLICATES)
 
 

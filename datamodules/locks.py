@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 
 @contextmanager
@@ -28,7 +27,7 @@ def exclusive(lock_file: Path, doing: str | None) -> Iterator[None]:
     except Timeout:
         if doing is None:
             raise
-        Console().print(f"another process is {doing}; waiting", highlight=False, soft_wrap=True, markup=False)
+        print(f"another process is {doing}; waiting", flush=True)
         held = lock.acquire()
     with held:
         try:

@@ -25,18 +25,10 @@ UNSIGNED_BYTE = 0x08
 
 
 def parse_idx(content: bytes, dimensions: int, file: Path) -> Tensor:
-    """Parse an IDX file of unsigned bytes.
+    """Parse an IDX file of unsigned bytes with 3 dimensions for images, 1 for labels; raise DatasetCorruptError.
 
-    Format: two zero bytes, a type byte, the number of dimensions, each dimension as a big-endian 32-bit
-    number, then the data (Y. LeCun, C. Cortes, C. Burges, *The MNIST database*).
-
-    Args:
-        content: the file's bytes.
-        dimensions: how many dimensions it must have: 3 for images, 1 for labels.
-        file: its name, for messages.
-
-    Raises:
-        DatasetCorruptError: it is no such file, or its length is not what its header says.
+    Format: two zero bytes, a type byte, the number of dimensions, each dimension as a big-endian 32-bit number, then
+    the data (Y. LeCun, C. Cortes, C. Burges, *The MNIST database*).
     """
     expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     if content[:4] != expected:

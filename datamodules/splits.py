@@ -27,11 +27,7 @@ def check_size(name: str, size: int | float) -> None:
 
 
 def count_of(name: str, size: int | float, available: int) -> int:
-    """Turn a size into a number of images.
-
-    Raises:
-        ValueError: this leaves no image on one of the two sides.
-    """
+    """Turn a size into a number of images; raise ValueError if it leaves none on one of the two sides."""
     count = round(size * available) if isinstance(size, float) else size
     if not 0 < count < available:
         raise ValueError(f"{name} must leave images on both sides: {size} of {available} images is {count}")
@@ -47,14 +43,8 @@ def hold_out_last(images: Images, val_size: int | float) -> tuple[Images, Images
 def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Draw ``count`` samples, of each class in proportion to its size but at least one, and leave ``keep`` of each.
 
-    Args:
-        labels: ``(N,)`` int64, of each class ``keep`` + 1 or more.
-        count: from the number of classes C up to N − keep·C.
-        keep: samples that are left of each class, 1 or more.
-        generator: source of the draws.
-
-    Returns:
-        Indices of what is left and of what is drawn, each ascending.
+    ``labels`` are ``(N,)`` int64, of each class ``keep`` + 1 or more; ``count`` is from the number of classes C up to
+    N − keep·C. Returns ascending indices of what is left and of what is drawn.
     """
     sizes = labels.bincount()
     share = sizes * (count / len(labels))
@@ -72,11 +62,7 @@ def draw_stratified(labels: Tensor, count: int, keep: int, generator: Generator)
 
 
 def stratified_sample(labels: Indices, count: int, seed: int) -> Indices:
-    """Draw ``count`` samples without replacement, each class at its share to the nearest whole number.
-
-    Returns:
-        Their indices, ascending.
-    """
+    """Draw ``count`` samples without replacement, each class at its share to the nearest whole number; ascending."""
     exact = np.bincount(labels) * (count / len(labels))
     counts = np.floor(exact).astype(np.int64)
     # What rounding down has left over goes to the classes that it took most from.
@@ -89,15 +75,7 @@ def stratified_sample(labels: Indices, count: int, seed: int) -> Indices:
 
 
 def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> Indices:
-    """Number the groups from 0, and take two for one where a pair of samples joins them.
-
-    Args:
-        groups: name of the group of each sample.
-        pairs: indices of samples that must not be parted.
-
-    Returns:
-        The number of each sample's group, ``(N,)``.
-    """
+    """Return the number of each sample's group, ``(N,)``, where pairs of samples join their two groups into one."""
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1].tolist()
     parent = list(range(max(numbers, default=-1) + 1))
 

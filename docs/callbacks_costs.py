@@ -76,7 +76,6 @@ class Bracket(Callback, ABC):
     """First or last of a trainer's callbacks: reads the clock before or after all others."""
 
     def __init__(self, watch: Stopwatch) -> None:
-        """Keep the stopwatch."""
         self.watch = watch
 
     @abstractmethod
@@ -94,35 +93,27 @@ class Bracket(Callback, ABC):
         """Read the clock in a forward, which may be one of a callback's own."""
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=True)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=True)
 
     def on_validation_batch_end(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=False)
 
     def on_validation_start(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=False)
 
     def on_validation_epoch_end(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=False)
 
     def on_validation_end(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=False)
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=False)
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        """Mark."""
         self.mark(in_step=False)
 
 

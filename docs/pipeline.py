@@ -280,9 +280,10 @@ def parse(words: list[str]) -> Namespace:
         UserError: one is wrong.
     """
     parser = CommandParser(
-        "docs/pipeline.py", __doc__, "example:\n  python docs/pipeline.py --root data --seconds 30"
+        description=__doc__,
+        epilog="example:\n  python docs/pipeline.py --root data --seconds 30",
+        prog="python docs/pipeline.py",
     )
-    parser.prog = "python docs/pipeline.py"
     parser.add_argument(
         "--root", type=Path, default=Path("data"), help="folder of the data sets (default: data)"
     )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 # Two test processes, and those that they start, get in each other's way with a thread for each core.
@@ -21,6 +22,7 @@ from tests.data.isic import write_isic
 
 REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = Path(os.environ.get("DROPOUT_LAB_DATA", REPOSITORY.parent / "shared" / "data"))
+CACHES = count()
 UNPACKED = REPOSITORY / ".cache" / "real-data"
 
 
@@ -52,7 +54,8 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @pytest.fixture(autouse=True)
 def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test, and the processes it starts, a cache of its own; a user's is not touched."""
-    monkeypatch.setenv("DROPOUT_LAB_CACHE", str(tmp_path.with_name(f"{tmp_path.name}.cache")))
+    # The folder of a test that has passed is removed, and its name given to another.
+    monkeypatch.setenv("DROPOUT_LAB_CACHE", str(tmp_path.parent / "caches" / str(next(CACHES))))
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ from typing import Any, Self
 REPOSITORY = Path(__file__).parents[1]
 CLI = REPOSITORY / "cli.py"
 
+# After Ctrl-C and after SIGTERM.
+INTERRUPTED = (130, 143)
+
 HANGS_S = 900
 """A cap on what hangs; no test waits for it."""
 
@@ -37,6 +40,7 @@ IMPORTED = [
     "tests.programs",
     "dropout_lab.app.cli",
     "dropout_lab.app.study.command",
+    "dropout_lab.app.study.local",
     "sklearn.datasets",
     "tensorboard.backend.event_processing.event_accumulator",
     "torch.utils.tensorboard",
@@ -64,6 +68,7 @@ class Program:
         script: Path,
         env: Mapping[str, str],
         most_bytes: int | None,
+        own_session: bool,
     ) -> None:
         self.args = [str(script), *words]
         self._readers: list[Thread] = []
@@ -75,7 +80,15 @@ class Program:
             self._readers.append(Thread(target=_read, args=(ours, written), daemon=True))
         self.process = _server().Process(
             target=_become,
-            args=(script, list(words), Path.cwd(), dict(env), most_bytes, *map(_Inherited, streams)),
+            args=(
+                script,
+                list(words),
+                Path.cwd(),
+                dict(env),
+                most_bytes,
+                own_session,
+                *map(_Inherited, streams),
+            ),
         )
         self.process.start()
         for stream in streams:
@@ -141,7 +154,11 @@ class Program:
 
 
 def start(
-    *words: str, script: Path = CLI, env: Mapping[str, str] | None = None, most_bytes: int | None = None
+    *words: str,
+    script: Path = CLI,
+    env: Mapping[str, str] | None = None,
+    most_bytes: int | None = None,
+    own_session: bool = False,
 ) -> Program:
     """Start the program in the current folder.
 
@@ -150,8 +167,9 @@ def start(
         script: what to run in its place.
         env: its environment; None for that of this process.
         most_bytes: what a file of its may hold, as on a disk that is full.
+        own_session: whether it and what it starts are a group of processes of their own, as in a terminal.
     """
-    return Program(words, script, os.environ if env is None else env, most_bytes)
+    return Program(words, script, os.environ if env is None else env, most_bytes, own_session)
 
 
 def run(*words: str, **options: Any) -> "CompletedProcess[str]":
@@ -164,7 +182,7 @@ def run(*words: str, **options: Any) -> "CompletedProcess[str]":
 def run_ranks(*words: str, count: int = 2, script: Path = CLI) -> "list[CompletedProcess[str]]":
     """Run the program once a rank, as torchrun and clusters do, and end all when one has failed.
 
-    Lightning's own launcher would start new interpreters.
+    Lightning's own launcher would start new interpreters. Ranks that were interrupted end by themselves.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -180,7 +198,7 @@ def run_ranks(*words: str, count: int = 2, script: Path = CLI) -> "list[Complete
     while running:
         connection.wait([rank.process.sentinel for rank in running], HANGS_S)
         codes = [rank.poll() for rank in running]
-        if any(codes) or all(code is None for code in codes):
+        if {*codes} - {None, 0, *INTERRUPTED} or {*codes} == {None}:
             for rank in running:
                 rank.kill()
         running = [rank for rank in running if rank.poll() is None]
@@ -213,12 +231,20 @@ def _read(descriptor: int, into: list[bytes]) -> None:
 
 
 def _become(
-    script: Path, words: list[str], folder: Path, env: dict[str, str], most_bytes: int | None, *streams: int
+    script: Path,
+    words: list[str],
+    folder: Path,
+    env: dict[str, str],
+    most_bytes: int | None,
+    own_session: bool,
+    *streams: int,
 ) -> None:
     """Become ``python SCRIPT WORDS``, in a child of the server."""
     assert "pytorch_lightning" in sys.modules, "the server has not imported the program"
     # Else what the program starts would be started by the server too.
     multiprocessing.set_start_method(None, force=True)
+    if own_session:
+        os.setsid()
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)

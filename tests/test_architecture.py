@@ -130,11 +130,15 @@ def test_no_circle() -> None:
 
 def test_imports_are_by_full_name_and_to_be_seen() -> None:
     offenders = []
-    for module, tree in modules().items():
+    known = modules()
+    for module, tree in known.items():
         for name in imports(tree):
             if name.startswith(".") or name.split(".")[0] in ROOMS:
                 offenders.append(f"{module} imports {name} without {HOUSE}")
-            if module != "app.main" and name.split(".")[0] == "cli":
+            house, _, inner = name.partition(".")
+            if house == HOUSE and inner and "." not in inner and inner not in (*known, *ROOMS, "__version__"):
+                offenders.append(f"{module} takes {inner} from {HOUSE}, not from where it is")
+            if name.split(".")[0] == "cli":
                 offenders.append(f"{module} imports {name}")
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (

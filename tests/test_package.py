@@ -1,5 +1,6 @@
 """The package: its public names, its version, and the files that an install gets."""
 
+import os
 import re
 import subprocess
 import sys
@@ -50,13 +51,15 @@ def test_the_version_is_one_everywhere() -> None:
     assert "version" in project["project"]["dynamic"]
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "dropout_lab.__version__"}
     assert yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())["version"] == dropout_lab.__version__
-    done = subprocess.run(
-        [sys.executable, "-m", "dropout_lab", "--version"],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-        text=True,
+
+
+def test_it_runs_as_a_module_too() -> None:
+    Path("argparse.py").write_text(
+        "raise AssertionError('a file beside the data was taken for the library')\n"
     )
+    words = [sys.executable, "-m", "dropout_lab", "--version"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout == f"dropout-lab {dropout_lab.__version__}\n"
 
 

@@ -1,5 +1,6 @@
 """What configs, flags, studies and benchmarks may name, and building what they have named."""
 
+import re
 from typing import Any
 
 import yaml
@@ -20,6 +21,8 @@ from dropout_lab.models.allowlist import MODEL_ROLES, check_named, renamed, rest
 ROLES = (*MODEL_ROLES, LightningDataModule, Callback, Schedule, Logger, Profiler, Strategy, Accelerator,
          Precision, ClusterEnvironment, CheckpointIO, LayerSync)  # fmt: skip
 """What a class that is named anywhere must be one of."""
+
+CLASS_PATH = re.compile(r"\w+(\.\w+)*\.[A-Z]\w*")
 
 _load_yaml = get_loader("yaml")
 
@@ -47,7 +50,8 @@ def check_renamed(settings: Any, where: str = "") -> None:
     if isinstance(settings, dict | list):
         for each in settings.values() if isinstance(settings, dict) else settings:
             check_renamed(each, where)
-    elif isinstance(settings, str) and (today := renamed(settings)) is not None:
+    # A class, and no folder that is called models.
+    elif isinstance(settings, str) and CLASS_PATH.fullmatch(settings) and (today := renamed(settings)):
         raise UserError(f"{where}{settings} is {today} now; name it so, or {today.rpartition('.')[2]} alone")
 
 

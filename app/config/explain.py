@@ -48,12 +48,12 @@ NOISE = re.compile(
 # A flag of an item in a list is tried on the list's base class too.
 BASE_CLASS_TRIED = re.compile(r"- Problem with given class_path 'pytorch_lightning\.Callback':\n.*")
 PREFIX = re.compile(
-    r"^\s*(- )?(Parser key \"[^\"]+\": )?(Type .*? expects a function or a callable class: )?"
+    r"^\s*(- )?(Parser key \"[^\"]+\": )?(Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?)?"
 )
 NAMESPACE = re.compile(r"\. Got value: Namespace\(.*$")
 
 
-class Report(NamedTuple):
+class ParserReport(NamedTuple):
     """What the lines of a report have in common: the key, the class whose argument it is, the value given."""
 
     place: str
@@ -62,7 +62,7 @@ class Report(NamedTuple):
 
 
 # What a line of a report says, and the same in our words.
-LINES: dict[str, Callable[[re.Match[str], Report], str]] = {
+LINES: dict[str, Callable[[re.Match[str], ParserReport], str]] = {
     r"Expected a dot import path string: (.*)": lambda line, report: unknown_class(report.place, line[1]),
     r"(?:Option|Key) '(.+?)' is not accepted": lambda line, report: (
         f"no option {report.place and report.place + '.'}{line[1]}{meant(line[1], _arguments(report.owner))}"
@@ -102,7 +102,7 @@ def explain(message: str) -> str:
     message = BASE_CLASS_TRIED.sub("", message)
     classes = re.findall(r"class_path(?: |=)'([\w.]+)'", message)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)
-    report = Report(
+    report = ParserReport(
         place=".".join(dict.fromkeys(re.findall(r'Parser key "([^"]+)"', message))),
         owner=classes[-1] if classes else None,
         value=given and re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", NAMESPACE.sub("", given[1])),
@@ -114,7 +114,7 @@ def explain(message: str) -> str:
     return f"{report.place}: {reason}" if report.place and not reason.startswith("no ") else reason
 
 
-def _reworded(text: str, report: Report) -> str:
+def _reworded(text: str, report: ParserReport) -> str:
     for pattern, words in LINES.items():
         if line := re.match(pattern, text):
             return words(line, report)
@@ -231,7 +231,7 @@ def _checked(file: Path) -> Path:
     for key, value in content.items():
         if key not in (*GROUPS, *OPTIONS) and value in (None, {}, []):
             raise UserError(f"{file}: no option {key}{meant(str(key), (*GROUPS, *OPTIONS))}")
-    for group in content.keys() & {"trainer", "model"}:
+    for group in [each for each in ("trainer", "model") if each in content]:
         settings: Any = content[group]
         if not isinstance(settings, dict):
             raise UserError(f"{file}: {group}: must be keys and values, got {settings!r}; or leave it out")

@@ -27,7 +27,8 @@ ELSEWHERE = re.compile(
     r"config|name|runs|run|resume|force|ckpt_path|data\.init_args\.(cache|download|num_workers|root)|"
     r"trainer\.(default_root_dir|enable_model_summary|enable_progress_bar)"
 )
-# What may differ between a run and its evaluation: none of it changes what is measured.
+# What may differ between a run and its evaluation: batch sizes, ways to be faster and weights that a fit has started
+# from do not change what is measured.
 NOT_MEASURED = ("data.batch_size", "data.augment", "model.optimizer", "model.scheduler", "model.compile",
                 "model.channels_last", "model.network.pretrained", "model.network.weights")  # fmt: skip
 
@@ -102,12 +103,7 @@ def placeholders(settings: Any) -> set[str]:
 
 
 def specification(dump: str, linked: dict[str, Any]) -> Settings:
-    """Return a command's settings, complete enough to build the model again.
-
-    Args:
-        dump: the command's options as YAML.
-        linked: the network's arguments that the data fill in, by name.
-    """
+    """Return a command's options, a YAML text, with the network's arguments that the data fill in."""
     settings: Settings = yaml.safe_load(dump)
     network = settings["model"]["network"]["init_args"]
     for name, value in linked.items():
@@ -172,11 +168,7 @@ def _flat_by_class(value: Any, name: str = "") -> dict[str, Setting]:
 
 
 def changed_settings(there: Settings, here: Settings) -> list[str]:
-    """Return what of data, model and limits is not the same in two specifications, by flat name.
-
-    Batch sizes, technical settings, ways to be faster and weights that a fit has started from do not change what is
-    measured.
-    """
+    """Return what of data, model and limits is not the same in two specifications, by flat name."""
     flat: list[dict[str, Setting]] = []
     for settings in (there, here):
         limits = {f"limit_{split}_batches": "all" for split in ("val", "test", "predict")}

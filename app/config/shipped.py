@@ -39,65 +39,52 @@ def find_config(name: str | Path, beside: Path | None = None, group: str = "") -
         UserError: there is neither.
     """
     path = (beside or Path()) / name
-    for own in (path, path.with_name(f"{path.name}.yaml")):
+    for own in (path, Path(f"{path}.yaml")):
         if own.is_file():
             return own
+    missing = f"no file {path}; paths count from the study's own folder"
+    if beside is None:
+        missing = f"no file {path} ({'Is a directory' if path.is_dir() else 'No such file or directory'})"
+    return _shipped(name, group, missing, "give the path of a YAML file, or one of `dropout-lab configs`")
+
+
+def _shipped(name: str | Path, group: str, missing: str, remedy: str) -> Path:
     shipped = shipped_configs()
     key = Path(name).as_posix().removeprefix("configs/").removesuffix(".yaml")
     for each in (f"{group}/{key}", key):
         if each in shipped:
             return shipped[each]
-    if beside is not None:
-        missing = f"no file {path}; paths count from the study's own folder"
-    else:
-        missing = f"no file {path} ({'Is a directory' if path.is_dir() else 'No such file or directory'})"
-    raise UserError(
-        f"{missing}; {_meant(key, group) or 'give the path of a YAML file, or one of `dropout-lab configs`'}"
-    )
-
-
-def _shipped(name: str) -> Path:
-    shipped = shipped_configs()
-    key = name.removeprefix("configs/").removesuffix(".yaml")
-    if key not in shipped:
-        raise UserError(f"no shipped config {name}; {_meant(key) or '`dropout-lab configs` lists them'}")
-    return shipped[key]
-
-
-def _meant(key: str, group: str = "") -> str:
-    """Return the end of an error that names the config which may be meant, whole or by its last word; else nothing."""
-    known = [name for name in shipped_configs() if name.startswith(group)]
-    names = {word: name for name in reversed(known) for word in (name.rpartition("/")[2], name)}
+    # A name may be meant whole or by its last word.
+    known = [each for each in reversed(shipped) if each.startswith(group)]
+    names = {word: each for each in known for word in (each.rpartition("/")[2], each)}
     close = difflib.get_close_matches(key, names, n=1)
-    return f"did you mean {names[close[0]]}?" if close else ""
+    raise UserError(f"{missing}; {f'did you mean {names[close[0]]}?' if close else remedy}")
 
 
 def run(words: list[str]) -> None:
-    """List the shipped configs, show one, or write a copy.
-
-    Raises:
-        UserError: an option is wrong, there is no such config, or the copy cannot stand where it is wanted.
-        SystemExit: help was asked for and given.
-    """
+    """List the shipped configs, show one, or write a copy."""
     parser = CommandParser("configs", DESCRIPTION, EXAMPLE)
     actions = parser.add_subparsers(dest="action", metavar="[show | copy]")
-    show = actions.add_parser("show", help="print one", description="Print a shipped config.")
+    show = actions.add_parser("show", help="print one")
     copy = actions.add_parser(
-        "copy", help="write a copy", description="Write a copy of a shipped config.", epilog=EXAMPLE
+        "copy", help="write a copy; what it refers to is found from anywhere", epilog=EXAMPLE
     )
     for each in (show, copy):
         each.add_argument("name", metavar="NAME", help="one of `dropout-lab configs`")
-    copy.add_argument(
-        "file", type=Path, metavar="FILE", help="where the copy goes; what it refers to is found from there"
-    )
+    copy.add_argument("file", type=Path, metavar="FILE", help="where the copy goes")
     copy.add_argument("--force", action="store_true", help="replace a file that is there")
     options = parser.parse_args(words[1:])
-    if options.action == "show":
-        sys.stdout.write(_shipped(options.name).read_text(encoding="utf-8"))
-    elif options.action == "copy":
-        _copy(_shipped(options.name), options.file, options.force)
-    else:
+    if options.action is None:
         sys.stdout.write(_listing())
+        return
+    name = options.name
+    text = _shipped(name, "", f"no shipped config {name}", "`dropout-lab configs` lists them").read_text(
+        "utf-8"
+    )
+    if options.action == "show":
+        sys.stdout.write(text)
+    else:
+        _write(text, options.file, options.force)
 
 
 def _listing() -> str:
@@ -105,13 +92,13 @@ def _listing() -> str:
     lines = []
     for _, group in groupby(shipped_configs().items(), key=lambda item: item[1].parent):
         for name, file in group:
-            summary = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-            lines.append(f"{name:<34}{summary}")
-        lines.append("")
-    return "\n".join(lines)
+            summary = file.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+            lines.append(f"{name:<34}{summary}\n")
+        lines.append("\n")
+    return "".join(lines[:-1])
 
 
-def _copy(source: Path, file: Path, force: bool) -> None:
+def _write(text: str, file: Path, force: bool) -> None:
     if not file.parent.is_dir():
         raise UserError(f"no folder {file.parent}; make it, or name another file")
     if file.is_dir():
@@ -119,5 +106,5 @@ def _copy(source: Path, file: Path, force: bool) -> None:
     if file.exists() and not force:
         raise UserError(f"{file} is there already; name another, or replace it with --force")
     with whole_file(file) as stream:
-        stream.write(source.read_text(encoding="utf-8"))
+        stream.write(text)
     sys.stdout.write(f"wrote {file}\n")

@@ -35,7 +35,7 @@ class _BoundedLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Make a node of the next value, and measure it."""
-        event: Any = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
         if self.depth > DEEPEST:
             raise _out_of_bounds(event, f"is nested deeper than {DEEPEST} levels")

@@ -62,7 +62,7 @@ def number(metric: str, value: float | None, signed: bool = False) -> str:
 def mean_and_half(metric: str, found: Estimate | None) -> str:
     """Write a mean ± half its 95 % interval; of a single seed the value alone."""
     if found is None or found.interval is None:
-        return number(metric, found and found.mean)
+        return number(metric, None if found is None else found.mean)
     return f"{number(metric, found.mean)} ± {number(metric, found.half)}"
 
 

@@ -23,7 +23,7 @@ MARKS = re.compile(
     r"""
     ^(\d{1,9})(?=[.)](?:\s|$))                                # a numbered list's item
     | ^(?=\#{1,6}(?:\s|$) | [-+](?:\s|$) | [-\s]+$ | > | ~~~)  # a heading, a list's item, a rule, a quotation, a fence
-    | (?=[\\*_`<\[|] | &\#?\w+;)
+    | (?=[\\*_`<\[\]|] | &\#?\w+;)
     """,
     re.VERBOSE,
 )
@@ -84,7 +84,9 @@ def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> 
         },
         listed=LISTED,
         # Of each library the commonest first.
-        versions=[f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(versions)],
+        versions=[
+            f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(map(str, versions))
+        ],
     )
 
 

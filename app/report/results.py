@@ -13,9 +13,10 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.study.folder import RunResult, StudyFolder, damaged, write_results
+from dropout_lab.app.study.folder import StudyFolder, write_results
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunResult, damaged
 from dropout_lab.app.study.spec import Labels, Select, Study
 
 NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
@@ -132,8 +133,10 @@ class Results:
         if place.startswith("last"):
             count = int(place.removeprefix("last"))
             last = rows.groupby("run")[column].tail(count).groupby("run")
-            return last.mean()[last.size() == count].to_dict()
-        return rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last().to_dict()
+            found = last.mean()[last.size() == count]
+        else:
+            found = rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last()
+        return {str(run): float(value) for run, value in found.items()}
 
     def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
         """Return a metric of the runs with these labels."""
@@ -265,7 +268,7 @@ def _history(file: Path) -> pd.DataFrame:
     if not file.is_file() or not file.stat().st_size:
         return pd.DataFrame({"epoch": []}, dtype=float)
     try:
-        history = pd.read_csv(file, dtype=float, float_precision="round_trip")
+        history = pd.read_csv(file, dtype=float)
         if "epoch" not in history:
             raise KeyError("no column epoch")
         if not isinstance(history.index, pd.RangeIndex):

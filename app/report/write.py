@@ -10,9 +10,9 @@ from rich.console import Console
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for, naming
-from dropout_lab.app.plotting import save, styled
+from dropout_lab.app.plotting import save
 from dropout_lab.app.report.compare import recommendations
-from dropout_lab.app.report.figures.kinds import KINDS
+from dropout_lab.app.report.figures.kinds import draw
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.page import Picture, progress, to_html, to_markdown
 from dropout_lab.app.report.results import Results, read_results
@@ -64,8 +64,7 @@ def _draw_all(results: Results, target: Path) -> list[Picture]:
     metric, tables = results.study.report.metrics[0], results.tables
     pictures = []
     for kind, (place, table) in product(results.study.report.figures, enumerate(tables, start=1)):
-        with styled():
-            figure = KINDS[kind](results, metric, table)
+        figure = draw(kind, results, metric, table)
         if figure is not None:
             file = target / f"figure-{kind}{f'-{place}' if len(tables) > 1 else ''}.png"
             pictures.append(Picture(kind, save(figure, file).name, label_words(table)))

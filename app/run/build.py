@@ -1,35 +1,45 @@
-"""From settings to data, model and trainer, without a command line: the parsers are made once a process."""
+"""From settings to data, model and trainer. Who parses a command line, a study or a benchmark hands plain values in."""
 
 import difflib
 import json
 from argparse import ArgumentError
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
+from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import _get_rank
 from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.profilers import PassThroughProfiler
 
-from dropout_lab.app.config.allowlist import built, parsed
+from dropout_lab.app.config.allowlist import parsed
 from dropout_lab.app.config.checks import (
     best_step,
     check_monitors,
     check_told_apart,
-    check_trainer,
     check_trainer_options,
 )
 from dropout_lab.app.config.explain import explain
 from dropout_lab.app.config.settings import Settings, merged
-from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.history import EpochTable, PanelFile
-from dropout_lab.callbacks import BestStep, BestWeights
+from dropout_lab.app.console import progress_callback
+from dropout_lab.app.errors import UserError, describe_os_error
+from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
+from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
 
+SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
+# Arguments of every network that the data fill in, and where they come from.
+LINKS = {"num_classes": "data.num_classes", "image_shape": "data.image_shape"}
+# Where no end is given; Lightning's own default is 1,000.
+DEFAULT_EPOCHS = 10
+# Data sets that a process keeps at a time.
+KEPT = 2
 NOTHING = nullcontext()
 
 
@@ -43,145 +53,182 @@ class Unprofiled(PassThroughProfiler):
 
 
 @dataclass(frozen=True)
-class Writes:
-    """What a command leaves behind.
+class Parts:
+    """What a run works with.
 
     Attributes:
-        tensorboard: log to TensorBoard; the user gave no logger and did not forbid it.
-        checkpoints: keep the best and the last weights.
-        nothing: a rehearsal: not even a run folder.
-    """
-
-    tensorboard: bool = False
-    checkpoints: bool = False
-    nothing: bool = False
-
-
-@dataclass(frozen=True)
-class Session:
-    """What a command works with.
-
-    Attributes:
-        trainer: Lightning's, without loggers and checkpoints of this application.
-        model: as specified, untrained.
+        settings: all of them, with their defaults: built again from these the run is the same.
+        specification: the same with what the data fill in.
         data: read and found good.
-        config: the options as YAML, enough to run again.
-        specification: the same with what the data fill in, as plain values.
-        writes: what is left behind.
+        model: as specified, untrained.
+        trainer: Lightning's, without loggers and checkpoints of this application, which wait for the run's folder.
+        best: knows the best validation.
+        tensorboard: log to TensorBoard; the settings name no other logger and do not forbid it.
+        checkpoints: keep the best and the last weights.
+        rehearsal: leave nothing behind, not even a run folder.
     """
 
-    trainer: Trainer
-    model: ImageClassifier
-    data: ImageDataModule
-    config: str
-    specification: dict[str, Any]
-    writes: Writes
-
-    def add_callbacks(self, *callbacks: Callback) -> None:
-        """Let the trainer call these too."""
-        self.trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
-
-
-# Data sets that a process keeps at a time.
-KEPT = 2
-
-SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
-
-# Right and wrong test images, of each so many.
-PANEL_IMAGES = 4
-
-# What a run is by itself; its settings say otherwise if they must. All GPUs would otherwise train one run between them.
-TRAINER = {
-    "devices": 1,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-    "enable_progress_bar": False,
-    "logger": False,
-}
-
-
-class Parts(NamedTuple):
-    """What a run works with."""
-
+    settings: Settings
+    specification: Settings
     data: ImageDataModule
     model: ImageClassifier
     trainer: Trainer
     best: BestStep
-    weights: BestWeights
-    table: EpochTable
+    tensorboard: bool
+    checkpoints: bool
+    rehearsal: bool
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """The trainer's; may be added to."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        return callbacks
 
 
-def build(settings: Settings, epochs: Path, panels: Path | None = None) -> Parts:
-    """Build a run as ``fit`` does: seeded, and then data, model and trainer.
+def build(settings: Settings, keep_data: bool = False) -> Parts:
+    """Build a run: seeded, and then data, model and trainer.
 
     Args:
-        settings: all of the run's, as in a fit's YAML.
-        epochs: file of its curves.
-        panels: file of right and wrong test images; None writes none.
+        settings: all that differ from the defaults, as in a fit's YAML.
+        keep_data: take data that this process has read before for the same settings, and keep them for the next run.
 
     Raises:
         UserError: something in the settings is wrong, in one line.
     """
-    check_trainer(settings)
     # An empty mapping of a wrong name would be taken by the parser.
     for key in settings:
         if key not in SETTINGS:
             close = difflib.get_close_matches(key, SETTINGS, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SETTINGS)}"
             raise UserError(f"no option {key}; {hint}")
+    check_links(settings)
     try:
-        data = _data(json.dumps(settings.get("data")))
-        data.prepare_data()
-        # The data may have come from a run before, so what they draw must not move the others' numbers.
-        seed_everything(settings["seed_everything"], workers=True, verbose=False)
-        parser = _parser()
-        read = parsed(parser, _with_links(settings, data))
-        check_trainer_options(read.trainer)
-        init = parser.instantiate_classes(read)
-        callbacks = init.trainer.callbacks or []
-        theirs = callbacks if isinstance(callbacks, list) else [callbacks]
-        check_told_apart(theirs)
-        table = EpochTable(epochs)
-        shown = [] if panels is None else [PanelFile(panels, PANEL_IMAGES)]
-        profiler = init.trainer.profiler or Unprofiled()
-        trainer = Trainer(
-            **{**vars(init.trainer), "profiler": profiler, "callbacks": [table, *shown, *theirs]}
-        )
-        best = best_step(trainer, init.monitor)
-        check_monitors(trainer, init.model)
-        # Bad settings of the optimizer are found here.
-        init.model.configure_optimizers()
-    except (ArgumentError, ValueError, OSError, DataError, MisconfigurationException) as error:
+        return _build(settings, keep_data)
+    except OSError as error:
+        raise UserError(describe_os_error(error)) from error
+    except (ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
-    weights = BestWeights(best)
-    trainer.callbacks.append(weights)  # type: ignore[attr-defined]
-    return Parts(data, init.model, trainer, best, weights, table)
 
 
-@lru_cache(maxsize=KEPT)
-def _data(spec: str) -> ImageDataModule:
-    """Return a data module by its settings, read before if they were asked for before."""
+def check_links(settings: Settings) -> None:
+    """Check that no argument is given that the data fill in, and that would be ignored.
+
+    Raises:
+        UserError: one is.
+    """
+    for argument, source in LINKS.items():
+        if argument in _network(settings)["init_args"]:
+            raise UserError(f"model.network.{argument} comes from {source}: leave it out")
+
+
+def _build(settings: Settings, keep_data: bool) -> Parts:
+    _seed(settings)
+    read_data = _kept_data if keep_data else _read_data
+    data, data_settings = read_data(json.dumps(settings.get("data")))
+    # The data may have come from a run before, so what they draw must not move the others' numbers.
+    _seed(settings)
+    linked = {argument: getattr(data, argument) for argument in LINKS}
+    parser = _parser()
+    read = parsed(parser, _with_links(settings, linked))
+    check_trainer_options(read.trainer)
+    full = {**_plain(parser, read), "data": data_settings}
+    specification = deepcopy(full)
+    # By this key Lightning's load_from_checkpoint knows how to build nested classes again.
+    specification["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
+    for argument in LINKS:
+        full["model"]["network"]["init_args"].pop(argument, None)
+
+    init = parser.instantiate_classes(read)
+    init.model.save_hyperparameters(specification["model"], logger=False)
+    trainer = _trainer(init.trainer)
+    best = best_step(trainer, init.monitor)
+    check_monitors(trainer, init.model)
+    # Bad settings of the optimizer are found here, before there is a folder.
+    init.model.configure_optimizers()
+    rehearsal = bool(init.trainer.barebones or init.trainer.fast_dev_run)
+    return Parts(
+        full,
+        specification,
+        data,
+        init.model,
+        trainer,
+        best,
+        tensorboard=not rehearsal and init.trainer.logger in (None, True),
+        checkpoints=not rehearsal and init.trainer.enable_checkpointing is not False,
+        rehearsal=rehearsal,
+    )
+
+
+def _trainer(given: Namespace) -> Trainer:
+    """Build the trainer, without what would write beside the run's folder."""
+    theirs = _as_list(given.callbacks)
+    check_told_apart(theirs)
+    arguments = vars(given) | {"callbacks": theirs}
+    if given.profiler is None and not given.barebones:
+        arguments["profiler"] = Unprofiled()
+    if not (given.barebones or given.fast_dev_run):
+        if given.logger in (None, True):
+            arguments["logger"] = False
+        if not any(isinstance(each, Checkpoint) for each in theirs):
+            arguments["enable_checkpointing"] = False
+        arguments["plugins"] = [*_as_list(given.plugins), AtomicCheckpointIO()]
+        if (given.max_epochs, given.max_steps, given.max_time) == (None, -1, None):
+            arguments["max_epochs"] = DEFAULT_EPOCHS
+    has_bar = any(isinstance(each, ProgressBar) for each in theirs)
+    if not has_bar and not given.barebones and given.enable_progress_bar is not False:
+        ours = progress_callback()
+        arguments["callbacks"] = [*theirs, ours]
+        arguments["enable_progress_bar"] = isinstance(ours, ProgressBar)
+    return Trainer(**arguments)
+
+
+def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:
+    """Return a data module by its settings, read and checked, and all of its settings."""
     parser = _data_parser()
     content = json.loads(spec)
-    data: ImageDataModule = built(parser, {} if content is None else {"data": content}).data
-    return data
+    read = parsed(parser, {} if content is None else {"data": content})
+    settings: Settings = _plain(parser, read)["data"]
+    data: ImageDataModule = parser.instantiate_classes(read).data
+    # Only rank 0 fetches.
+    if _get_rank() in (None, 0):
+        data.prepare_data()
+    else:
+        data.setup()
+    return data, settings
 
 
-def _with_links(settings: Settings, data: ImageDataModule) -> Settings:
+_kept_data = lru_cache(maxsize=KEPT)(_read_data)
+
+
+def _seed(settings: Settings) -> None:
+    # By false the user wants none.
+    if (seed := settings["seed_everything"]) is not False:
+        seed_everything(seed, workers=True, verbose=False)
+
+
+def _plain(parser: LightningArgumentParser, read: Namespace) -> Settings:
+    """Return settings as a file has them, those that were not given too."""
+    plain: Settings = json.loads(parser.dump(read, format="json", skip_none=False, skip_validation=True))
+    return plain
+
+
+def _network(settings: Settings) -> Settings:
+    """Return what is asked of the network; its ``init_args`` are there."""
+    network: Settings = merged((settings.get("model") or {}).get("network"), {"init_args": {}})
+    return network
+
+
+def _with_links(settings: Settings, linked: Settings) -> Settings:
     """Leave the data out, and let them tell the network its shapes."""
-    rest = {key: value for key, value in settings.items() if key != "data"}
-    rest["trainer"] = {**TRAINER, **(settings.get("trainer") or {})}
-    if not {"max_epochs", "max_steps", "max_time"} & rest["trainer"].keys():
-        rest["trainer"]["max_epochs"] = DEFAULT_EPOCHS
-    network = (rest.get("model") or {}).get("network")
-    if network is not None:
-        given = merged(network, {"init_args": {}})
-        for argument, source in LINKS.items():
-            if argument in given["init_args"]:
-                raise UserError(f"model.network.{argument} comes from {source}: leave it out")
-        linked = {"num_classes": data.num_classes, "image_shape": data.image_shape}
-        rest["model"] = {**rest["model"], "network": merged(given, {"init_args": linked})}
+    # A copy, since the parser changes what it is given.
+    rest = deepcopy({key: value for key, value in settings.items() if key != "data"})
+    if (rest.get("model") or {}).get("network") is not None:
+        rest["model"] = {**rest["model"], "network": merged(_network(settings), {"init_args": linked})}
     return rest
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 @cache
@@ -194,16 +241,8 @@ def _data_parser() -> LightningArgumentParser:
 @cache
 def _parser() -> LightningArgumentParser:
     parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_argument("--seed_everything", type=bool | int)
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_lightning_class_args(ImageClassifier, "model")
-    parser.add_argument("--seed_everything", type=int)
     parser.add_argument("--monitor", type=str | None, default=None)
     return parser
-
-
-# Where no end is given; Lightning's own default is 1,000.
-DEFAULT_EPOCHS = 10
-
-
-# Arguments of every network that the data fill in, and where they come from.
-LINKS = {"num_classes": "data.num_classes", "image_shape": "data.image_shape"}

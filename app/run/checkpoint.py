@@ -1,21 +1,19 @@
-"""Weights from a checkpoint, if it is one of the model asked for."""
+"""Checkpoint files: written whole, read if they are whole and fit the model, the best one kept."""
 
 import io
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
-from torch import Tensor
 from torch.optim import Optimizer
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import PARTIAL, whole_file
-from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.callbacks import BestStep
 
 
@@ -77,17 +75,6 @@ def check_sums(file: Path) -> str | None:
     return None if broken is None else f"the checksum of {broken} does not match"
 
 
-class Weights(NamedTuple):
-    """What a checkpoint holds of a model."""
-
-    state: dict[str, Tensor]
-    """The state dict."""
-    step: int
-    """Training steps they have seen."""
-    callbacks: dict[str, dict[str, Any]]
-    """States of the fit's callbacks, by their ``state_key``."""
-
-
 def read_checkpoint(file: Path) -> dict[str, Any]:
     """Return what is in a checkpoint file, if it is whole.
 
@@ -111,54 +98,40 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(path: str, model: LightningModule, to_continue: Trainer | None = None) -> Weights:
-    """Return the weights in a checkpoint of this model.
-
-    Args:
-        path: the checkpoint file.
-        model: the model that they must fit.
-        to_continue: also demand what this trainer needs to go on: the state of the optimizer that the model asks for,
-            and no more epochs behind it than the trainer will have.
-
-    Raises:
-        UserError: the file is missing, no checkpoint, or one of another network or optimizer, or of a later epoch.
-    """
-    file = Path(path)
-    content = read_checkpoint(file)
-    weights = Weights(content["state_dict"], int(content["global_step"]), content.get("callbacks", {}))
-    found = {name: tuple(tensor.shape) for name, tensor in weights.state.items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if wanted != found:
-        name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-        raise UserError(
-            f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "
-            f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
-            "--run FOLDER takes them from the run's config.yaml"
-        )
-    if to_continue is not None:
-        _check_optimizer(file, content, model)
-        _check_epochs(file, content, to_continue.max_epochs)
-    return weights
-
-
-def load_weights(weights: Weights, trainer: Trainer, model: LightningModule) -> None:
-    """Load weights into a model; callbacks that evaluation shares with the fit take up their state.
+def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
+    """Load a checkpoint's weights; callbacks that evaluation shares with the fit take up their state.
 
     Lightning's own way would warn of those that only a fit has.
+
+    Returns:
+        The training step of the weights.
+
+    Raises:
+        UserError: the file is missing, no checkpoint, or one of another network.
     """
-    model.load_state_dict(weights.state)
+    content = _read_for(file, model)
+    model.load_state_dict(content["state_dict"])
+    states = content.get("callbacks", {})
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        state = weights.callbacks.get(callback.state_key)
+        state = states.get(callback.state_key)
         # What a user's own checkpoints remember is of the fit, and is nothing to evaluation.
         if state and not isinstance(callback, Checkpoint):
             callback.load_state_dict(state)
+    return int(content["global_step"])
 
 
-def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule) -> None:
+def check_can_continue(file: Path, trainer: Trainer, model: LightningModule) -> int:
+    """Check that a fit can be continued from a checkpoint; return its training step.
+
+    Raises:
+        UserError: the file is missing, no checkpoint, one of another network or optimizer, or of a later epoch than
+            this trainer's last.
+    """
+    content = _read_for(file, model)
     made = model.configure_optimizers()
     optimizer = made["optimizer"] if isinstance(made, dict) else made
     assert isinstance(optimizer, Optimizer)
-    states = content.get("optimizer_states")
+    states, behind, most = content.get("optimizer_states"), content.get("epoch"), trainer.max_epochs
     if not states:
         raise UserError(
             f"{file} holds weights alone, no optimizer's state: a fit cannot be continued from it"
@@ -169,15 +142,26 @@ def _check_optimizer(file: Path, content: dict[str, Any], model: LightningModule
             f"{file} was trained with another optimizer than {type(optimizer).__name__}: "
             "continue with the optimizer of its run's config.yaml"
         )
-
-
-def _check_epochs(file: Path, content: dict[str, Any], most: int | None) -> None:
-    """Lightning would see this only when the run's folder has been changed."""
-    behind = content.get("epoch")
+    # Lightning would see this only when the run's folder has been changed.
     if not isinstance(behind, int):
         raise UserError(f"{file} does not say of which epoch it is: a fit cannot be continued from it")
     if most is not None and 0 <= most < behind:
         raise UserError(f"{file} has {behind} epochs behind it, and trainer.max_epochs is {most}: give more")
+    return int(content["global_step"])
+
+
+def _read_for(file: Path, model: LightningModule) -> dict[str, Any]:
+    content = read_checkpoint(file)
+    found = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if wanted != found:
+        name = min(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise UserError(
+            f"{file} is a checkpoint of another network: {name} is {found.get(name, 'missing')} there and "
+            f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
+            "--run FOLDER takes them from the run's config.yaml"
+        )
+    return content
 
 
 @final
@@ -185,16 +169,14 @@ class BestCheckpoint(Checkpoint):
     """Writes ``best.ckpt`` at each validation that is better than all before.
 
     Args:
-        folder: the run's.
+        file: where to.
         best: says what is best; is called before, as Lightning calls checkpoints last.
     """
 
-    def __init__(self, folder: RunFolder, best: BestStep) -> None:
-        """Keep the arguments."""
-        self.folder = folder
+    def __init__(self, file: Path, best: BestStep) -> None:
+        self.file = file
         self.best = best
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, if this validation is the best so far."""
         if not trainer.sanity_checking and self.best.step == trainer.global_step:
-            trainer.save_checkpoint(self.folder.checkpoints / "best.ckpt", weights_only=False)
+            trainer.save_checkpoint(self.file, weights_only=False)

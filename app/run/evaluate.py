@@ -1,4 +1,4 @@
-"""The commands ``validate``, ``test`` and ``predict``, once data, model and trainer stand."""
+"""Measuring a run's weights: the commands ``validate``, ``test`` and ``predict``, and the test after training."""
 
 import argparse
 import csv
@@ -14,10 +14,11 @@ from dropout_lab.app.config.settings import changed_settings
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import whole_file
-from dropout_lab.app.run.build import Session
-from dropout_lab.app.run.checkpoint import load_weights, read_weights
-from dropout_lab.app.run.folder import RunFolder, find_run_folder, read_config, without_split
+from dropout_lab.app.run.build import Parts
+from dropout_lab.app.run.checkpoint import load_weights
+from dropout_lab.app.run.folder import RunFolder, find_run_folder, without_split
 from dropout_lab.app.run.messages import print_metrics, print_result
+from dropout_lab.app.run.resume import OTHER_DATA
 from dropout_lab.callbacks import write_test_metrics
 from dropout_lab.callbacks.ranks import gathered
 
@@ -37,7 +38,6 @@ class PredictionCSV(BasePredictionWriter):
     """
 
     def __init__(self, file: Path) -> None:
-        """Keep the path."""
         super().__init__(write_interval="epoch")
         self.file = file
 
@@ -48,7 +48,6 @@ class PredictionCSV(BasePredictionWriter):
         predictions: Sequence[Any],
         batch_indices: Sequence[Any],
     ) -> None:
-        """Gather the batches of all processes, and write them."""
         indices = [index for batch in batch_indices[0] for index in batch]
         highest = torch.cat([prediction.probabilities for prediction in predictions]).max(dim=1)
         target = torch.cat([prediction.target for prediction in predictions])
@@ -67,51 +66,66 @@ class PredictionCSV(BasePredictionWriter):
                 writer.writerow((index, prediction, f"{probability:.6f}", "" if label < 0 else label))
 
 
-def validate(session: Session, folder: RunFolder, ckpt_path: str) -> None:
+def validate(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the validation split."""
-    _load(session, ckpt_path)
-    metrics = session.trainer.validate(
-        session.model, datamodule=session.data, weights_only=True, verbose=False
-    )
-    _add_result(session, folder, "validate", ckpt_path, metrics)
+    load_weights(Path(ckpt_path), parts.trainer, parts.model)
+    metrics = parts.trainer.validate(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
+    _add_result(parts, folder, "validate", ckpt_path, metrics)
 
 
-def test(session: Session, folder: RunFolder, ckpt_path: str) -> None:
+def test(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the test split."""
-    step = _load(session, ckpt_path)
-    metrics = session.trainer.test(session.model, datamodule=session.data, weights_only=True, verbose=False)
-    if _add_result(session, folder, "test", ckpt_path, metrics) and session.writes.tensorboard:
+    step = load_weights(Path(ckpt_path), parts.trainer, parts.model)
+    metrics = parts.trainer.test(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
+    if _add_result(parts, folder, "test", ckpt_path, metrics) and parts.tensorboard:
         write_test_metrics(folder.path, dict(metrics[0]), step)
 
 
-def predict(session: Session, folder: RunFolder, ckpt_path: str) -> None:
+def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Write a run's predictions on the test split."""
-    _load(session, ckpt_path)
-    kept = not session.writes.nothing and _belongs(session, folder, ckpt_path)
+    load_weights(Path(ckpt_path), parts.trainer, parts.model)
+    kept = not parts.rehearsal and _is_own(parts, folder, ckpt_path)
     if kept:
-        session.add_callbacks(PredictionCSV(folder.predictions))
-    session.trainer.predict(
-        session.model, datamodule=session.data, weights_only=True, return_predictions=False
-    )
+        parts.callbacks.append(PredictionCSV(folder.predictions))
+    parts.trainer.predict(parts.model, datamodule=parts.data, weights_only=True, return_predictions=False)
     if kept:
         print_line(f"predictions  {folder.predictions}")
 
 
-def _load(session: Session, ckpt_path: str) -> int:
-    """Load weights and return their step."""
-    weights = read_weights(ckpt_path, session.model)
-    load_weights(weights, session.trainer, session.model)
-    return weights.step
+def evaluate_trained(parts: Parts, folder: RunFolder, stopped: bool) -> dict[str, float]:
+    """Test a run right after its training: its best weights, or without validation the last.
+
+    Args:
+        parts: of the run.
+        folder: likewise.
+        stopped: it has collapsed; before its first validation it has no weights worth a test.
+
+    Returns:
+        Metrics by their names, ``test/…``.
+    """
+    step = parts.trainer.global_step
+    if parts.best.step is not None:
+        step = load_weights(folder.best, parts.trainer, parts.model)
+    elif stopped:
+        return {}
+    if parts.tensorboard:
+        # Lightning's own logging of a test knows no step.
+        parts.trainer.loggers = []
+    measured = parts.trainer.test(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
+    metrics = {name: float(value) for name, value in measured[0].items()} if measured else {}
+    if metrics and parts.tensorboard and parts.trainer.is_global_zero:
+        write_test_metrics(folder.path, metrics, step)
+    return metrics
 
 
-def _add_result(session: Session, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> bool:
+def _add_result(parts: Parts, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> bool:
     """Write figures into the run if they are the run's own; return whether they were."""
     if not metrics or not metrics[0]:
         raise UserError(f"{command} has measured nothing: the limits of the trainer leave no batch")
-    if not session.trainer.is_global_zero:
+    if not parts.trainer.is_global_zero:
         return False
-    figures = without_split(metrics[0])
-    if session.writes.nothing or not _belongs(session, folder, ckpt_path):
+    figures = without_split(metrics[0], "val" if command == "validate" else command)
+    if parts.rehearsal or not _is_own(parts, folder, ckpt_path):
         print_metrics(f"{command} of {ckpt_path}", figures)
         return False
     name = command if Path(ckpt_path).stem == "best" else f"{command} {Path(ckpt_path).stem}"
@@ -120,15 +134,13 @@ def _add_result(session: Session, folder: RunFolder, command: str, ckpt_path: st
     return name == command
 
 
-def _belongs(session: Session, folder: RunFolder, ckpt_path: str) -> bool:
+def _is_own(parts: Parts, folder: RunFolder, ckpt_path: str) -> bool:
     """Return whether what is measured now is what the run's own settings and weights give; say why not."""
-    there = read_config(folder.config)
-    changed = changed_settings(there, session.specification)
-    session.data.setup()
+    changed = changed_settings(folder.read_config(), parts.specification)
     trained_on = folder.result().get("fit", {}).get("data")
     # An image more draws another split, in which the run may have learned what is a test image now.
-    if not changed and trained_on not in (None, session.data.fingerprint):
-        changed.append("the images, or who is in which split")
+    if not changed and trained_on not in (None, parts.data.fingerprint):
+        changed.append(OTHER_DATA)
     if Path(ckpt_path).resolve().parent != folder.checkpoints.resolve():
         changed.append("the checkpoint, which is not of this run")
     if changed:

@@ -1,65 +1,112 @@
 """Run folders: where a run keeps everything, and how it is found again.
 
-``runs/<name>/version_<n>/`` holds ``config.yaml``, TensorBoard's events and ``hparams.yaml``, ``checkpoints/``
-with ``best.ckpt`` and ``last.ckpt``, ``result.json``, ``.lock``, which a fit holds, and, after ``predict``,
-``predictions.csv``.
+A run of ``fit`` is ``runs/<name>/version_<n>/``, one of a study ``studies/<study>/runs/<labels>-<hash>/``. Both hold
+``config.yaml``, ``epochs.csv``, ``result.json``, ``checkpoints/`` with ``best.ckpt`` and, until a run of a study ends,
+``last.ckpt``, TensorBoard's events and ``hparams.yaml`` where asked for, ``.lock``, and, after ``predict``,
+``predictions.csv``. Nothing here imports torch.
 """
 
-import contextlib
+import errno
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import whole_file
 
 VERSION = re.compile(r"version_(\d+)")
-
 REMEDY = "mend it, or move it away: the commands that are given again write it anew"
+# What systems say of a folder whose files cannot be locked, as on some network disks.
+UNLOCKABLE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-@dataclass(frozen=True)
+class RunIsLocked(Exception):  # noqa: N818 - no mistake of anybody's
+    """Another process is at this run."""
+
+
 class RunFolder:
     """One run's folder.
 
-    Attributes:
+    Args:
         path: the folder.
         made_above: how many folders above it were made together with it.
+
+    Attributes:
+        config: the resolved settings, complete: ``fit --config`` repeats the run.
+        epochs: its curves (:class:`dropout_lab.app.run.history.EpochTable`).
+        best: the checkpoint of the best validation.
+        last: the checkpoint to resume from.
+        previous: the one before, while training.
+        predictions: what ``predict`` wrote.
+        result_file: final figures by command: ``{"fit": {…}, "test": {…}}``.
     """
 
-    path: Path
-    made_above: int = 0
+    def __init__(self, path: Path, made_above: int = 0) -> None:
+        self.path, self.made_above = path, made_above
+        self.config = path / "config.yaml"
+        self.epochs = path / "epochs.csv"
+        self.checkpoints = path / "checkpoints"
+        self.best, self.last, self.previous = (
+            self.checkpoints / f"{name}.ckpt" for name in ("best", "last", "previous")
+        )
+        self.predictions = path / "predictions.csv"
+        self.result_file = path / "result.json"
 
-    @property
-    def config(self) -> Path:
-        """The resolved config, enough to run again."""
-        return self.path / "config.yaml"
+    @contextmanager
+    def locked(self, wait: bool = False) -> Iterator[None]:
+        """Keep other processes from this run until it is left, or until this process ends, however it does.
 
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of ``best.ckpt`` and ``last.ckpt``."""
-        return self.path / "checkpoints"
+        Processes of the loader, which live some seconds longer than one that is killed, do not inherit the lock.
 
-    @property
-    def previous(self) -> Path:
-        """The checkpoint before ``last.ckpt``, while a fit goes on."""
-        return self.checkpoints / "previous.ckpt"
+        Args:
+            wait: for another process to leave it.
 
-    @property
-    def predictions(self) -> Path:
-        """What ``predict`` wrote."""
-        return self.path / "predictions.csv"
+        Raises:
+            RunIsLocked: another process is at it.
+        """
+        # Not by a file's mere existence, which would outlive a killed process.
+        lock = FileLock(self.path / ".lock", fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=wait)
+        except Timeout:
+            raise RunIsLocked(self.path) from None
+        except OSError as error:
+            if error.errno not in UNLOCKABLE:
+                raise
+            print(f"warning: {self.path} cannot be locked: let no other process train there")
+        try:
+            yield
+        finally:
+            lock.release()
 
-    @property
-    def result_file(self) -> Path:
-        """Final figures by command: ``{"fit": {…}, "test": {…}}``."""
-        return self.path / "result.json"
+    def write_config(self, settings: dict[str, Any]) -> None:
+        """Write the settings, all or nothing."""
+        with whole_file(self.config) as stream:
+            yaml.safe_dump(settings, stream, sort_keys=False)
+
+    def read_config(self) -> dict[str, Any]:
+        """Read the settings.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        try:
+            content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{self.config} is damaged ({type(error).__name__}): the run's settings are lost with it"
+            ) from error
+        if not isinstance(content, dict):
+            raise UserError(f"{self.config} is damaged: it holds no settings")
+        return content
 
     def result(self) -> dict[str, Any]:
         """Return the figures so far; empty before the first command has ended.
@@ -77,6 +124,12 @@ class RunFolder:
             raise UserError(f"{self.result_file} is damaged (it does not hold figures by command); {REMEDY}")
         return result
 
+    def add_result(self, command: str, figures: dict[str, Any]) -> None:
+        """Put a command's figures beside those of the others, all or nothing."""
+        result = {**self.result(), command: figures}
+        with whole_file(self.result_file) as stream:
+            stream.write(json.dumps(result, indent=2) + "\n")
+
     def remove(self) -> None:
         """Remove the folder, and with it the folders above that were made for it."""
         shutil.rmtree(self.path)
@@ -85,18 +138,12 @@ class RunFolder:
     def remove_above(self) -> None:
         """Remove the folders above that were made for it, if nothing else is in them."""
         for parent in self.path.parents[: self.made_above]:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 parent.rmdir()
-
-    def add_result(self, command: str, figures: dict[str, Any]) -> None:
-        """Put a command's figures beside those of the others, all or nothing."""
-        result = {**self.result(), command: figures}
-        with whole_file(self.result_file) as stream:
-            stream.write(json.dumps(result, indent=2) + "\n")
 
     def default_checkpoint(self) -> str:
         """Return ``"best"``, or ``"last"`` where no validation has chosen a best."""
-        return "best" if (self.checkpoints / "best.ckpt").is_file() else "last"
+        return "best" if self.best.is_file() else "last"
 
     def checkpoint(self, which: str) -> Path:
         """Return the path of checkpoint ``"best"`` or ``"last"``.
@@ -108,15 +155,15 @@ class RunFolder:
         if not file.is_file():
             there = sorted(path.name for path in self.checkpoints.glob("*.ckpt"))
             raise UserError(
-                f"no checkpoint {file}; the folder has {', '.join(there) or 'none'} (best.ckpt needs validation). "
-                "Name another with --ckpt_path last or --ckpt_path FILE"
+                f"no checkpoint {file}; the folder has {', '.join(there) or 'none'} (best.ckpt needs validation; of a "
+                "study's runs those keep it that --keep says). Name another with --ckpt_path last or --ckpt_path FILE"
             )
         return file
 
 
 def next_run_folder(root: Path, name: str) -> RunFolder:
     """Return the first version of a run that does not exist yet; nothing is made."""
-    versions = [int(match[1]) for path in (root / name).glob("*") if (match := VERSION.fullmatch(path.name))]
+    versions = [_version(path) for path in (root / name).glob("*")]
     return RunFolder(root / name / f"version_{max(versions, default=-1) + 1}")
 
 
@@ -128,7 +175,7 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
     """
     first = next_run_folder(root, name)
     made_above = sum(not parent.exists() for parent in first.path.parents)
-    for version in count(int(first.path.name.removeprefix("version_"))):
+    for version in count(_version(first.path)):
         folder = RunFolder(root / name / f"version_{version}", made_above)
         try:
             folder.path.mkdir(parents=True)
@@ -148,37 +195,25 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
     raise AssertionError("the numbers have run out")
 
 
-def newest_version(path: Path) -> RunFolder:
-    """Return the run in a folder, finished or not: the folder itself, or the newest version below it.
+def find_run_folder(path: Path, with_checkpoint: bool = True) -> RunFolder:
+    """Return the run in a folder: the folder itself, or the newest version below it.
+
+    Args:
+        path: the folder.
+        with_checkpoint: of versions, only those with a checkpoint.
 
     Raises:
         UserError: there is none.
     """
     if not path.is_dir():
         raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
-    for version in [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]:
-        if RunFolder(version).config.is_file():
-            return RunFolder(version)
-    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has a config.yaml")
-
-
-def find_run_folder(path: Path) -> RunFolder:
-    """Return the run in a folder: the folder itself, or the newest version below it that has a checkpoint.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not path.is_dir():
-        raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
-    if RunFolder(path).config.is_file():
-        return RunFolder(path)
-    for version in sorted(path.glob("version_*"), key=_version, reverse=True):
-        folder = RunFolder(version)
-        if folder.config.is_file() and any(folder.checkpoints.glob("*.ckpt")):
+    for each in [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]:
+        folder = RunFolder(each)
+        evaluable = not with_checkpoint or each == path or any(folder.checkpoints.glob("*.ckpt"))
+        if folder.config.is_file() and evaluable:
             return folder
-    raise UserError(
-        f"no run in {path}: neither it nor a version_<n> in it has a config.yaml and a checkpoint"
-    )
+    needed = "a config.yaml and a checkpoint" if with_checkpoint else "a config.yaml"
+    raise UserError(f"no run in {path}: neither it nor a version_<n> in it has {needed}")
 
 
 def _version(path: Path) -> int:
@@ -186,23 +221,6 @@ def _version(path: Path) -> int:
     return int(match[1]) if match else -1
 
 
-def without_split(metrics: dict[str, float]) -> dict[str, float]:
+def without_split(metrics: dict[str, float], split: str) -> dict[str, float]:
     """Return figures by their names without ``val/`` or ``test/``."""
-    return {name.rsplit("/", 1)[-1]: float(value) for name, value in metrics.items()}
-
-
-def read_config(file: Path) -> dict[str, Any]:
-    """Read a run's settings.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{file} is damaged ({type(error).__name__}): the run's settings are lost with it"
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file} is damaged: it holds no settings")
-    return content
+    return {name.removeprefix(f"{split}/"): float(value) for name, value in metrics.items()}

@@ -1,18 +1,13 @@
-"""The curves of a fit as a small CSV file, for who compares many fits."""
+"""The curves of a run as a small CSV file, for who compares many runs."""
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from dropout_lab.app.files import whole_file
-from dropout_lab.callbacks.examples import RightAndWrong, image_data
-from dropout_lab.callbacks.figures import channels_last
 from dropout_lab.callbacks.ranks import is_first_rank, validates_fit
 from dropout_lab.callbacks.timing import seconds
 
@@ -33,12 +28,15 @@ class EpochTable(Callback):
 
     Attributes:
         train_seconds: of the fit, without its validations.
+        seconds: of the fit, with them, before it was resumed.
     """
 
+    PROGRESS: ClassVar = {"rows", "row", "epoch_ended", "train_seconds", "seconds"}
+
     def __init__(self, file: Path) -> None:
-        """Start with no row."""
         self.file = file
         self.train_seconds = 0.0
+        self.seconds = 0.0
         self._rows: list[dict[str, float]] = []
         self._row: dict[str, float] = {}
         self._epoch_ended = False
@@ -46,43 +44,67 @@ class EpochTable(Callback):
         self._training_since: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clocks."""
-        self._start = self._training_since = seconds(pl_module.device)
+        self._training_since = seconds(pl_module.device)
+        self._start = self._training_since - self.seconds
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish the row of the epoch before: the module logs its training metrics after this callback's last hook."""
+        # The module logs an epoch's training metrics after this callback's last hook in it.
         self._finish(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock of training."""
         if validates_fit(trainer):
             self._stop_clock(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start a row with what the validation has measured."""
         if validates_fit(trainer):
             self._begin(trainer, pl_module)
             self._add(trainer, "train/")
             self._training_since = seconds(pl_module.device)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start a row, if no validation has just done so."""
         if not self._row or self._row["step"] != trainer.global_step:
             self._begin(trainer, pl_module)
         self._epoch_ended = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish the last row."""
         self._stop_clock(pl_module)
         self._finish(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write what there is."""
         self._stop_clock(pl_module)
-        self._write()
+        self._end_row()
+
+    def progress(self, device: torch.device) -> dict[str, Any]:
+        """Return all that was seen, for a run that is resumed."""
+        now = seconds(device)
+        since = now if self._training_since is None else self._training_since
+        return {
+            "rows": [dict(row) for row in self._rows],
+            "row": dict(self._row),
+            "epoch_ended": self._epoch_ended,
+            "train_seconds": self.train_seconds + now - since,
+            "seconds": now - self._start,
+        }
+
+    def resume(self, progress: dict[str, Any]) -> None:
+        """Take up what :meth:`progress` has returned."""
+        self._rows = [dict(row) for row in progress["rows"]]
+        self._row, self._epoch_ended = dict(progress["row"]), progress["epoch_ended"]
+        self.train_seconds, self.seconds = progress["train_seconds"], progress["seconds"]
+
+    def write(self) -> None:
+        """Write the rows that are complete."""
+        names = {name for row in self._rows for name in row}
+        columns = [name for name in FIRST if name in names] + sorted(names - set(FIRST))
+        if not columns:
+            return
+        with whole_file(self.file) as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows)
 
     def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write()
+        self._end_row()
         self._row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
@@ -92,7 +114,7 @@ class EpochTable(Callback):
     def _finish(self, trainer: Trainer) -> None:
         if self._epoch_ended:
             self._add(trainer, "val/")
-            self._write()
+            self._end_row()
 
     def _add(self, trainer: Trainer, without: str) -> None:
         self._row |= {
@@ -101,84 +123,14 @@ class EpochTable(Callback):
             if not name.startswith(without) and not name.endswith("_step")
         }
 
-    def _write(self) -> None:
-        if not self._row:
-            return
-        self._rows.append(self._row)
-        self._row, self._epoch_ended = {}, False
-        names = {name for row in self._rows for name in row}
-        columns = [name for name in FIRST if name in names] + sorted(names - set(FIRST))
-        if not is_first_rank():
-            return
-        with whole_file(self.file) as stream:
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._rows)
+    def _end_row(self) -> None:
+        if self._row:
+            self._rows.append(self._row)
+            self._row, self._epoch_ended = {}, False
+            if is_first_rank():
+                self.write()
 
     def _stop_clock(self, pl_module: LightningModule) -> None:
         if self._training_since is not None:
             self.train_seconds += seconds(pl_module.device) - self._training_since
             self._training_since = None
-
-
-@final
-class PanelFile(Callback):
-    """Writes the first test images that are classified correctly and wrongly, and what was said of them.
-
-    For each kind, ``right`` and ``wrong``, as far as there are such images: ``<kind>/stored`` and
-    ``<kind>/normalized``, uint8 ``(N, H, W, C)``; ``<kind>/target`` and ``<kind>/predicted``, labels;
-    ``<kind>/probability`` of the prediction. ``class_names`` are by label. The file is NumPy's, compressed, and
-    written as a whole. It looks at what the test computes, and changes nothing of it.
-
-    Args:
-        file: where to write; its folder is there.
-        images: how many of each kind at most.
-    """
-
-    def __init__(self, file: Path, images: int) -> None:
-        """Start without images."""
-        self.file = file
-        self.images = images
-        self.examples = RightAndWrong(images)
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the test before."""
-        self.examples = RightAndWrong(self.images)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Take what is still wanted of a batch."""
-        if not self.examples.full:
-            assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
-            self.examples.add(outputs["logits"], *batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write; of several processes the first one's."""
-        if not trainer.is_global_zero:
-            return
-        data = image_data(trainer, type(self).__name__)
-        arrays: dict[str, NDArray[Any]] = {"class_names": np.array(data.class_names)}
-        for kind, examples in self.examples.kinds().items():
-            if examples.count:
-                taken = examples.taken(data)
-                arrays |= {
-                    f"{kind}/stored": _bytes(taken.stored),
-                    f"{kind}/normalized": _bytes(taken.normalized),
-                    f"{kind}/target": taken.target.numpy(),
-                    f"{kind}/predicted": taken.predicted.numpy(),
-                    f"{kind}/probability": taken.probability.float().numpy(),
-                }
-        with whole_file(self.file, "wb") as stream:
-            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # its last argument is a flag
-
-
-def _bytes(images: Tensor) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = np.rint(255 * channels_last(images)).astype(np.uint8)
-    return rounded

@@ -3,16 +3,14 @@
 import shlex
 from collections import Counter
 
-from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 from rich.table import Table
 from rich.text import Text
 
 from dropout_lab.app.console import console, print_line
+from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.signals import Interrupted
-from dropout_lab.datamodules import ImageDataModule
-from dropout_lab.models import ImageClassifier
 from dropout_lab.models.metrics import TWO_CLASS_NAMES
 
 # Rows of a table of results before all others: what an accuracy is worth stands right below it.
@@ -20,34 +18,29 @@ FIRST_ROWS = ("accuracy", *TWO_CLASS_NAMES)
 
 
 @rank_zero_only
-def print_header(
-    folder: RunFolder, model: ImageClassifier, data: ImageDataModule, trainer: Trainer, begun: int
-) -> None:
+def print_header(folder: RunFolder, parts: Parts, begun: int) -> None:
     """Say what is about to be trained, and where it goes.
 
     Args:
         folder: the run's.
-        model: to be trained.
-        data: to train on.
-        trainer: knows for how long.
+        parts: of it.
         begun: steps that are behind it.
     """
+    data, network, epochs = parts.data, parts.model.network, parts.trainer.max_epochs
     train, val, test = (len(split.labels) for split in data.splits)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     layers = Counter(
-        f"{type(layer).__name__}({layer.extra_repr()})" for layer in model.network.dropout_layers().values()
+        f"{type(layer).__name__}({layer.extra_repr()})" for layer in network.dropout_layers().values()
     )
     places = [layer if count == 1 else f"{count} × {layer}" for layer, count in layers.items()]
     rows = {
         "run": str(folder.path),
         "data": f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
-        "network": f"{type(model.network).__name__}: {parameters:,} parameters",
-        "weights": model.network.start,
+        "network": f"{type(network).__name__}: {parameters:,} parameters",
+        "weights": network.start,
         "dropout": ", ".join(places) or "none",
-        "epochs": "until max_steps or max_time"
-        if trainer.max_epochs in (None, -1)
-        else str(trainer.max_epochs),
+        "epochs": "until max_steps or max_time" if epochs in (None, -1) else str(epochs),
         "goes on": f"from step {begun:,}" if begun else None,
     }
     table = Table.grid(padding=(0, 2))

@@ -1,16 +1,12 @@
-"""From where a run goes on, if it may."""
+"""From where a run is resumed, if it may be."""
 
 import argparse
-import errno
-import fcntl
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from io import TextIOWrapper
 from pathlib import Path
-from types import TracebackType
-from typing import final
+from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -18,64 +14,17 @@ from dropout_lab.app.config.settings import differences
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.checkpoint import read_checkpoint, remove_partial
-from dropout_lab.app.run.folder import RunFolder, newest_version, read_config
+from dropout_lab.app.run.folder import RunFolder, RunIsLocked, find_run_folder
 from dropout_lab.app.run.state import RunState, state_in
 from dropout_lab.callbacks import MEASURED_LATER
 
-# What systems say of a folder whose files cannot be locked, as on some network disks.
-UNLOCKABLE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-TAKEN = {errno.EACCES, errno.EAGAIN}
-
-
-@final
-class RunLock:
-    """Holds a run folder until it is left, or until the process ends, however it does.
-
-    The lock is one of POSIX's records, on the empty file ``.lock`` of the folder: processes of the loader, which live
-    some seconds longer than one that is killed, do not inherit it, and it holds on network disks.
-    """
-
-    def __init__(self) -> None:
-        """Hold nothing."""
-        self._file: TextIOWrapper | None = None
-
-    def take(self, folder: RunFolder) -> None:
-        """Take a run folder.
-
-        Raises:
-            UserError: another process trains there.
-        """
-        file = (folder.path / ".lock").open("a")
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            if error.errno in TAKEN:
-                raise UserError(
-                    f"another process trains in {folder.path}: wait for its end, or stop it, before you resume it"
-                ) from error
-            if error.errno not in UNLOCKABLE:
-                raise
-            print_line(f"warning: {folder.path} cannot be locked: let no other process train there")
-            return
-        self._file = file
-
-    def __enter__(self) -> "RunLock":
-        """Hold nothing yet."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let others in."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+OTHER_DATA = "the images, or who is in which split"
+EVENTS = "events.out.tfevents.*"
 
 
 @dataclass(frozen=True)
 class ResumeRequest:
-    """What a fit is to go on with.
+    """What ``fit --resume`` asks for.
 
     Attributes:
         folder: the run; None for the newest of the name that the settings give.
@@ -108,49 +57,64 @@ def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
         return words, None
     if not options.resume:
         return [words[0], *others], ResumeRequest(None, options.force)
-    folder = newest_version(Path(options.resume).expanduser())
-    here = ["--config", str(folder.config)]
+    folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
     # The run may have been moved since.
-    place = [
-        "--runs",
-        str(folder.path.absolute().parent.parent),
-        "--name",
-        folder.path.absolute().parent.name,
-    ]
-    return [words[0], *here, *others, *place], ResumeRequest(folder, options.force)
+    parent = folder.path.absolute().parent
+    place = ["--runs", str(parent.parent), "--name", parent.name]
+    return [words[0], "--config", str(folder.config), *others, *place], ResumeRequest(folder, options.force)
 
 
 @dataclass(frozen=True)
-class GoingOn:
-    """A run that goes on.
+class Resumption:
+    """A run that is resumed.
 
     Attributes:
         folder: its own.
         checkpoint: from there; None: from the beginning, as none was written.
         state: what the checkpoint holds.
+        step: of the checkpoint.
         damaged: the newest checkpoint is.
         finished: there is nothing left to do.
     """
 
     folder: RunFolder
-    checkpoint: Path | None
-    state: RunState | None
-    damaged: bool
+    checkpoint: Path | None = None
+    state: RunState | None = None
+    step: int = 0
+    damaged: bool = False
     finished: bool = False
+
+    def changes(self, settings: dict[str, Any], fingerprint: str | None) -> list[str]:
+        """Return in words what of settings and data is not what it was at the checkpoint."""
+        if self.state is None:
+            return []
+        changed = differences(self.state.settings, settings)
+        return changed if self.state.fingerprint == fingerprint else [*changed, OTHER_DATA]
+
+    def rewind(self) -> None:
+        """Make the run's folder what it was at the checkpoint."""
+        remove_partial(self.folder.checkpoints)
+        # What was measured is of other weights than those that will be.
+        for file in (self.folder.result_file, self.folder.epochs):
+            file.unlink(missing_ok=True)
+        cut_events(self.folder.path, {} if self.state is None else self.state.events)
 
 
 def find_unfinished(
-    request: ResumeRequest, root: Path, name: str, config: str, fingerprint: str | None, lock: RunLock | None
-) -> GoingOn | None:
-    """Find the run that is to go on, and check that it is the one that is asked for; nothing in it changes.
+    request: ResumeRequest,
+    runs: Path,
+    config: dict[str, Any],
+    fingerprint: str | None,
+    locks: ExitStack | None,
+) -> Resumption | None:
+    """Find the run that is to be resumed, and check that it is the one that is asked for; nothing in it changes.
 
     Args:
         request: what is asked for.
-        root: folder of all runs.
-        name: of the run.
-        config: the settings, as YAML.
+        runs: folder of the run's versions.
+        config: the settings.
         fingerprint: of the data.
-        lock: takes the run's folder; None: another process of this fit has.
+        locks: keeps the lock on the run's folder; None: another process of this fit has it.
 
     Returns:
         The run; None if there is none of the name.
@@ -160,44 +124,48 @@ def find_unfinished(
     """
     folder = request.folder
     if folder is None:
-        if not (root / name).is_dir() or not any((root / name).glob("version_*/config.yaml")):
+        if not any(runs.glob("version_*/config.yaml")):
             return None
-        folder = newest_version(root / name)
-    changed = differences(read_config(folder.config), yaml.safe_load(config))
+        folder = find_run_folder(runs, with_checkpoint=False)
+    changed = differences(folder.read_config(), config)
     if "fit" in folder.result() and not changed:
-        return GoingOn(folder, None, None, damaged=False, finished=True)
-    if lock is not None:
-        lock.take(folder)
-    going_on = _newest(folder)
-    state = going_on.state
+        return Resumption(folder, finished=True)
+    if locks is not None:
+        lock_for_fit(locks, folder)
+    found = newest_checkpoint(folder)
+    state = found.state
     if state is not None and state.fingerprint != fingerprint:
-        changed.append("the images, or who is in which split")
+        changed.append(OTHER_DATA)
     if changed and not request.force:
         raise UserError(
             f"{folder.path} was begun with other settings: {'; '.join(changed)}. Give those it was begun with, start a "
             "new run without --resume, or go on all the same with --force"
         )
-    if state is None:
-        return going_on
-    if state.torch != torch.__version__:
-        print_line(
-            f"torch was {state.torch} and is {torch.__version__}: numbers may differ in their last digits"
-        )
-    return replace(going_on, state=state.going_on_with(yaml.safe_load(config)))
+    return found if state is None else replace(found, state=state.for_settings(config))
 
 
-def take_back(going_on: GoingOn) -> None:
-    """Make the run's folder what it was at the checkpoint."""
-    remove_partial(going_on.folder.checkpoints)
-    # What was measured is of other weights than those that will be.
-    going_on.folder.result_file.unlink(missing_ok=True)
-    cut_events(going_on.folder.path, {} if going_on.state is None else going_on.state.events)
+def lock_for_fit(locks: ExitStack, folder: RunFolder) -> None:
+    """Take a run folder.
+
+    Raises:
+        UserError: another process trains there.
+    """
+    try:
+        locks.enter_context(folder.locked())
+    except RunIsLocked as error:
+        raise UserError(
+            f"another process trains in {folder.path}: wait for its end, or stop it, before you resume it"
+        ) from error
 
 
-def _newest(folder: RunFolder) -> GoingOn:
-    """Return the newest checkpoint that is whole, and was written to go on from."""
-    reasons = []
-    for file in (folder.checkpoints / "last.ckpt", folder.previous):
+def newest_checkpoint(folder: RunFolder) -> Resumption:
+    """Return the newest checkpoint that is whole, and was written to resume from.
+
+    Raises:
+        UserError: all are damaged, or one was not written to resume from.
+    """
+    reasons: list[str] = []
+    for file in (folder.last, folder.previous):
         if not file.is_file():
             continue
         try:
@@ -213,13 +181,14 @@ def _newest(folder: RunFolder) -> GoingOn:
             )
         if reasons:
             print_line(f"warning: {reasons[0]}; going on from {file.name}, which was written before it")
-        return GoingOn(folder, file, state, bool(reasons))
+        if state.torch != torch.__version__:
+            print_line(
+                f"torch was {state.torch} and is {torch.__version__}: numbers may differ in their last digits"
+            )
+        return Resumption(folder, file, state, int(content["global_step"]), bool(reasons))
     if reasons:
         raise UserError(f"{'; '.join(reasons)}: start a new run without --resume")
-    return GoingOn(folder, None, None, damaged=False)
-
-
-PATTERN = "events.out.tfevents.*"
+    return Resumption(folder)
 
 
 def written_events(trainer: Trainer, folder: Path) -> dict[str, int]:
@@ -235,7 +204,7 @@ def cut_events(folder: Path, sizes: dict[str, int]) -> None:
 
     Args:
         folder: the run's.
-        sizes: of :func:`written` at the checkpoint.
+        sizes: of :func:`written_events` at the checkpoint.
     """
     for file in _of_the_fit(folder):
         if file.name not in sizes:
@@ -246,4 +215,4 @@ def cut_events(folder: Path, sizes: dict[str, int]) -> None:
 
 
 def _of_the_fit(folder: Path) -> list[Path]:
-    return [file for file in folder.glob(PATTERN) if not file.name.endswith(MEASURED_LATER)]
+    return [file for file in folder.glob(EVENTS) if not file.name.endswith(MEASURED_LATER)]

@@ -5,7 +5,7 @@ import signal
 import threading
 from time import monotonic
 from types import FrameType, TracebackType
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 HINT = b"\nstopping: what is trained is being saved; Ctrl-C once more stops at once, without\n"
 # A terminal, a shell and a launcher may each pass on the same Ctrl-C.
@@ -21,7 +21,6 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, number: int) -> None:
-        """Name the signal."""
         self.signal = signal.Signals(number)
         super().__init__(f"interrupted by {self.signal.name}")
 
@@ -30,6 +29,12 @@ class Interrupted(BaseException):
         """The exit code by which shells and schedulers know: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + self.signal
 
+    def end_process(self) -> NoReturn:
+        """End this process by the signal, as if nobody had caught it."""
+        signal.signal(self.signal, signal.SIG_DFL)
+        os.kill(os.getpid(), self.signal)
+        raise AssertionError("a process outlives no signal that ends it")
+
 
 @final
 class Interrupts:
@@ -37,12 +42,15 @@ class Interrupts:
 
     Then whoever trains looks at ``asked`` where it can stop. A second Ctrl-C is raised all the same.
 
+    Args:
+        caught: the signals; others stay as they are.
+
     Attributes:
         asked: number of the signal that has been noted; 0 for none.
     """
 
-    def __init__(self) -> None:
-        """Start with nothing noted."""
+    def __init__(self, *caught: signal.Signals) -> None:
+        self.caught = caught or (signal.SIGINT, signal.SIGTERM)
         self.asked = 0
         self._since = 0.0
         self._deferred = False
@@ -51,7 +59,7 @@ class Interrupts:
     def __enter__(self) -> "Interrupts":
         """Take the signals over; Python hands them to the main thread alone."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {each: signal.getsignal(each) for each in self.caught}
             self._take()
         return self
 

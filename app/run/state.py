@@ -1,11 +1,14 @@
-"""What a checkpoint holds, beside what Lightning puts there, for a run to go on from it."""
+"""What a checkpoint holds, beside what Lightning puts there, for a run to be resumed from it."""
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
+from pydantic import ConfigDict, NonNegativeInt, ValidationError
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from dropout_lab.app.config.settings import differences
+from dropout_lab.app.run.history import EpochTable
 from dropout_lab.callbacks import BestStep
 
 ENTRY = "dropout_lab"
@@ -14,13 +17,14 @@ ENTRY = "dropout_lab"
 Moment = Literal["between epochs", "within an epoch", "at the end"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
 class RunState:
     """A run at the moment of a checkpoint.
 
     Attributes:
         moment: when it was.
         best: :meth:`dropout_lab.callbacks.BestStep.progress`.
+        curves: :meth:`dropout_lab.app.run.history.EpochTable.progress`.
         events: bytes of each event file of TensorBoard.
         train_metrics: of the epoch so far, by rank: :meth:`dropout_lab.models.metrics.SplitMetrics.progress`.
         logged: the newest value of each metric, which schedulers may watch.
@@ -31,7 +35,8 @@ class RunState:
 
     moment: Moment
     best: dict[str, Any]
-    events: dict[str, int]
+    curves: dict[str, Any]
+    events: dict[str, NonNegativeInt]
     train_metrics: list[dict[str, Any]]
     logged: dict[str, Tensor]
     settings: dict[str, Any]
@@ -42,7 +47,7 @@ class RunState:
         """Add it to a checkpoint."""
         checkpoint[ENTRY] = asdict(self)
 
-    def going_on_with(self, settings: dict[str, Any]) -> "RunState":
+    def for_settings(self, settings: dict[str, Any]) -> "RunState":
         """Return it for these settings: where they are others, what was at its end may have more epochs to come."""
         if self.moment == "at the end" and differences(self.settings, settings):
             return replace(self, moment="between epochs")
@@ -50,26 +55,10 @@ class RunState:
 
 
 def state_in(checkpoint: dict[str, Any]) -> RunState | None:
-    """Return what a checkpoint holds; None if it was not written to go on from, or not by this version."""
-    entry = checkpoint.get(ENTRY)
-    if not isinstance(entry, dict) or entry.keys() != {field.name for field in fields(RunState)}:
+    """Return what a checkpoint holds; None if it was not written to resume from, or not by this version."""
+    try:
+        state = RunState(**checkpoint[ENTRY])
+    except (KeyError, TypeError, ValidationError):
         return None
-    state = RunState(**entry)
-    return state if _is_sound(state) else None
-
-
-def _is_sound(state: RunState) -> bool:
-    sizes = state.events.values() if isinstance(state.events, dict) else [None]
-    metrics = state.train_metrics if isinstance(state.train_metrics, list) else [None]
-    logged = state.logged.values() if isinstance(state.logged, dict) else [None]
-    return (
-        state.moment in get_args(Moment)
-        and isinstance(state.best, dict)
-        and state.best.keys() == BestStep().progress().keys()
-        and all(isinstance(size, int) and size >= 0 for size in sizes)
-        and all(isinstance(each, dict) for each in metrics)
-        and all(isinstance(value, Tensor) for value in logged)
-        and isinstance(state.settings, dict)
-        and isinstance(state.fingerprint, str | None)
-        and isinstance(state.torch, str)
-    )
+    known = state.best.keys() == BestStep().progress().keys() and state.curves.keys() == EpochTable.PROGRESS
+    return state if known else None

@@ -1,16 +1,13 @@
-"""What every run gets without being asked: a best step, TensorBoard's pages; and what is asked for twice."""
-
-from typing import Any
+"""TensorBoard's logger and pages, as every run gets them that logs there."""
 
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from dropout_lab.app.config.settings import flat_settings
+from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.folder import RunFolder
-from dropout_lab.callbacks import BestStep, Charts, TensorBoardPages
-from dropout_lab.datamodules import ImageDataModule
-from dropout_lab.models import ImageClassifier
+from dropout_lab.callbacks import Charts, TensorBoardPages
 
 # What every run logs, as TensorBoard's page of custom scalars groups it.
 CHARTS: dict[str, Charts] = {
@@ -40,24 +37,21 @@ def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:
     return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False)
 
 
-def tensorboard_callbacks(
-    specification: dict[str, Any],
-    best: BestStep,
-    model: ImageClassifier,
-    data: ImageDataModule,
-    written: bool,
-) -> list[Callback]:
+def tensorboard_callbacks(parts: Parts, resumed: bool) -> list[Callback]:
     """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph.
 
     Args:
-        specification: the settings.
-        best: knows the best validation.
-        model: of the run.
-        data: likewise.
-        written: what comes before training has been written already, by the run that goes on.
+        parts: of the run.
+        resumed: what comes before training has been written already.
     """
-    charts = {**CHARTS, **TWO_CLASS_CHARTS} if data.num_classes == 2 else CHARTS
+    charts = {**CHARTS, **TWO_CLASS_CHARTS} if parts.data.num_classes == 2 else CHARTS
     pages = TensorBoardPages(
-        flat_settings(specification), best, charts, model.network, data.image_shape, data.to_pixels, written
+        flat_settings(parts.specification),
+        parts.best,
+        charts,
+        parts.model.network,
+        parts.data.image_shape,
+        parts.data.to_pixels,
+        resumed,
     )
     return [pages, LearningRateMonitor()]

@@ -1,121 +1,154 @@
-"""The command ``fit``, once data, model and trainer stand."""
+"""Training in a run's folder, and the command ``fit``."""
 
+import platform
 import sys
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-import yaml
-from pytorch_lightning import Callback
+import torch
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
-from dropout_lab.app.config.checks import best_step, check_monitors
-from dropout_lab.app.config.settings import run_name
+from dropout_lab.app.config.settings import Settings, run_name
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import naming, whole_file
+from dropout_lab.app.files import naming
 from dropout_lab.app.run.autosave import Autosave
-from dropout_lab.app.run.build import Session
-from dropout_lab.app.run.checkpoint import BestCheckpoint, read_weights
-from dropout_lab.app.run.folder import (
-    RunFolder,
-    make_run_folder,
-    next_run_folder,
-    without_split,
-)
+from dropout_lab.app.run.build import Parts
+from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
+from dropout_lab.app.run.folder import RunFolder, make_run_folder, next_run_folder, without_split
 from dropout_lab.app.run.messages import print_header, print_interrupted, print_result, print_stop
-from dropout_lab.app.run.resume import GoingOn, ResumeRequest, RunLock, find_unfinished, take_back
+from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinished, lock_for_fit
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_logger
-from dropout_lab.callbacks import BestStep, Timing, TrainingCollapsed
+from dropout_lab.callbacks import Timing, TrainingCollapsed
 
 
-def fit(session: Session, ckpt_path: str | None, request: ResumeRequest | None) -> None:
-    """Train in a run folder, and write down what was reached.
+def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
+    """Train in a folder that has its config; return the figures of ``result.json`` under ``fit``.
 
     A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
-    beside them as ``stopped``, and the exit code is 0. One that a signal interrupts is saved, and ends with 130 after
-    Ctrl-C, 143 after SIGTERM; with ``--resume`` it goes on from there.
+    beside them as ``stopped``.
 
     Args:
-        session: what to work with.
-        ckpt_path: checkpoint of another run that a new one continues.
-        request: the run that goes on; None begins a new one.
+        autosave: knows the run's parts, its folder, and what it is resumed from.
+        checkpoint: to start from.
+
+    Raises:
+        UserError: nothing was trained.
+        Interrupted: a signal has asked to stop; what was trained is saved.
     """
-    with RunLock() as lock:
-        _fit_or_rehearse(session, ckpt_path, request, lock)
+    start = perf_counter()
+    parts, folder, curves = autosave.parts, autosave.folder, autosave.curves
+    trainer, best = parts.trainer, parts.best
+    if autosave.resumed is not None:
+        best.go_on(autosave.resumed.best)
+        curves.resume(autosave.resumed.curves)
+        if trainer.is_global_zero:
+            curves.write()
+    if parts.tensorboard:
+        trainer.loggers = [tensorboard_logger(folder)]
+        parts.callbacks.extend(tensorboard_callbacks(parts, resumed=autosave.resumed is not None))
+    parts.callbacks.insert(0, autosave if parts.checkpoints else curves)
+    if parts.checkpoints:
+        parts.callbacks.append(BestCheckpoint(folder.best, best))
+    before = curves.seconds
+    stopped = _run_trainer(parts, checkpoint)
+    if trainer.global_step == 0 and stopped is None:
+        raise UserError("nothing was trained: the limits of the trainer leave no batch")
+    time = {"train_seconds": curves.train_seconds, "seconds": before + perf_counter() - start}
+    for callback in parts.callbacks:
+        if isinstance(callback, Timing):
+            time |= callback.summary
+    return {
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "best_epoch": best.epoch,
+        "best_step": best.step,
+        "first_steps": {str(threshold): step for threshold, step in best.first_steps.items()},
+        "data": parts.data.fingerprint,
+        "stopped": stopped,
+        "metrics": without_split(best.metrics, "val"),
+        "time": time,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "pytorch_lightning": version("pytorch-lightning"),
+        },
+    }
 
 
-def _fit_or_rehearse(
-    session: Session, ckpt_path: str | None, request: ResumeRequest | None, lock: RunLock
-) -> None:
-    trainer, writes = session.trainer, session.writes
-    best = best_step(trainer, session.specification["monitor"])
-    check_monitors(trainer, session.model)
-    # Bad settings of the optimizer are found here, before there is a folder.
-    session.model.configure_optimizers()
-    session.data.setup()
-    going_on = None
-    if request is not None:
-        root, name = _place(session)
-        going_on = find_unfinished(
-            request,
-            root,
-            name,
-            session.config,
-            session.data.fingerprint,
-            lock if trainer.is_global_zero else None,
-        )
-        if going_on is None:
-            print_line(f"no run {root / name} to go on with: a new one begins")
-        elif going_on.finished:
-            print_line(f"nothing to do: {going_on.folder.path} is finished")
-            print_result(going_on.folder)
-            return
-        elif going_on.checkpoint is not None:
-            ckpt_path = str(going_on.checkpoint)
-    begun = 0 if ckpt_path is None else read_weights(ckpt_path, session.model, to_continue=trainer).step
-    with Interrupts() as interrupts:
-        if writes.nothing:
-            if stop := _train(session, ckpt_path):
-                print_line(str(stop))
-            return
-        _fit(session, best, ckpt_path, begun, going_on, interrupts, lock)
-
-
-def _fit(
-    session: Session,
-    best: BestStep,
-    ckpt_path: str | None,
-    begun: int,
-    going_on: GoingOn | None,
-    interrupts: Interrupts,
-    lock: RunLock,
-) -> None:
-    trainer = session.trainer
-    folder = _new_folder(session, lock) if going_on is None else going_on.folder
-    state = None if going_on is None else going_on.state
-    damaged = going_on is not None and going_on.damaged
-    autosave = Autosave(
-        folder,
-        best,
-        interrupts,
-        yaml.safe_load(session.config),
-        session.data.fingerprint,
-        state,
-        0 if state is None else begun,
-        damaged,
-    )
+def _run_trainer(parts: Parts, checkpoint: str | None) -> str | None:
+    """Train; return why CollapseDetector has stopped it, if it has."""
     try:
-        if going_on is not None and trainer.is_global_zero:
-            _write_config(session, folder)
-            take_back(going_on)
-        _add_callbacks(session, folder, best, autosave)
-        print_header(folder, session.model, session.data, trainer, begun)
+        # weights_only also of what Lightning finds of a job of Slurm's that was preempted.
+        parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+    except TrainingCollapsed as stop:
+        return str(stop)
+    return None
+
+
+def fit(
+    parts: Parts,
+    runs: Path,
+    name: str | None,
+    ckpt_path: str | None,
+    request: ResumeRequest | None,
+    interrupts: Interrupts,
+) -> None:
+    """Train in a run folder, and write down what was reached.
+
+    One that a signal interrupts is saved, and ends with 130 after Ctrl-C, 143 after SIGTERM; with ``--resume`` it goes
+    on from there.
+
+    Args:
+        parts: of the run.
+        runs: folder of all runs.
+        name: of this one; None: ``data-network-dropout``.
+        ckpt_path: checkpoint of another run that a new one continues.
+        request: the run that is resumed; None begins a new one.
+        interrupts: knows whether to stop.
+    """
+    config = {**parts.settings, "runs": str(runs), "name": name}
+    place = runs.expanduser() / run_name({**parts.specification, "name": name})
+    first = parts.trainer.is_global_zero
+    found = None
+    with ExitStack() as locks:
+        if request is not None:
+            found = find_unfinished(request, place, config, parts.data.fingerprint, locks if first else None)
+            if found is None:
+                print_line(f"no run {place} to go on with: a new one begins")
+            elif found.finished:
+                print_line(f"nothing to do: {found.folder.path} is finished")
+                print_result(found.folder)
+                return
+            elif found.checkpoint is not None:
+                ckpt_path = str(found.checkpoint)
+        begun = 0
+        if ckpt_path is not None:
+            begun = check_can_continue(Path(ckpt_path), parts.trainer, parts.model)
+        if parts.rehearsal:
+            if stopped := _run_trainer(parts, ckpt_path):
+                print_line(stopped)
+            return
+        new = found is None
+        start = found or Resumption(_new_folder(parts, place, config, locks))
+        _fit(Autosave(parts, start, config, interrupts), start, ckpt_path, begun, new)
+
+
+def _fit(autosave: Autosave, start: Resumption, ckpt_path: str | None, begun: int, new: bool) -> None:
+    folder, trainer = start.folder, autosave.parts.trainer
+    try:
+        if not new and trainer.is_global_zero:
+            folder.write_config(autosave.settings)
+            start.rewind()
+        print_header(folder, autosave.parts, begun)
         with naming(folder.path):
-            stop = _train(session, ckpt_path)
-        if trainer.global_step == 0 and stop is None:
-            raise UserError("nothing was trained: the limits of the trainer leave no batch")
+            figures = train(autosave, ckpt_path)
     except BaseException as error:
-        kept = going_on is not None or any(folder.checkpoints.glob("*.ckpt"))
+        kept = not new or any(folder.checkpoints.glob("*.ckpt"))
         # Without a checkpoint a new folder would only be in the way.
         if trainer.is_global_zero and not kept:
             folder.remove()
@@ -129,79 +162,23 @@ def _fit(
         # Another process's code would make its launcher end the others before they have saved.
         sys.exit(error.code if trainer.is_global_zero else 0)
     if trainer.is_global_zero:
-        _write_result(session, folder, best, stop)
+        folder.add_result("fit", figures)
+        # Of a run that has ended nothing can be lost.
+        folder.previous.unlink(missing_ok=True)
+        if figures["stopped"] is not None:
+            print_stop(figures["stopped"], folder)
+        print_result(folder)
 
 
-def _add_callbacks(session: Session, folder: RunFolder, best: BestStep, autosave: Autosave) -> None:
-    if autosave.resumed is not None:
-        best.go_on(autosave.resumed.best)
-    if session.writes.tensorboard:
-        session.trainer.loggers = [tensorboard_logger(folder)]
-        written = autosave.resumed is not None
-        pages = tensorboard_callbacks(session.specification, best, session.model, session.data, written)
-        session.add_callbacks(*pages)
-    if session.writes.checkpoints:
-        callbacks: list[Callback] = session.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.insert(0, autosave)
-        callbacks.append(BestCheckpoint(folder, best))
-
-
-def _train(session: Session, ckpt_path: str | None) -> TrainingCollapsed | None:
-    """Train; return why it was stopped, if it was."""
-    try:
-        session.trainer.fit(session.model, datamodule=session.data, ckpt_path=ckpt_path, weights_only=True)
-    except TrainingCollapsed as stop:
-        return stop
-    return None
-
-
-def _write_result(
-    session: Session, folder: RunFolder, best: BestStep, stop: TrainingCollapsed | None
-) -> None:
-    figures = {
-        "epochs": session.trainer.current_epoch,
-        "steps": session.trainer.global_step,
-        "best_epoch": best.epoch,
-        "best_step": best.step,
-        "first_steps": best.first_steps,
-        "data": session.data.fingerprint,
-        "stopped": None if stop is None else str(stop),
-        "metrics": without_split(best.metrics),
-    }
-    for callback in session.trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Timing):
-            figures["time"] = callback.summary
-    folder.add_result("fit", figures)
-    # Of a run that has ended nothing can be lost.
-    folder.previous.unlink(missing_ok=True)
-    if stop is not None:
-        print_stop(str(stop), folder)
-    print_result(folder)
-
-
-def _place(session: Session) -> tuple[Path, str]:
-    return Path(session.specification["runs"]).expanduser(), run_name(session.specification)
-
-
-def _new_folder(session: Session, lock: RunLock) -> RunFolder:
-    root, name = _place(session)
-    if not session.trainer.is_global_zero:
+def _new_folder(parts: Parts, place: Path, config: Settings, locks: ExitStack) -> RunFolder:
+    if not parts.trainer.is_global_zero:
         # Only rank 0 writes.
-        return next_run_folder(root, name)
-    folder = make_run_folder(root, name)
+        return next_run_folder(place.parent, place.name)
+    folder = make_run_folder(place.parent, place.name)
     try:
-        lock.take(folder)
-        _write_config(session, folder)
+        lock_for_fit(locks, folder)
+        folder.write_config(config)
     except BaseException:
         folder.remove()
         raise
     return folder
-
-
-def _write_config(session: Session, folder: RunFolder) -> None:
-    config = yaml.safe_load(session.config)
-    # What was continued from is no setting: whoever takes up this config starts afresh.
-    for answered in ("ckpt_path", "run", "resume", "force"):
-        config.pop(answered)
-    with whole_file(folder.config) as stream:
-        yaml.safe_dump(config, stream, sort_keys=False)

@@ -14,11 +14,13 @@ from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.study.folder import StudyFolder, check_same_data, finished, write_results
 from dropout_lab.app.study.grid import Run, expand, only, run_settings
+from dropout_lab.app.study.keep import Keep, prune_checkpoints
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
 
 if TYPE_CHECKING:
-    from dropout_lab.app.study.scheduler import Engine
+    from dropout_lab.app.study.scheduler import Engine, Event
 
 DESCRIPTION = """\
 Do the runs of a study: a grid of settings and seeds in one YAML file. All of it is checked before anything runs.
@@ -31,7 +33,7 @@ EXAMPLE = "example:  dropout-lab study configs/studies/dropin-table.yaml --quick
 
 
 @dataclass(frozen=True)
-class Options:
+class StudyOptions:
     """What ``study`` is asked for; the help of :func:`parse` says what each is."""
 
     file: Path
@@ -44,19 +46,19 @@ class Options:
     form: str | None
     only: list[str]
     changes: list[str]
-    keep: str
+    keep: Keep
     tensorboard: bool
     keep_failed: bool
     dry_run: bool
     command: str
 
 
-def told(words: list[str]) -> str:
+def command_line(words: list[str]) -> str:
     """Return the command in one line, as a shell takes it; the end of a line within a word becomes a space."""
     return " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
 
 
-def parse(words: list[str]) -> Options:
+def parse(words: list[str]) -> StudyOptions:
     """Parse the words after ``study``."""
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
@@ -91,7 +93,7 @@ def parse(words: list[str]) -> Options:
     )
     parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
     parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
-    options = Options(**vars(parser.parse_args(words)), command=told(words))
+    options = StudyOptions(**vars(parser.parse_args(words)), command=command_line(words))
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")
@@ -103,7 +105,7 @@ def parse(words: list[str]) -> Options:
     return options
 
 
-def make_engine(options: Options) -> "Engine":
+def make_engine(options: StudyOptions) -> "Engine":
     """Make who does the runs, whose own imports are made here."""
     if options.engine == "ray":
         from dropout_lab.app.study.ray_cluster import RayEngine
@@ -154,10 +156,18 @@ def run(words: list[str]) -> None:
     ]
     try:
         with progress(console, len(tasks)) as on_event:
-            engine.run(tasks, on_event)
+
+            def tell_and_prune(task: RunTask, event: "Event") -> None:
+                on_event(task, event)
+                # At once, so that a large study does not fill the disk.
+                if isinstance(event, RunResult):
+                    prune_checkpoints(folder, study, runs, options.keep)
+
+            engine.run(tasks, tell_and_prune)
     except KeyboardInterrupt:
         raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
+        prune_checkpoints(folder, study, runs, options.keep)
         write_results(folder, runs)
     if not _report(console, folder, wanted):
         raise SystemExit(1)
@@ -166,7 +176,7 @@ def run(words: list[str]) -> None:
 def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
     """Build each combination once, with its data read, so that what is wrong is found before anything runs."""
     from dropout_lab.app.console import silence_lightning
-    from dropout_lab.app.run.build import build
+    from dropout_lab.app.study.one_run import build_run
 
     silence_lightning()
     seen = set()
@@ -176,7 +186,7 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
             continue
         seen.add(name)
         try:
-            parts = build(run.settings, Path())
+            parts = build_run(run.settings)
         except UserError as error:
             raise UserError(f"{file}: run {run.title}: {error}") from error
         logged = parts.model.logged_metrics()

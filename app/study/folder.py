@@ -1,228 +1,69 @@
-"""A study's folder: its file, and for each run what was asked, what was measured, or why it failed.
+"""A study's folder: its file, its runs, and the table of what they have come to.
 
 ``NAME/study.yaml`` is the study as it is run, complete in itself; ``NAME/commands.txt`` has the commands that were
-given. ``NAME/runs/<hash>/`` holds ``settings.yaml`` (as for ``fit --config``), ``run.json``, ``lock``, ``log.txt``,
-``epochs.csv``, ``panels.npz`` if the report shows images, and at the end ``result.json``, the mark of a finished run,
-or ``failed.json``. Nothing here imports torch.
+given. ``NAME/runs/`` has a folder for each run, which is found by the hash at the end of its name, whatever its labels
+are called now. Nothing here imports torch.
 """
 
 import csv
-import fcntl
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from dropout_lab.app.config.settings import Settings, merged
-from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for, whole_file
 from dropout_lab.app.study.grid import Run
-from dropout_lab.app.study.spec import Labels, Study
+from dropout_lab.app.study.run_files import RunFiles, RunResult
+from dropout_lab.app.study.spec import Study
 
-LOG_LINES = 15
-
-
-class RunIsLocked(Exception):  # noqa: N818 - no mistake of anybody's
-    """Another process is at this run."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run has come to.
-
-    Attributes:
-        labels: where it stands in the grid.
-        seed: of it.
-        hash: of its settings.
-        metrics: ``val/…`` at the best validation, ``test/…`` with the weights of that moment.
-        best_epoch: where validation was best, counted from 0; None without validation.
-        best_step: the step of it.
-        first_steps: the first step at or above each threshold of BestStep, by the threshold as text.
-        steps: of the optimizer.
-        epochs: that were begun.
-        train_seconds: of training, without validations.
-        seconds: of the whole run, with building, validations and the test.
-        stopped: why the fit was ended early by CollapseDetector.
-        versions: of what it ran on.
-    """
-
-    labels: Labels
-    seed: int
-    hash: str
-    metrics: dict[str, float]
-    best_epoch: int | None
-    best_step: int | None
-    first_steps: dict[str, int | None]
-    steps: int
-    epochs: int
-    train_seconds: float
-    seconds: float
-    stopped: str | None
-    versions: dict[str, str]
+UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+-]+")
+HASH_DIGITS, LABELS_LENGTH = 10, 90
+# Whose files are always the same.
+KNOWN_FILES = {"DigitsDataModule", "MNISTDataModule", "CIFAR10DataModule"}
+FIRST_STEP = "first_steps/{}"
+FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "stopped")
 
 
-@dataclass(frozen=True)
-class RunFiles:
-    """The files of one run of a study.
-
-    Attributes:
-        path: their folder.
-    """
-
-    path: Path
-
-    @property
-    def settings_file(self) -> Path:
-        """What is asked, as for ``fit --config``."""
-        return self.path / "settings.yaml"
-
-    @property
-    def log(self) -> Path:
-        """All that the run has printed."""
-        return self.path / "log.txt"
-
-    @property
-    def epochs(self) -> Path:
-        """Its curves (:class:`dropout_lab.app.run.history.EpochTable`)."""
-        return self.path / "epochs.csv"
-
-    @property
-    def panels(self) -> Path:
-        """Right and wrong test images, if the study's report shows such."""
-        return self.path / "panels.npz"
-
-    @property
-    def result_file(self) -> Path:
-        """The mark of a finished run."""
-        return self.path / "result.json"
-
-    @property
-    def failed_file(self) -> Path:
-        """The mark of a run that has failed."""
-        return self.path / "failed.json"
-
-    @contextmanager
-    def locked(self, wait: bool) -> Iterator[None]:
-        """Keep other processes from this run; the kernel lets go when this one dies.
-
-        Raises:
-            RunIsLocked: another process is at it, and ``wait`` is not set.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise RunIsLocked(self.path.name) from None
-            yield
-
-    def begin(self, run: Run, command: str) -> None:
-        """Remove what an interrupted run has left, and write down what is asked, and by which command."""
-        for left in (self.failed_file, self.epochs, self.panels):
-            left.unlink(missing_ok=True)
-        self.settings_file.write_text(yaml.safe_dump(run.settings, sort_keys=False))
-        about = {"labels": run.labels, "seed": run.seed, "hash": run.hash, "command": command}
-        write_whole(self.path / "run.json", json.dumps(about, indent=2))
-
-    def settings(self) -> Settings:
-        """Return what was asked of a run that was begun.
-
-        Raises:
-            UserError: the file is missing or damaged.
-        """
-        return read_yaml(self.settings_file)
-
-    def result(self) -> RunResult | None:
-        """Return what the run has come to; None if it has not ended.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        try:
-            return RunResult(**json.loads(self.result_file.read_text()))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, TypeError, ValueError) as error:
-            raise damaged(self.result_file, error) from error
-
-    def end(self, result: RunResult) -> None:
-        """Write the result, all or nothing."""
-        self.failed_file.unlink(missing_ok=True)
-        write_whole(self.result_file, json.dumps(vars(result), indent=2))
-
-    def failure(self) -> str | None:
-        """Return why the run has failed; None if it has not.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        try:
-            return str(json.loads(self.failed_file.read_text())["reason"])
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            raise damaged(self.failed_file, error) from error
-
-    def fail(self, reason: str) -> None:
-        """Write why the run has failed, with the last lines of its log."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.failed_file, json.dumps({"reason": reason, "log": self.log_end()}, indent=2))
-
-    def log_end(self) -> list[str]:
-        """Return the last lines of the log."""
-        with suppress(FileNotFoundError):
-            return self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        return []
+def folder_name(run: Run) -> str:
+    """Return ``variant=maldrop,rate=0.2,seed=1-HASH``: labels to read, and the hash that tells runs apart."""
+    labels = ",".join(f"{name}={value}" for name, value in {**run.labels, "seed": run.seed}.items())
+    return f"{UNSAFE.sub('_', labels)[:LABELS_LENGTH]}-{run.hash[:HASH_DIGITS]}"
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a file, all or nothing."""
-    with whole_file(file) as stream:
-        stream.write(text + "\n")
-
-
-def damaged(file: Path, error: Exception) -> UserError:
-    """Make the error for a file of a run that cannot be read."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return UserError(f"{file} is damaged ({reason}); remove its folder and run `study` again")
-
-
-@dataclass(frozen=True)
 class StudyFolder:
     """Where a study's runs are.
 
+    Args:
+        path: the folder.
+
     Attributes:
-        path: its folder.
+        study_file: the study as it is run, complete in itself.
+        commands_file: the commands that were given, each once, in their order: a line each.
+        results_file: a row for each run.
+        runs: folder of all runs.
     """
 
-    path: Path
-
-    @property
-    def study_file(self) -> Path:
-        """The study as it is run, complete in itself."""
-        return self.path / "study.yaml"
-
-    @property
-    def commands_file(self) -> Path:
-        """The commands that were given, each once, in their order: a line each."""
-        return self.path / "commands.txt"
-
-    @property
-    def results_file(self) -> Path:
-        """A row for each run."""
-        return self.path / "results.csv"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.study_file = path / "study.yaml"
+        self.commands_file = path / "commands.txt"
+        self.results_file = path / "results.csv"
+        self.runs = path / "runs"
 
     def run(self, run: Run) -> RunFiles:
-        """Return the files of a run."""
-        return self.of_hash(run.hash)
+        """Return the files of a run, which may have been made under other labels."""
+        path = self.runs / folder_name(run)
+        return RunFiles(path if path.is_dir() else self._found(run.hash) or path)
 
-    def of_hash(self, name: str) -> RunFiles:
-        """Return the files of a run by its hash."""
-        return RunFiles(self.path / "runs" / name)
+    def _found(self, name: str) -> Path | None:
+        # As 0.1 named them; one that it has not finished begins anew, in a folder with a name.
+        old = self.runs / name
+        if (old / "result.json").exists():
+            return old
+        return next(self.runs.glob(f"*-{name[:HASH_DIGITS]}"), None)
 
     def write(self, study: Study) -> None:
         """Write the study.
@@ -251,16 +92,12 @@ class StudyFolder:
 
     def _write(self, file: Path, text: str) -> None:
         try:
-            with folder_for(self.path):
-                write_whole(file, text)
+            with folder_for(self.path), whole_file(file) as stream:
+                stream.write(text + "\n")
         except OSError as error:
             raise UserError(
                 f"cannot write {file}: {error.strerror}; choose another --studies folder"
             ) from error
-
-
-# Whose files are always the same.
-KNOWN_FILES = {"DigitsDataModule", "MNISTDataModule", "CIFAR10DataModule"}
 
 
 def check_same_data(folder: StudyFolder, done: Sequence[Run]) -> None:
@@ -290,9 +127,6 @@ def _place(settings: Settings) -> tuple[str, Path | None]:
     return str(data.get("class_path")).rpartition(".")[2], None if root is None else Path(root).absolute()
 
 
-FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "stopped")
-
-
 def finished(folder: StudyFolder, runs: Sequence[Run]) -> list[tuple[Run, RunResult]]:
     """Return the runs that have ended, in their order in the study, with what they have come to.
 
@@ -310,24 +144,14 @@ def write_results(folder: StudyFolder, runs: Sequence[Run], to: Path | None = No
         to: file to write; None takes the study's ``results.csv``.
     """
     done = finished(folder, runs)
-    axes = list(runs[0].labels)
     metrics = sorted({name for _, result in done for name in result.metrics})
     thresholds = sorted({name for _, result in done for name in result.first_steps}, key=float)
-    file = folder.results_file if to is None else to
-    with whole_file(file) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
-            [*axes, "seed", "hash", *metrics, *(f"first_steps/{name}" for name in thresholds), *FIGURES]
-        )
+    columns = [*runs[0].labels, "seed", "hash", *metrics, *map(FIRST_STEP.format, thresholds), *FIGURES]
+    with whole_file(folder.results_file if to is None else to) as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
         for run, result in done:
-            figures = vars(result)
-            writer.writerow(
-                [
-                    *(run.labels[axis] for axis in axes),
-                    run.seed,
-                    run.hash,
-                    *(result.metrics.get(name) for name in metrics),
-                    *(result.first_steps.get(name) for name in thresholds),
-                    *(figures[name] for name in FIGURES),
-                ]
-            )
+            first_steps = {FIRST_STEP.format(name): step for name, step in result.first_steps.items()}
+            figures = {name: getattr(result, name) for name in FIGURES}
+            about = {**run.labels, "seed": run.seed, "hash": run.hash}
+            writer.writerow({**about, **result.metrics, **first_steps, **figures})

@@ -16,13 +16,16 @@ import torch
 from dropout_lab.app.study.one_run import RunTask, prepare
 from dropout_lab.app.study.processes import import_environment, on_several
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do
+from dropout_lab.app.study.worker import VISIBLE, do_run
 
 # A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 
 # How often it is looked whether a run takes too long.
 LOOK_SECONDS = 0.5
+
+# Until a worker that ends has ended.
+END_SECONDS = 5.0
 
 
 @final
@@ -79,7 +82,7 @@ class _Process(Worker):
     def send(self, task: RunTask) -> None:
         try:
             self.pipe.send(task)
-        except BrokenPipeError:
+        except ConnectionError:
             # It has died while it had nothing to do.
             return
 
@@ -93,7 +96,9 @@ class _Process(Worker):
             dead = True
         if not dead:
             return None
-        self.process.join()
+        # Its end of the pipe may be closed a moment before it has ended.
+        self.process.join(END_SECONDS)
+        self.kill()
         code = self.process.exitcode
         return Died(f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}")
 
@@ -127,7 +132,7 @@ def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environ
     answer: Answer = Free()
     while True:
         pipe.send(answer)
-        answer = do(pipe.recv())
+        answer = do_run(pipe.recv())
 
 
 def _end_with_parent() -> None:

@@ -1,19 +1,30 @@
-"""One run of a study: trained, and its best weights tested."""
+"""One run of a study: built, trained and tested as ``fit`` and ``test`` do."""
 
-import platform
+import signal
 from dataclasses import dataclass
-from importlib.metadata import version
 from time import perf_counter
 
 import torch
 
-from dropout_lab.app.console import ask_once_for_gpus, silence_lightning
+from dropout_lab.app.config.checks import check_trainer
+from dropout_lab.app.config.settings import Settings, merged
+from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts, build
-from dropout_lab.app.run.checkpoint import Weights, load_weights
-from dropout_lab.app.study.folder import RunFiles, RunResult
+from dropout_lab.app.run.evaluate import evaluate_trained
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.run.resume import Resumption, newest_checkpoint
+from dropout_lab.app.run.signals import Interrupted, Interrupts
+from dropout_lab.app.run.train import train
 from dropout_lab.app.study.grid import Run
-from dropout_lab.callbacks import TrainingCollapsed
+from dropout_lab.app.study.panels import PanelFile
+from dropout_lab.app.study.run_files import RunFiles, RunResult
+
+# Right and wrong test images, of each so many.
+PANEL_IMAGES = 4
+# What a run is by itself; its settings say otherwise if they must. All GPUs would otherwise train one run between them.
+TRAINER = {"devices": 1, "enable_model_summary": False, "enable_progress_bar": False, "logger": False}
 
 
 @dataclass(frozen=True)
@@ -46,54 +57,78 @@ def prepare(threads: int) -> None:
     ask_once_for_gpus()
 
 
+def build_run(settings: Settings) -> Parts:
+    """Build a run of a study; data that an earlier run has read are taken.
+
+    Raises:
+        UserError: something in the settings is wrong, in one line.
+    """
+    check_trainer(settings)
+    # Without its best weights a run has nothing to test; none are kept in the end.
+    trainer = {**TRAINER, **(settings.get("trainer") or {})}
+    if not _keeps_checkpoints(trainer):
+        del trainer["enable_checkpointing"]
+    return build({**settings, "trainer": trainer}, keep_data=True)
+
+
 def run_one(task: RunTask) -> RunResult:
     """Train, take the weights that were best in validation, test them; the files but the result are written.
 
     Nothing of it depends on what this process has done before: the run is seeded as ``fit --seed_everything`` does.
+    One that was interrupted goes on from its last checkpoint. SIGTERM is answered once there is one more.
 
     Raises:
         UserError: the settings are wrong, or nothing was trained.
     """
-    run, start = task.run, perf_counter()
-    parts = build(run.settings, task.files.epochs, task.files.panels if task.panels else None)
-    trainer = parts.trainer
-    stopped = None
+    start, folder, settings = perf_counter(), task.files.folder, task.run.settings
+    if task.tensorboard:
+        settings = merged(settings, {"trainer": {"logger": True}})
+    parts = build_run(settings)
+    if task.panels:
+        parts.callbacks.append(PanelFile(task.files.panels, PANEL_IMAGES))
+    found = _resumption(parts, folder)
+    if parts.trainer.is_global_zero:
+        found.rewind()
+        if found.checkpoint is None:
+            task.files.remove_checkpoints()
+        folder.write_config(parts.settings)
+    with Interrupts(signal.SIGTERM) as interrupts:
+        autosave = Autosave(parts, found, parts.settings, interrupts, sparing=True)
+        try:
+            figures = train(autosave, None if found.checkpoint is None else str(found.checkpoint))
+        except Interrupted as stop:
+            stop.end_process()
+    tested = evaluate_trained(parts, folder, stopped=figures["stopped"] is not None)
+    if parts.trainer.is_global_zero:
+        for left in (folder.last, folder.previous):
+            left.unlink(missing_ok=True)
+        if not _keeps_checkpoints(settings.get("trainer") or {}):
+            task.files.remove_checkpoints()
+    before = 0.0 if found.state is None else found.state.curves["seconds"]
+    figures |= {
+        "labels": task.run.labels,
+        "seed": task.run.seed,
+        "hash": task.run.hash,
+        "metrics": {**parts.best.metrics, **tested},
+        "train_seconds": figures["time"]["train_seconds"],
+        "seconds": before + perf_counter() - start,
+    }
+    del figures["time"]
+    return RunResult(**figures)
+
+
+def _keeps_checkpoints(trainer: Settings) -> bool:
+    return trainer.get("enable_checkpointing") is not False
+
+
+def _resumption(parts: Parts, folder: RunFolder) -> Resumption:
+    """Return from where the run goes on; from its beginning, if it is none that these settings would have begun."""
     try:
-        # Lightning takes up what it finds of a job of Slurm's that was preempted.
-        trainer.fit(parts.model, datamodule=parts.data, weights_only=True)
-    except TrainingCollapsed as stop:
-        stopped = str(stop)
-    steps, epochs = trainer.global_step, trainer.current_epoch
-    if steps == 0 and stopped is None:
-        raise UserError("nothing was trained: the limits of the trainer leave no batch")
-    metrics = {**parts.best.metrics, **_tested(parts, stopped)}
-    return RunResult(
-        labels=run.labels,
-        seed=run.seed,
-        hash=run.hash,
-        metrics=metrics,
-        best_epoch=parts.best.epoch,
-        best_step=parts.best.step,
-        first_steps={str(threshold): step for threshold, step in parts.best.first_steps.items()},
-        steps=steps,
-        epochs=epochs,
-        train_seconds=parts.table.train_seconds,
-        seconds=perf_counter() - start,
-        stopped=stopped,
-        versions={
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "pytorch_lightning": version("pytorch-lightning"),
-        },
-    )
-
-
-def _tested(parts: Parts, stopped: str | None) -> dict[str, float]:
-    """Test the best weights, or without validation the last; a run that collapsed before its first has none."""
-    trainer, best = parts.trainer, parts.weights
-    if best.state:
-        load_weights(Weights(best.state, best.step, best.callbacks), trainer, parts.model)
-    elif stopped is not None:
-        return {}
-    metrics = trainer.test(parts.model, datamodule=parts.data, verbose=False, weights_only=True)
-    return {name: float(value) for name, value in metrics[0].items()} if metrics else {}
+        found = newest_checkpoint(folder)
+    except UserError as error:
+        print_line(f"{error}; the run begins anew")
+        return Resumption(folder)
+    if changed := found.changes(parts.settings, parts.data.fingerprint):
+        print_line(f"{folder.last} is not of these settings: {'; '.join(changed)}; the run begins anew")
+        return Resumption(folder)
+    return found

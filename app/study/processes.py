@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.folder import RunFiles, RunResult
-from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.run_files import RunFiles, RunResult
 
 if TYPE_CHECKING:
     from dropout_lab.app.study.one_run import RunTask
@@ -59,9 +58,7 @@ def main(folder: str, threads: str, options: str) -> None:
 
     files = RunFiles(Path(folder))
     prepare(int(threads))
-    about = json.loads((files.path / "run.json").read_text())
-    run = Run(about["labels"], about["seed"], files.settings(), about["hash"])
-    result = run_one(RunTask(run, files, **json.loads(options)))
+    result = run_one(RunTask(files.run(), files, **json.loads(options)))
     rank_zero_only(files.end)(result)
 
 

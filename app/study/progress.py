@@ -9,8 +9,8 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, OnEvent, Started
 
 

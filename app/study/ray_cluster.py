@@ -14,12 +14,12 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.one_run import RunTask, prepare
 from dropout_lab.app.study.processes import import_environment
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do
+from dropout_lab.app.study.worker import VISIBLE, do_run
 
 ADDRESS = "RAY_ADDRESS"
 
 
-def joined() -> str | None:
+def cluster_address() -> str | None:
     """Return the address of the cluster that the environment names; None: an own Ray on this machine."""
     address = os.environ.get(ADDRESS, "local")
     return None if address in ("", "local") else address
@@ -28,11 +28,11 @@ def joined() -> str | None:
 # Ray reads these when it is imported.
 # What its daemons have to say of a dead worker is told in our own words.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-# Who hides GPUs from those that have asked for none depends on Ray's release: we do (Runs).
+# Who hides GPUs from those that have asked for none depends on Ray's release: we do (RunActor).
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # Its head has 15 s to come up otherwise, too few on a busy machine.
 os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "60")
-if joined() is None:
+if cluster_address() is None:
     # Nobody else's business: it then listens on the loopback address alone, as it does on macOS and Windows.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 try:
@@ -74,10 +74,10 @@ class RayEngine(Engine):
     def __init__(
         self, jobs: int | None, threads: int, timeout: float | None = None, gpus: float | None = None
     ) -> None:
-        super().__init__(jobs or (None if joined() else os.cpu_count()), threads, timeout)
+        super().__init__(jobs or (None if cluster_address() else os.cpu_count()), threads, timeout)
         self.gpus = gpus
         self._mark = Path()
-        if (address := joined()) is not None:
+        if (address := cluster_address()) is not None:
             check_address(address)
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
@@ -100,11 +100,11 @@ class RayEngine(Engine):
 
     def _room(self) -> int:
         # Machines come and go.
-        places = room(self.threads, self.gpus)
+        places = capacity(self.threads, self.gpus)
         return self.jobs or places
 
     def _start(self) -> Worker:
-        remote: Any = ray.remote(Runs)
+        remote: Any = ray.remote(RunActor)
         options = remote.options(num_cpus=self.threads, num_gpus=self.gpus or 0, max_restarts=0)
         return _Actor(options.remote(self.threads), self._mark)
 
@@ -120,7 +120,7 @@ def connected(cpus: int) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     # What is imported here by its path, as a user's own variant, is found by the workers too.
     options["runtime_env"] = {"env_vars": {"PYTHONPATH": import_environment()["PYTHONPATH"]}}
-    address = joined()
+    address = cluster_address()
     if address is None:
         options |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         # Ray would leave one in the user's home else, and that changes how clusters are started there.
@@ -155,7 +155,7 @@ def check_address(address: str) -> None:
         ) from error
 
 
-def room(threads: int, gpus: float | None) -> int:
+def capacity(threads: int, gpus: float | None) -> int:
     """Return how many runs the nodes that are alive could have at a time, were there no others."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     there = sum(node.get("GPU", 0) for node in nodes)
@@ -186,7 +186,7 @@ def _places(node: dict[str, float], threads: int, gpus: float) -> int:
 
 
 @final
-class Runs:
+class RunActor:
     """Does runs; the body of a worker with so many threads of torch."""
 
     def __init__(self, threads: int) -> None:
@@ -195,15 +195,15 @@ class Runs:
         prepare(threads)
 
     def look(self, folder: Path, mark: Path, patience: float) -> str | None:
-        """Go to the driver's folder, as :func:`complaint` has it."""
-        return complaint(folder, mark, patience)
+        """Go to the driver's folder, as :func:`check_shared_folder` has it."""
+        return check_shared_folder(folder, mark, patience)
 
     def do(self, task: RunTask) -> Answer:
         """Do a run."""
-        return do(task)
+        return do_run(task)
 
 
-def complaint(folder: Path, mark: Path, patience: float) -> str | None:
+def check_shared_folder(folder: Path, mark: Path, patience: float) -> str | None:
     """Go to the driver's folder; return what is wrong, such as that a file which it wrote is not seen in time."""
     start = monotonic()
     while not (folder.is_dir() and mark.exists()):

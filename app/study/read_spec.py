@@ -48,7 +48,7 @@ def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ())
     content = read_yaml(file)
     try:
         whole = Study.model_validate(content, context={"read": read})
-        return _cut(whole, form, [_change(change) for change in changes])
+        return _apply_form(whole, form, [_change(change) for change in changes])
     except ValidationError as error:
         raise UserError(f"{file}: {one_line(error)}") from error
     except SpecError as error:
@@ -85,7 +85,7 @@ def _change(change: str) -> Settings:
         raise SpecError(str(error), "--set", *error.where) from error
 
 
-def _cut(whole: Study, form: str | None, changes: list[Settings]) -> Study:
+def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Study:
     """Return the study that is run: a short form, or the whole, with changes that win over all settings."""
     short: ShortForm | None = ShortForm(grid={}) if form is None else getattr(whole, form)
     if short is None:

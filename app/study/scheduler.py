@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from time import monotonic
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunResult
 
 # A run whose worker dies is done again, once: the next death may be its own fault, as by its memory.
 ATTEMPTS = 2

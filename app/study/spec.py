@@ -191,7 +191,7 @@ class Select(Section):
         return self
 
 
-class Report(Section):
+class ReportSpec(Section):
     """What the report shows."""
 
     rows: Texts = ()  # axes whose values are the table's rows
@@ -205,7 +205,7 @@ class Report(Section):
     recommend: Flag = False  # end in advice: which of the rows to take
 
     @pydantic.model_validator(mode="after")
-    def _check(self) -> "Report":
+    def _check(self) -> "ReportSpec":
         if not self.rows or not self.metrics:
             raise SpecError("needs rows, an axis, and metric, such as test/accuracy")
         check_names(self.figures, "figure", FIGURES, "figures")
@@ -247,7 +247,7 @@ class Study(Section):
     ] = ()  # what matches a rule on all its axes is not run
     seeds: Seeds  # the same for all combinations, so that runs are paired
     select: Select | None = None  # None: every combination is shown
-    report: Report
+    report: ReportSpec
     paper: tuple[PaperNumbers, ...] = ()
     deviations: Texts = ()  # from the source
     shortened: Texts = ()  # what these runs have instead of the whole study's; empty: they are the whole

@@ -11,9 +11,10 @@ from time import sleep
 import torch
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.folder import RunIsLocked, RunResult
+from dropout_lab.app.run.folder import RunIsLocked
 from dropout_lab.app.study.one_run import RunTask, run_one
 from dropout_lab.app.study.processes import on_several, run_in_processes
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Failed, Free
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -22,7 +23,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 BUSY_SECONDS = 0.5
 
 
-def do(task: RunTask) -> RunResult | Failed | Free:
+def do_run(task: RunTask) -> RunResult | Failed | Free:
     """Do a run, whatever happens in it; its log has all that is printed meanwhile."""
     try:
         with task.files.locked(wait=False), printing_to(task.files.log):

@@ -52,8 +52,6 @@ def write_own() -> None:
 @pytest.fixture
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The program as it is called uninstalled, and as the installed script calls it."""
-    if request.param == "-m":
-        return [sys.executable, "-m", "dropout_lab"]
     if request.param == "cli.py":
         return [sys.executable, str(CLI)]
     script = tmp_path_factory.mktemp("bin") / "dropout-lab"
@@ -61,7 +59,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize("program", ["cli.py", "dropout-lab", "-m"], indirect=True)
+@pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
 def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
     hide_libraries()
     write_own()
@@ -84,11 +82,8 @@ def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
 def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
     trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
     settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
-    own = {
-        "own": dropout("models.mine.Mine"),
-        "own with a callback": {"trainer": {"callbacks": "callbacks.Noted"}},
-    }
-    file = write_study(base={"settings": settings}, grid={"method": own}, seeds=[0])
+    own = {**dropout("models.mine.Mine"), "trainer": {"callbacks": "callbacks.Noted"}}
+    file = write_study(base={"settings": settings}, grid={"method": {"own": own}}, seeds=[0])
     hide_libraries()
     write_own()
     done = subprocess.run(
@@ -121,9 +116,9 @@ def test_an_own_ray_listens_on_the_loopback_address() -> None:
     pytest.importorskip("ray")
     script = (
         "import os\n"
-        "from dropout_lab.app.study import cluster\n"
+        "from dropout_lab.app.study import ray_cluster\n"
         "from tests.data.sockets import LOOPBACK, listening\n"
-        "with cluster.connected(1):\n"
+        "with ray_cluster.connected(1):\n"
         "    found = listening(os.getpid())\n"
         "assert found and set(found.values()) <= LOOPBACK, found\n"
         "print(len(found))\n"

@@ -13,7 +13,7 @@ from _pytest.mark import ParameterSet
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
-from dropout_lab.app.run.build import build
+from dropout_lab.app.study.one_run import build_run
 from dropout_lab.models import ImageClassifier
 from tests.data.traps import MARK, Trap, unharmed
 
@@ -168,7 +168,7 @@ def test_no_run_of_a_study_takes_it(place: str, path: str) -> None:
     hostile = PLACES[place]({"class_path": path, "init_args": HARMFUL[path]})
     settings = {key: {**base[key], **hostile.get(key, {})} if key in hostile else base[key] for key in base}
     with pytest.raises(UserError) as raised:
-        build(settings, Path("epochs.csv"))
+        build_run(settings)
     assert "\n" not in str(raised.value)
     assert unharmed()
     assert Path("kept").is_dir()

@@ -1,8 +1,6 @@
 """All callbacks at once, wherever a fit can be cut short, and without a trace in what is trained."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from dropout_lab.callbacks.schedules import Constant
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.dropout import DropoutFactory, GaussianDropout, MalDrop, NoDropout, StandardDropout
 from tests.callbacks.fits import events, fit, small_network
+from tests.programs import run_ranks
 
 REPOSITORY = Path(__file__).parents[2]
 WATCHERS: list[Callable[[], Callback]] = [
@@ -105,15 +104,9 @@ def test_from_the_command_line_with_two_processes() -> None:
     ]
     two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
     words = ["fit", *configs, *two, "--trainer.max_epochs", "2", "--name", "run"]
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "cli.py"), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
+    for done in run_ranks(*words):
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
     run = RunFolder(Path("runs/run/version_0"))
     assert run.result()["fit"]["epochs"] == 2
     tags = events(run.path).Tags()

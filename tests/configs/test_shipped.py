@@ -8,7 +8,10 @@ import yaml
 from pytorch_lightning import Trainer
 
 from dropout_lab.app.main import main
+from dropout_lab.datamodules import cifar10
+from tests.data import write_cifar10, write_mnist
 from tests.data.folders import write_classes
+from tests.data.isic import write_isic
 from tests.data.tiny_imagenet import write_tiny_imagenet
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -47,13 +50,23 @@ def only_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "fit", fit)
 
 
-@pytest.fixture
-def root(request: pytest.FixtureRequest) -> str:
-    request.getfixturevalue("cifar10_root")
-    request.getfixturevalue("isic_root")
-    folder: Path = request.getfixturevalue("mnist_root")
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder with all data sets, and the checksums of its CIFAR-10."""
+    folder = tmp_path_factory.mktemp("data")
+    write_mnist(folder)
+    write_isic(folder)
     write_classes(folder / "pictures", {"cat": 20, "dog": 20})
     write_tiny_imagenet(folder)
+    return folder, write_cifar10(folder)
+
+
+@pytest.fixture
+def root(everything: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> str:
+    folder, checksums = everything
+    train = {file: checksum for file, checksum in checksums.items() if file != "test_batch"}
+    monkeypatch.setattr(cifar10, "TRAIN_MD5", train)
+    monkeypatch.setattr(cifar10, "TEST_MD5", {"test_batch": checksums["test_batch"]})
     return str(folder)
 
 

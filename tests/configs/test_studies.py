@@ -8,8 +8,9 @@ import pytest
 from torch import nn
 
 from dropout_lab.app.report.figures.kinds import KINDS
-from dropout_lab.app.run.build import _data, build
+from dropout_lab.app.run.build import _kept_data
 from dropout_lab.app.study.grid import Run, combinations, expand
+from dropout_lab.app.study.one_run import build_run
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.spec import FORMS
 from dropout_lab.datamodules import ImageDataModule
@@ -46,7 +47,7 @@ def _nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("normal_", "kaiming_normal_"):
         monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
     yield
-    _data.cache_clear()
+    _kept_data.cache_clear()
 
 
 def covering(runs: list[Run]) -> list[Run]:
@@ -90,7 +91,7 @@ def test_its_runs(file: Path) -> None:
 def test_its_settings(file: Path, form: str | None) -> None:
     study = read_study(file, form, changes=["model.network.pretrained=false"] * ("isic" in file.stem))
     for run in covering(expand(study))[: None if form is None else 4]:
-        parts = build(run.settings, Path())
+        parts = build_run(run.settings)
         assert parts.model.network.num_classes == parts.data.num_classes
 
 

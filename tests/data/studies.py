@@ -1,7 +1,6 @@
 """Study folders in the exact format on disk, with numbers that are made up and known."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ from typing import Any
 import yaml
 
 from dropout_lab.app.config.settings import settings_hash
-from dropout_lab.app.study.grid import expand, run_settings
+from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunFiles, RunResult
 
 Labels = dict[str, Any]
 Metrics = Callable[[Labels, int], dict[str, float]]
@@ -89,32 +90,45 @@ def write_study(
     (folder / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     for run in expand(read_study(folder / "study.yaml")):
         if keep(run.labels, run.seed):
-            _write_run(folder / "runs" / run.hash, run.labels, run.seed, metrics(run.labels, run.seed), {})
+            _write_run(StudyFolder(folder).run(run), run, metrics(run.labels, run.seed), {})
     return folder
 
 
 def run_folder(folder: Path, labels: Labels, seed: int) -> Path:
     """Return a run's folder."""
-    name = settings_hash(run_settings(read_study(folder / "study.yaml"), labels, seed))
-    return folder / "runs" / name
+    return StudyFolder(folder).run(_run(folder, labels, seed)).path
 
 
 def write_run(folder: Path, labels: Labels, seed: int, metrics: dict[str, float], **changes: Any) -> Path:
     """Write a finished run; return its folder."""
-    path = run_folder(folder, labels, seed)
-    _write_run(path, labels, seed, metrics, changes)
-    return path
+    run = _run(folder, labels, seed)
+    files = StudyFolder(folder).run(run)
+    _write_run(files, run, metrics, changes)
+    return files.path
 
 
-def _write_run(
-    path: Path, labels: Labels, seed: int, metrics: dict[str, float], changes: dict[str, Any]
-) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    told = {"labels": labels, "seed": seed, "hash": path.name}
-    (path / "run.json").write_text(json.dumps(told))
-    second = 2.0 if labels.get("method") == "none" else 3.0 + seed
-    result = {
-        **told,
+def write_failure(folder: Path, labels: Labels, seed: int, reason: str) -> None:
+    """Write a run that has failed."""
+    run = _run(folder, labels, seed)
+    files = StudyFolder(folder).run(run)
+    files.path.mkdir(parents=True, exist_ok=True)
+    files.begin(run, "")
+    files.fail(reason)
+
+
+def _run(folder: Path, labels: Labels, seed: int) -> Run:
+    settings = run_settings(read_study(folder / "study.yaml"), labels, seed)
+    return Run(labels, seed, settings, settings_hash(settings))
+
+
+def _write_run(files: RunFiles, run: Run, metrics: dict[str, float], changes: dict[str, Any]) -> None:
+    files.path.mkdir(parents=True, exist_ok=True)
+    files.begin(run, "")
+    second = 2.0 if run.labels.get("method") == "none" else 3.0 + run.seed
+    figures: dict[str, Any] = {
+        "labels": run.labels,
+        "seed": run.seed,
+        "hash": run.hash,
         "metrics": metrics,
         "best_epoch": EPOCHS - 1,
         "best_step": 10 * EPOCHS,
@@ -126,16 +140,8 @@ def _write_run(
         "stopped": None,
         "versions": {"torch": "2.15.0", "pytorch_lightning": "2.6.6"},
     }
-    (path / "result.json").write_text(json.dumps(result | changes))
-    _write_epochs(path / "epochs.csv", metrics, second)
-
-
-def write_failure(folder: Path, labels: Labels, seed: int, reason: str) -> None:
-    """Write a run that has failed."""
-    path = run_folder(folder, labels, seed)
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "run.json").write_text(json.dumps({"labels": labels, "seed": seed, "hash": path.name}))
-    (path / "failed.json").write_text(json.dumps({"reason": reason, "log": "…"}))
+    files.end(RunResult(**(figures | changes)))
+    _write_epochs(files.epochs, metrics, second)
 
 
 def _write_epochs(file: Path, metrics: dict[str, float], second: float) -> None:

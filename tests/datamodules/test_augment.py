@@ -7,10 +7,8 @@ import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
 
 from dropout_lab.datamodules.augment import (
-    InOrder,
     RandomFlip,
     RandomResizedCrop,
-    RandomRotation90,
     RandomShift,
     resized_crops,
 )
@@ -53,21 +51,6 @@ def test_half_of_the_images_are_mirrored() -> None:
     assert abs(mirrored.sum().item() - 5000) < 5 * 50
 
 
-def test_in_order(pixels: Tensor) -> None:
-    calls = []
-
-    def first(batch: Tensor) -> Tensor:
-        calls.append("first")
-        return batch
-
-    def second(batch: Tensor) -> Tensor:
-        calls.append("second")
-        return batch + 1
-
-    assert torch.equal(InOrder((first, second))(pixels), pixels + 1)
-    assert calls == ["first", "second"]
-
-
 def test_vertical_flips_are_drawn_apart() -> None:
     image = torch.arange(1, 7, dtype=torch.uint8).view(1, 1, 2, 3)
     flipped = RandomFlip(vertical=True)(image.expand(10_000, 1, 2, 3))
@@ -75,21 +58,6 @@ def test_vertical_flips_are_drawn_apart() -> None:
     counts = torch.tensor([(flipped == form).flatten(1).all(1).sum() for form in forms])
     assert counts.sum() == 10_000
     assert (counts - 2500).abs().max() < 5 * (10_000 * 3 / 16) ** 0.5
-
-
-def test_quarter_turns_are_equally_likely() -> None:
-    image = torch.arange(1, 10, dtype=torch.uint8).view(1, 1, 3, 3)
-    turned = RandomRotation90()(image.expand(10_000, 1, 3, 3))
-    counts = torch.tensor(
-        [(turned == image.rot90(turns, (-2, -1))).flatten(1).all(1).sum() for turns in range(4)]
-    )
-    assert counts.sum() == 10_000
-    assert (counts - 2500).abs().max() < 5 * (10_000 * 3 / 16) ** 0.5
-
-
-def test_quarter_turns_need_squares(pixels: Tensor) -> None:
-    with pytest.raises(ValueError, match="RandomRotation90 needs square images, got 6×7"):
-        RandomRotation90()(pixels)
 
 
 def test_resized_crops_are_torchvisions_one_by_one(pixels: Tensor) -> None:

@@ -15,10 +15,8 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from dropout_lab.datamodules import DataError, DigitsDataModule, batches
 from dropout_lab.datamodules.augment import (
-    InOrder,
     RandomFlip,
     RandomResizedCrop,
-    RandomRotation90,
     RandomShift,
 )
 from dropout_lab.datamodules.batches import BatchDataset, Images, Placement, device_for, resize, whole_batch
@@ -42,7 +40,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_is_done_on_the_device(rows: Images) -> None:
-    augment = InOrder((RandomShift(2), RandomFlip(vertical=True), RandomRotation90(), RandomResizedCrop()))
+    augment = (RandomShift(2), RandomFlip(vertical=True), RandomResizedCrop())
     for name, make in NORMALIZATIONS.items():
         normalization = make(rows)
         with FakeTensorMode(allow_non_fake_inputs=True) as fake:
@@ -216,9 +214,19 @@ def test_sharding_over_processes(images: Images) -> None:
     assert torch.equal(seen[1][:-1], torch.arange(1, 23, 2))
 
 
-def test_augments_before_the_transform(images: Images) -> None:
-    dataset = BatchDataset(images, halve, augment=lambda pixels: torch.zeros_like(pixels))
-    assert not dataset[3][0].any()
+def test_augments_step_by_step_before_the_transform(images: Images) -> None:
+    calls = []
+
+    def first(pixels: torch.Tensor) -> torch.Tensor:
+        calls.append("first")
+        return torch.zeros_like(pixels)
+
+    def second(pixels: torch.Tensor) -> torch.Tensor:
+        calls.append("second")
+        return pixels + 6
+
+    assert (BatchDataset(images, halve, (first, second))[3][0] == 3).all()
+    assert calls == ["first", "second"]
 
 
 @pytest.mark.parametrize("size", [4, 16])

@@ -5,8 +5,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
@@ -21,6 +19,7 @@ from PIL import Image
 from dropout_lab.datamodules import DataError, decode_cache
 from dropout_lab.datamodules.decode import decode
 from dropout_lab.datamodules.decode_cache import Decoded, decoded_images, default_cache
+from tests import programs
 from tests.data.folders import picture, write_pictures
 
 REPOSITORY = Path(__file__).parents[2]
@@ -315,7 +314,8 @@ def test_interrupted(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None
 
 
 BUILDER = """
-import os, signal, sys
+import os, signal, sys, warnings
+warnings.simplefilter("error")
 from pathlib import Path
 from dropout_lab.datamodules import decode_cache
 if sys.argv[1:] == ["die"]:
@@ -331,14 +331,10 @@ print("rows", len(set(found.rows)), int(found.pixels.sum()), flush=True)
 """
 
 
-def builder(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", BUILDER, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
+def builder(*words: str) -> programs.Program:
+    script = Path("builder.py").resolve()
+    script.write_text(BUILDER)
+    return programs.start(*words, script=script)
 
 
 def test_a_killed_builder_leaves_nothing_that_is_taken_for_good(files: list[Path]) -> None:
@@ -355,20 +351,20 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_good(files: list[Path
 
 
 def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    others: list[subprocess.Popen[str]] = []
+    others: list[programs.Program] = []
 
     def with_another(content: bytes, size: int) -> object:
         if not others:
             others.append(other := builder())
-            assert other.stdout is not None
-            assert "another process is decoding the images" in other.stdout.readline()
+            other.wait_for_output("another process is decoding the images")
         return decode(content, size)
 
     monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", with_another)
     monkeypatch.setattr("dropout_lab.datamodules.decode_cache.CHUNK", 100)
     found = decoded(files)
-    output, errors = others[0].communicate()
-    assert output == f"rows 40 {int(found.pixels.sum())}\n", errors
+    with others[0] as other:
+        output, errors = other.communicate()
+    assert output.splitlines()[1:] == [f"rows 40 {int(found.pixels.sum())}"], errors
     assert len(arrays()) == 1
     assert contents() == [f"{arrays()[0].stem}.json", arrays()[0].name, "index"]
 

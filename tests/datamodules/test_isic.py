@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dropout_lab.datamodules import DataError, ISICDataModule
-from dropout_lab.datamodules.isic_files import Case, LabelledImages, metadata_of, read_cases, read_duplicates
+from dropout_lab.datamodules.isic_files import Case, LabelledImages, Metadata, read_cases, read_duplicates
 from tests.data.isic import archive_csv, kaggle_csv, kaggle_rows, write_isic
 
 
@@ -200,7 +200,7 @@ def test_all_real_labels(real_data: Path) -> None:
     assert cases == read_cases(folder / "ISIC_2020_Training_GroundTruth_v2.csv")
     assert Counter(case.target for case in cases) == {0: 32542, 1: 584}
     assert len({case.patient for case in cases}) == 2056
-    known = metadata_of(cases)
+    known = Metadata.of(cases)
     assert [column.count(None) for column in (known.sex, known.age, known.site)] == [65, 68, 527]
     number = {case.image: index for index, case in enumerate(cases)}
     pairs = [

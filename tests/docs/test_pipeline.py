@@ -33,8 +33,9 @@ print("dropout-lab: error: the reason", file=sys.stderr)
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns that take no time, on one core."""
+    """One turn that takes no time, on one core."""
     monkeypatch.setattr(timing, "LEAST_TURNS", 1)
+    monkeypatch.setattr(timing, "MOST_TURNS", 1)
     monkeypatch.setattr(pipeline, "TURN_S", 1e-3)
     monkeypatch.setattr(pipeline, "cores", lambda: 1)
     for module in (pipeline, pipeline_fits, pipeline_plain_pytorch):
@@ -157,7 +158,10 @@ def test_data_that_are_damaged(root: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--variants MalDrop", "unrecognized arguments: --variants MalDrop; see docs/pipeline.py --help"),
+        (
+            "--variants MalDrop",
+            "unrecognized arguments: --variants MalDrop; see python docs/pipeline.py --help",
+        ),
         ("--seconds 0", "--seconds must be above 0"),
         ("--threads 0", "--threads must be 1 or more"),
         ("--against data", "--against: there is no cli.py in data"),

@@ -1,5 +1,7 @@
 """The figure of dots: a metric of each method with its interval, one method below the other."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -10,7 +12,13 @@ from dropout_lab.app.report.formatting import label_words, metric_name, scaled
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import Labels
 
-PAPER = {"color": FAINT, "marker": "D", "markersize": 7, "markerfacecolor": "white", "linestyle": ""}
+PAPER: dict[str, Any] = {
+    "color": FAINT,
+    "marker": "D",
+    "markersize": 7,
+    "markerfacecolor": "white",
+    "linestyle": "",
+}
 
 
 def bars(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -26,7 +34,12 @@ def bars(results: Results, metric: str, table: Labels) -> Figure | None:
             if (found := cell.here) is not None:
                 drawn = True
                 seeds = [unit * value for value in results.by_seed(cell.labels, metric).values()]
-                faint = {"color": look.color, "alpha": 0.35, "markersize": 5, "markeredgewidth": 0}
+                faint: dict[str, Any] = {
+                    "color": look.color,
+                    "alpha": 0.35,
+                    "markersize": 5,
+                    "markeredgewidth": 0,
+                }
                 axes.plot(seeds, [place + 0.22] * len(seeds), "o", **faint)
                 axes.errorbar(
                     unit * found.mean, place, xerr=unit * (found.half or 0.0), color=look.color, marker=look.marker,

@@ -172,12 +172,12 @@ def history(results: Results, labels: Labels, metric: str, over: str) -> pd.Data
     if not runs or not {metric, over} <= set(results.history):
         return None
     values, places = (results.history[name].unstack("run").reindex(columns=runs) for name in (metric, over))
-    rows = np.isfinite(values).all(axis=1)
+    rows = np.isfinite(values.to_numpy()).all(axis=1)
     if not rows.any():
         return None
     # Epochs are counted from 0, and what a row says is reached at its end.
-    x = places[rows].mean(axis=1) + (1 if over == "epoch" else 0)
-    array = values[rows].to_numpy()
+    x = places.to_numpy()[rows].mean(axis=1) + (1 if over == "epoch" else 0)
+    array = values.to_numpy()[rows]
     found = line(metric, x.tolist(), [estimate(row) for row in array.tolist()])
     return found.assign(least=array.min(axis=1), most=array.max(axis=1))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from dropout_lab.app.plotting import styled
 from dropout_lab.app.report.figures.bars import bars
 from dropout_lab.app.report.figures.curves import curves, loss, sweep, time
 from dropout_lab.app.report.figures.distributions import distributions
@@ -12,10 +13,7 @@ from dropout_lab.app.report.figures.schedules import schedules
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import PANELS, Labels
 
-# Of results, the metric that the study reports, and labels that all runs in the figure share; None where the runs have
-# nothing to show.
-Draw = Callable[[Results, str, Labels], Figure | None]
-KINDS: dict[str, Draw] = {
+KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
     "curves": curves,
     "loss": loss,
     "sweep": sweep,
@@ -25,3 +23,9 @@ KINDS: dict[str, Draw] = {
     PANELS: panels,
     "schedules": schedules,
 }
+
+
+def draw(kind: str, results: Results, metric: str, table: Labels) -> Figure | None:
+    """Draw a figure of the metric that a study reports and of a table's runs; None where they have nothing to show."""
+    with styled():
+        return KINDS[kind](results, metric, table)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.results import Results
-from dropout_lab.app.study.folder import damaged
+from dropout_lab.app.study.run_files import damaged
 from dropout_lab.app.study.spec import Labels, Select
 
 KINDS = ("right", "wrong")
@@ -80,19 +80,17 @@ def read_panels(file: Path) -> dict[str, Panel]:
     """
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return {kind: _panel(arrays, kind) for kind in KINDS if f"{kind}/stored" in arrays}
+            names = arrays["class_names"]
+            return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-def _panel(arrays: Any, kind: str) -> Panel:
-    names, target, predicted = (
-        arrays[name] for name in ("class_names", f"{kind}/target", f"{kind}/predicted")
-    )
-    said = zip(names[predicted], arrays[f"{kind}/probability"], strict=True)
+def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
+    said = zip(names[arrays[f"{kind}/predicted"]], arrays[f"{kind}/probability"], strict=True)
     images = {"as stored": arrays[f"{kind}/stored"], "normalized": arrays[f"{kind}/normalized"]}
     return Panel(
         [(name, pixels.astype(np.float32) / np.float32(255)) for name, pixels in images.items()],
-        names[target].tolist(),
+        names[arrays[f"{kind}/target"]].tolist(),
         [f"{name}\n{share:.0%}" for name, share in said],
     )

@@ -80,7 +80,9 @@ def recorded(results: Results, labels: Labels, kind: str, over: str) -> list[pd.
         over: the column that says where.
     """
     prefix, found = f"{kind}_mean/", []
-    for layer in sorted(name.removeprefix(prefix) for name in results.history if name.startswith(prefix)):
+    for layer in sorted(
+        name.removeprefix(prefix) for name in map(str, results.history) if name.startswith(prefix)
+    ):
         columns = [f"{kind}_{what}/{layer}" for what in ("mean", "min", "max")]
         mean, low, high = (history(results, labels, column, over) for column in columns)
         if mean is not None and low is not None and high is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dropout_lab.app.config.allowlist import check_renamed
 from dropout_lab.app.config.shipped import FOLDER, find_config, shipped_configs
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
@@ -83,17 +84,10 @@ def test_a_command_says_it_in_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_fit_by_names(capsys: pytest.CaptureFixture[str]) -> None:
-    main(
-        [
-            "fit",
-            "-c",
-            "quickstart",
-            "--config=dropout/mal_drop",
-            "--config",
-            "callbacks/timing",
-            "--print_config",
-        ]
-    )
+    words = "fit -c quickstart --config=dropout/mal_drop --config callbacks/timing --print_config"
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert not ended.value.code
     printed = capsys.readouterr().out
     # What a config shows of our classes can be imported, and stays: the public names.
     for name in ("DigitsDataModule", "FullyConnected", "MalDrop", "Timing"):
@@ -152,6 +146,10 @@ def test_its_help(capsys: pytest.CaptureFixture[str]) -> None:
         main(["configs", "--help"])
     assert not ended.value.code
     assert "dropout-lab configs copy studies/compare mine.yaml" in capsys.readouterr().out
+
+
+def test_what_is_called_as_a_room_is_no_old_path() -> None:
+    check_renamed({"name": "models", "runs": ["app", "callbacks.timing", "datamodules/MNISTDataModule"]})
 
 
 @pytest.mark.parametrize("path", ["models.dropout.MalDrop", "models.dropout.mal_drop.MalDrop"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.results import Results, read_results
 from tests.data.studies import write_study
 
 
@@ -15,7 +15,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cells(folder: Path) -> Cells:
+def results(folder: Path) -> Results:
     """Its runs, chosen by validation."""
-    results = read_results(folder)
-    return Cells(results, results.study.select)
+    return read_results(folder)

@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.report.compare import advice
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.results import Results, read_results
 from tests.data.studies import Labels, Metrics, metrics_of, study, write_study
 
 TEST = "test/accuracy"
 
 
-def cells_of(folder: Path, metrics: Metrics = metrics_of, seeds: tuple[int, ...] = (0, 1, 2)) -> Cells:
-    results = read_results(write_study(folder, study(seeds=list(seeds)), metrics))
-    return Cells(results, results.study.select)
+def cells_of(folder: Path, metrics: Metrics = metrics_of, seeds: tuple[int, ...] = (0, 1, 2)) -> Results:
+    return read_results(write_study(folder, study(seeds=list(seeds)), metrics))
 
 
 def reached(**tests: tuple[float, float, float]) -> Metrics:
@@ -27,8 +26,8 @@ def reached(**tests: tuple[float, float, float]) -> Metrics:
     return metrics
 
 
-def test_takes_what_is_better_for_sure(cells: Cells) -> None:
-    first, judgement, cost = advice(cells, TEST, {}, {"layers": 2})
+def test_takes_what_is_better_for_sure(results: Results) -> None:
+    first, judgement, cost = advice(results, TEST, {}, {"layers": 2})
     assert first == (
         "For layers 2: dropin with p 0.5 (3 of 3 seeds) is best by validation accuracy (%), 46.00 ± 4.72."
     )
@@ -40,8 +39,8 @@ def test_takes_what_is_better_for_sure(cells: Cells) -> None:
 
 def test_nothing_beats_no_dropout_for_sure(tmp_path: Path) -> None:
     flat = (0.4, 0.4, 0.4)
-    cells = cells_of(tmp_path / "s", reached(none=flat, dropin=(0.3, 0.5, 0.41), dropout=flat))
-    judgement = advice(cells, TEST, {}, {"layers": 2})[1]
+    results = cells_of(tmp_path / "s", reached(none=flat, dropin=(0.3, 0.5, 0.41), dropout=flat))
+    judgement = advice(results, TEST, {}, {"layers": 2})[1]
     assert judgement.startswith("But +0.33 against none")
     assert "nothing beats none here for sure" in judgement
 
@@ -49,8 +48,8 @@ def test_nothing_beats_no_dropout_for_sure(tmp_path: Path) -> None:
 def test_worse_on_test_than_no_dropout(tmp_path: Path) -> None:
     flat = (0.4, 0.4, 0.4)
     # Dropout is far the best on test, and yet not taken: validation does not say so.
-    cells = cells_of(tmp_path / "s", reached(none=flat, dropin=(0.3, 0.3, 0.31), dropout=(0.9, 0.9, 0.9)))
-    assert advice(cells, TEST, {}, {"layers": 2})[1].endswith(
+    results = cells_of(tmp_path / "s", reached(none=flat, dropin=(0.3, 0.3, 0.31), dropout=(0.9, 0.9, 0.9)))
+    assert advice(results, TEST, {}, {"layers": 2})[1].endswith(
         "on the test split it is worse, so stay with none."
     )
 
@@ -59,8 +58,8 @@ def test_no_dropout_is_best_on_validation(tmp_path: Path) -> None:
     def metrics(labels: Labels, seed: int) -> dict[str, float]:
         return metrics_of(labels, seed) | {"val/accuracy": 0.9 if labels["method"] == "none" else 0.1}
 
-    cells = cells_of(tmp_path / "s", metrics)
-    assert advice(cells, TEST, {}, {"layers": 3}) == [
+    results = cells_of(tmp_path / "s", metrics)
+    assert advice(results, TEST, {}, {"layers": 3}) == [
         "For layers 3: none is best by validation accuracy (%), 90.00 ± 0.00: nothing beats none here, "
         "so leave dropout out."
     ]
@@ -77,7 +76,7 @@ def test_no_baseline(tmp_path: Path, baseline: dict[str, str] | None) -> None:
     content = study()
     content["report"]["baseline"] = baseline
     results = read_results(write_study(tmp_path / "s", content))
-    assert advice(Cells(results, results.study.select), TEST, {}, {"layers": 2}) == [
+    assert advice(results, TEST, {}, {"layers": 2}) == [
         "No advice: the report names no baseline to compare with."
     ]
 
@@ -90,8 +89,8 @@ def by_method(tests: dict[str, float], **vals: float) -> Metrics:
 
 
 def test_what_is_not_finite_is_no_candidate(tmp_path: Path) -> None:
-    cells = cells_of(tmp_path / "s", by_method({"none": math.nan}, none=math.nan, dropin=0.5, dropout=0.4))
-    first, judgement, _ = advice(cells, TEST, {}, {"layers": 2})
+    results = cells_of(tmp_path / "s", by_method({"none": math.nan}, none=math.nan, dropin=0.5, dropout=0.4))
+    first, judgement, _ = advice(results, TEST, {}, {"layers": 2})
     assert first.startswith("For layers 2: dropin")
     assert judgement == (
         "Nan against none in test accuracy (%) (no interval: a value is not finite, 3 seeds): finite values of every "
@@ -109,12 +108,12 @@ def test_of_equal_ones_it_is_the_baseline(tmp_path: Path) -> None:
     results = read_results(
         write_study(tmp_path / "s", content, by_method({}, none=0.5, dropin=0.5, dropout=0.4))
     )
-    (only,) = advice(Cells(results, results.study.select), TEST, {}, {"layers": 2})
+    (only,) = advice(results, TEST, {}, {"layers": 2})
     assert only.startswith("For layers 2: none is best")
 
 
 def test_what_has_no_run_yet_is_told(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none")
     results = read_results(folder)
-    last = advice(Cells(results, results.study.select), TEST, {}, {"layers": 2})[-1]
+    last = advice(results, TEST, {}, {"layers": 2})[-1]
     assert last == "This may change: of 3 candidates 2 have no finished run."

@@ -1,5 +1,6 @@
 """The drop probability and the expectation of each method, from the settings of hand-made runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from dropout_lab.app.report.figures.kinds import draw
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.results import Results, read_results
 from tests.app.study.studies import dropout
 from tests.data.studies import study, write_study
 
 
-def written(folder: Path, columns: dict[str, Any] | None = None) -> Cells:
+def written(folder: Path, columns: dict[str, Any] | None = None) -> Results:
     scaled = {"distribution": "beta", "scaled": True, "max_drop": 0.95}
     content = study(
         grid={
@@ -36,11 +37,11 @@ def written(folder: Path, columns: dict[str, Any] | None = None) -> Cells:
     }
     write_study(folder, content, lambda labels, seed: {"val/accuracy": 0.4, "test/accuracy": 0.4})
     results = read_results(folder)
-    return Cells(results, None)
+    return replace(results, select=None)
 
 
-def drawn(cells: Cells) -> Figure:
-    figure = draw("distributions", cells, "test/accuracy", {})
+def drawn(results: Results) -> Figure:
+    figure = draw("distributions", results, "test/accuracy", {})
     assert figure is not None
     return figure
 
@@ -87,5 +88,5 @@ def test_columns_with_another_dropout_are_lines_of_their_own(tmp_path: Path) -> 
     assert "beta" in names(figure)
 
 
-def test_methods_without_a_d_have_no_figure(cells: Cells) -> None:
-    assert draw("distributions", cells, "test/accuracy", {}) is None
+def test_methods_without_a_d_have_no_figure(results: Results) -> None:
+    assert draw("distributions", results, "test/accuracy", {}) is None

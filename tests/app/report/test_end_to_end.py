@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.image import imread
 
 from dropout_lab.app.main import main
-from dropout_lab.app.study.folder import RunFiles
+from dropout_lab.app.study.run_files import RunFiles
 from tests.app.study.studies import dropout, write_study
 
 

@@ -1,5 +1,6 @@
 """What the figures show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,46 +10,46 @@ from matplotlib.image import imread
 
 from dropout_lab.app.plotting import save
 from dropout_lab.app.report.figures.curves import SOURCE
-from dropout_lab.app.report.figures.kinds import KINDS, caption, draw
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.figures.kinds import KINDS, draw
+from dropout_lab.app.report.results import Results, read_results
 from dropout_lab.app.study.spec import FIGURES
 from tests.data.studies import Labels, metrics_of, study, write_study
 
 TEST = "test/accuracy"
 
 
-def drawn(kind: str, cells: Cells) -> Figure:
-    figure = draw(kind, cells, TEST, {})
+def drawn(kind: str, results: Results) -> Figure:
+    figure = draw(kind, results, TEST, {})
     assert figure is not None
     return figure
 
 
-def one_column(folder: Path) -> Cells:
+def one_column(folder: Path) -> Results:
     content = study()
     content["grid"]["layers"] = {2: content["grid"]["layers"][2]}
     content["paper"] = content["paper"][:3]
-    results = read_results(write_study(folder, content))
-    return Cells(results, results.study.select)
+    return read_results(write_study(folder, content))
 
 
 @pytest.mark.parametrize("kind", ["curves", "loss", "sweep", "time", "bars"])
-def test_a_panel_a_column_800_pixels_wide(kind: str, cells: Cells, tmp_path: Path) -> None:
-    figure = drawn(kind, cells)
+def test_a_panel_a_column_800_pixels_wide(kind: str, results: Results, tmp_path: Path) -> None:
+    figure = drawn(kind, results)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["layers 2", "layers 3"]
     assert imread(save(figure, tmp_path / "a.png")).shape[1] == 1600
     # The layout is settled when a figure is written, so it is drawn anew.
-    save(drawn(kind, cells), tmp_path / "b.png")
+    save(drawn(kind, results), tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert caption(kind, {"layers": 2}).endswith("Here: layers 2.")
 
 
-def test_curves_of_validation_and_training(cells: Cells) -> None:
-    lines = drawn("curves", cells).axes[0].lines
+def test_curves_of_validation_and_training(results: Results) -> None:
+    lines = drawn("curves", results).axes[0].lines
     assert [line.get_linestyle() for line in lines] == [":", "-"] * 3
     assert np.asarray(lines[1].get_xdata()).tolist() == [1, 2, 3, 4, 5, 6]
     last = np.asarray(lines[3].get_ydata())[-1]
-    dropin = cells.of({"method": "dropin", "layers": 2}).values()
-    assert last == pytest.approx(100 * np.mean([run.history["val/accuracy"][-1] for run in dropin]))
+    dropin = results.of({"method": "dropin", "layers": 2}).values()
+    assert last == pytest.approx(
+        100 * np.mean([results.history.xs(run)["val/accuracy"].iloc[-1] for run in dropin])
+    )
 
 
 def test_crosses_are_the_source_s_own_curve(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_crosses_are_the_source_s_own_curve(tmp_path: Path) -> None:
         {"method": "none", "layers": 3, "train/accuracy@1": 0.2},
     ]
     results = read_results(write_study(tmp_path / "s", content))
-    figure = drawn("curves", Cells(results, results.study.select))
+    figure = drawn("curves", results)
     crosses = [
         [np.asarray(values).tolist() for values in line.get_data()]
         for axes in figure.axes
@@ -69,22 +70,22 @@ def test_crosses_are_the_source_s_own_curve(tmp_path: Path) -> None:
     assert "the source's run" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def test_the_baseline_is_a_band_across_the_sweep(cells: Cells) -> None:
-    lines = drawn("sweep", cells).axes[0].lines
+def test_the_baseline_is_a_band_across_the_sweep(results: Results) -> None:
+    lines = drawn("sweep", results).axes[0].lines
     assert [len(np.asarray(line.get_xdata())) for line in lines] == [3, 3, 2]
     assert np.asarray(lines[2].get_ydata()).tolist() == pytest.approx([40.0, 40.0])
 
 
-def test_a_point_a_method_and_the_paper_s(cells: Cells) -> None:
-    axes = drawn("bars", cells).axes[0]
+def test_a_point_a_method_and_the_paper_s(results: Results) -> None:
+    axes = drawn("bars", results).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "dropin", "dropout"]
     papers = [np.asarray(line.get_xdata())[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert papers == pytest.approx([38.9, 42.0, 35.0])
 
 
 def test_lines_of_one_panel_are_named_where_they_end(tmp_path: Path) -> None:
-    cells = one_column(tmp_path / "s")
-    figure = draw("curves", cells, TEST, {})
+    results = one_column(tmp_path / "s")
+    figure = draw("curves", results, TEST, {})
     assert figure is not None
     assert [text.get_text() for text in figure.axes[0].texts] == ["none", "dropin", "dropout"]
 
@@ -93,7 +94,10 @@ def test_the_legend_names_lines_that_the_first_panel_has_not(tmp_path: Path) -> 
     content = study(select=None)
     content["report"] |= {"rows": "p", "columns": "method", "figures": ["curves"]}
     figure = draw(
-        "curves", Cells(read_results(write_study(tmp_path / "s", content)), None), TEST, {"layers": 2}
+        "curves",
+        replace(read_results(write_study(tmp_path / "s", content)), select=None),
+        TEST,
+        {"layers": 2},
     )
     assert figure is not None
     names = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
@@ -107,7 +111,7 @@ def test_bands_beyond_what_there_can_be_are_not_shown(tmp_path: Path) -> None:
     )
     results = read_results(folder)
     for kind in ("curves", "sweep", "time"):
-        low, high = drawn(kind, Cells(results, results.study.select)).axes[0].get_ylim()
+        low, high = drawn(kind, results).axes[0].get_ylim()
         assert -2 <= low < high <= 102, kind
 
 
@@ -116,8 +120,7 @@ def test_nothing_to_show(tmp_path: Path) -> None:
     for file in folder.glob("runs/*/epochs.csv"):
         file.unlink()
     results = read_results(folder)
-    cells = Cells(results, results.study.select)
-    assert [kind for kind in KINDS if draw(kind, cells, TEST, {}) is not None] == ["bars"]
+    assert [kind for kind in KINDS if draw(kind, results, TEST, {}) is not None] == ["bars"]
 
 
 def test_each_kind_that_a_study_may_ask_for_is_drawn() -> None:
@@ -134,7 +137,7 @@ def test_names_above_several_panels(tmp_path: Path) -> None:
         return metrics_of({**labels, "method": "dropin"}, seed)
 
     results = read_results(write_study(tmp_path / "s", content, metrics))
-    figure = drawn("curves", Cells(results, results.study.select))
+    figure = drawn("curves", results)
     figure.draw_without_rendering()
     (legend,) = figure.legends
     box = legend.get_window_extent()

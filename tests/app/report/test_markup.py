@@ -1,52 +1,58 @@
-"""Blocks as Markdown and as HTML."""
+"""Marks in texts, and the page as HTML."""
 
 import base64
 from pathlib import Path
 
-from dropout_lab.app.report.page import (
-    Block,
-    Bullets,
-    Command,
-    Heading,
-    Paragraph,
-    Picture,
-    to_html,
-    to_markdown,
+import pytest
+from markdown_it import MarkdownIt
+
+from dropout_lab.app.report.page import escape, to_html
+
+PAGE = (
+    "# A \\<b>\n\na & b\n\n```console\n$ run x\n$ run y\n```\n\n- \\<i>\n- b\\_c\n\n**accuracy (%)**\n\n"
+    "| method | here |\n| --- | ---: |\n| drop\\_in | – |\n\nA note.\n"
 )
-from dropout_lab.app.report.tables import Table
-
-TABLE = Table("accuracy (%)", ("method", "here"), (("none", "40.00 ± 1.00"), ("drop_in", "–")), ("A note.",))
 
 
-def test_markdown() -> None:
-    blocks: list[Block] = [
-        Heading("A <b>", 1),
-        Paragraph("2 * 3"),
-        Command(("run x", "run y")),
-        Bullets(("a", "b_c")),
-        TABLE,
-    ]
-    assert to_markdown(blocks) == (
-        "# A \\<b>\n\n2 \\* 3\n\n```console\n$ run x\n$ run y\n```\n\n- a\n- b\\_c\n\n**accuracy (%)**\n\n"
-        "| method | here |\n| --- | ---: |\n| none | 40.00 ± 1.00 |\n| drop\\_in | – |\n\nA note.\n"
-    )
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("A <b>", "A \\<b>"),
+        ("2 * 3", "2 \\* 3"),
+        ("b_c", "b\\_c"),
+        ("two\nlines", "two lines"),
+        ("a | b", "a \\| b"),
+        ("a & b", "a & b"),
+        ("a](b)", "a\\](b)"),
+        ("&lt;b", "\\&lt;b"),
+        ("+3.00", "+3.00"),
+        ("40.00 ± 1.00", "40.00 ± 1.00"),
+        ("10 epochs instead of 100", "10 epochs instead of 100"),
+        ("1. first", "1\\. first"),
+        ("12) first", "12\\) first"),
+        ("- first", "\\- first"),
+        ("---", "\\---"),
+        ("# first", "\\# first"),
+        ("    code", "code"),
+    ],
+)
+def test_a_text_is_read_as_it_is_written(text: str, written: str) -> None:
+    assert escape(text) == written
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    for block, before, after in (("", "<p>", "</p>\n"), ("- ", "<ul>\n<li>", "</li>\n</ul>\n")):
+        words = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        assert parser.render(f"{block}{escape(text)}\n") == f"{before}{words}{after}"
 
 
 def test_html_escapes_and_holds_its_pictures(tmp_path: Path) -> None:
     file = tmp_path / "figure-bars.png"
     file.write_bytes(b"\x89PNG")
-    blocks: list[Block] = [
-        Heading("A <b>", 1),
-        Paragraph("a & b"),
-        Bullets(("<i>",)),
-        TABLE,
-        Picture(file, 'Say "it"'),
-    ]
-    page = to_html("A <b>", blocks)
+    page = to_html("A <b>", f'{PAGE}\n![Say "it"](figure-bars.png)\n\n*Say "it"*\n', tmp_path)
     assert "<title>A &lt;b&gt;</title>" in page
+    assert "<h1>A &lt;b&gt;</h1>" in page
     assert "<p>a &amp; b</p>" in page
     assert "<li>&lt;i&gt;</li>" in page
-    assert '<th class="name" scope="row">drop_in</th><td>–</td>' in page
+    assert "$ run x\n$ run y\n</code></pre>" in page
+    assert '<th scope="row">drop_in</th>\n<td style="text-align:right">–</td>' in page
     assert f'src="data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"' in page
     assert 'alt="Say &quot;it&quot;"' in page
-    assert to_markdown(blocks).count("](figure-bars.png)") == 1

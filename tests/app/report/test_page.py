@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
-from dropout_lab.app.report.page import blocks, to_markdown
+from dropout_lab.app.report.page import Picture, to_markdown
 from dropout_lab.app.report.results import read_results
+from dropout_lab.app.study.spec import FIGURES
 from tests.data.studies import Labels, study, write_failure, write_run, write_study
 
 COMMAND = "dropout-lab report studies/made-up"
 
 
 def page_of(folder: Path) -> str:
-    return to_markdown(blocks(read_results(folder), COMMAND, {"bars": []}))
+    return to_markdown(read_results(folder), COMMAND, [Picture("sweep", "figure-sweep.png", "layers 2")])
 
 
 def test_a_finished_study(folder: Path) -> None:
@@ -29,13 +30,27 @@ def test_a_finished_study(folder: Path) -> None:
         "in the paper −2.50: the paper's ranking is reversed.",
         "- dropout against none (layers 3): +0.10, 95 % interval −2.38 to +2.58; cannot be told apart.",
         "- Order of all, layers 2: in the paper, best first, dropin, none, dropout; the paper's order is not confirmed",
-        "Not drawn, since the runs hold nothing to show there: bars.",
+        "Not drawn, since the runs hold nothing to show there: curves, loss, time, bars.",
         "torch 2.15.0",
         "Seeds 0, 1, 2.",
     ):
         assert words in page
     assert "## What to take" not in page
     assert "Failed" not in page
+
+
+def test_versions_the_commonest_first(folder: Path) -> None:
+    write_run(folder, {"method": "none", "layers": 2, "p": 0.25}, 0, {}, versions={"torch": "2.11.0"})
+    assert "Trained with pytorch\\_lightning 2.6.6, torch 2.15.0, 2.11.0. Seeds" in page_of(folder)
+
+
+def test_each_kind_of_figure_has_a_caption_and_says_of_which_table_it_is(folder: Path) -> None:
+    pictures = [Picture(kind, f"figure-{kind}.png", "layers 2") for kind in FIGURES]
+    page = to_markdown(read_results(folder), COMMAND, pictures)
+    assert page.count(" Here: layers 2.](figure-") == len(FIGURES)
+    assert page.count(" Here: layers 2.*\n") == len(FIGURES)
+    assert "*Left: ρ, or p, over training" in page
+    assert "Not drawn" in page_of(folder)
 
 
 def test_an_unfinished_study_says_what_is_not_there(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Right and wrong images of hand-made runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.figures.kinds import draw
 from dropout_lab.app.report.figures.panels import chosen_runs, read_panels
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.results import Results, read_results
 from tests.data.studies import run_folder, study, write_study
 
 NAMES = np.array(["cat", "dog"])
@@ -33,8 +34,9 @@ def test_what_a_run_has_kept(tmp_path: Path) -> None:
     (kind,) = (found := read_panels(tmp_path / "panels.npz"))
     assert kind == "wrong"
     panel = found["wrong"]
-    assert (panel.truth, panel.predicted) == (("cat", "dog"), ("dog\n50%", "cat\n75%"))
-    assert (panel.stored.min(), panel.normalized.max(), panel.stored.shape) == (1.0, 0.0, (2, 4, 6, 3))
+    assert (panel.truth, panel.predicted) == (["cat", "dog"], ["dog\n50%", "cat\n75%"])
+    (_, stored), (_, normalized) = panel.rows
+    assert (stored.min(), normalized.max(), stored.shape) == (1.0, 0.0, (2, 4, 6, 3))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"[]"])
@@ -50,7 +52,7 @@ def test_a_file_that_lacks_something_is_named(tmp_path: Path) -> None:
         read_panels(tmp_path / "panels.npz")
 
 
-def test_two_panels_a_method_of_those_that_kept_images(folder: Path, cells: Cells) -> None:
+def test_two_panels_a_method_of_those_that_kept_images(folder: Path) -> None:
     for labels, kinds in (
         ({"method": "none", "layers": 2, "p": 0.25}, ("right", "wrong")),
         ({"method": "dropin", "layers": 2, "p": 0.5}, ("right",)),
@@ -58,7 +60,7 @@ def test_two_panels_a_method_of_those_that_kept_images(folder: Path, cells: Cell
         ({"method": "dropout", "layers": 2, "p": 0.75}, ("right", "wrong")),
     ):
         write_panels(run_folder(folder, labels, 0) / "panels.npz", kinds)
-    figure = draw("panels", cells, "test/accuracy", {})
+    figure = draw("panels", read_results(folder), "test/accuracy", {})
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "none, layers 2: right", "wrong", "dropin, layers 2, p 0.5: right", "wrong: none",
@@ -67,8 +69,9 @@ def test_two_panels_a_method_of_those_that_kept_images(folder: Path, cells: Cell
     assert words == ["cat", "dog\n50%", "dog", "cat\n75%", "true", "predicted"]
 
 
-def test_one_run_a_method_of_the_first_seed_best_in_validation(cells: Cells) -> None:
-    chosen = [(title, run.labels["p"], run.seed) for title, run in chosen_runs(cells, {})]
+def test_one_run_a_method_of_the_first_seed_best_in_validation(results: Results) -> None:
+    runs = ((title, results.finished[name][0]) for name, title in chosen_runs(results, {}).items())
+    chosen = [(title, run.labels["p"], run.seed) for title, run in runs]
     assert chosen[:2] == [("none, layers 2", 0.25, 0), ("none, layers 3", 0.25, 0)]
     assert ("dropin, layers 3, p 0.5", 0.5, 0) in chosen
     assert len(chosen) == 6
@@ -80,10 +83,13 @@ def test_where_nothing_is_selected_too_and_p_are_the_rows(tmp_path: Path) -> Non
     results = read_results(
         write_study(tmp_path / "s", content, keep=lambda labels, seed: seed > 0 or labels["method"] == "none")
     )
-    chosen = [(title, run.seed) for title, run in chosen_runs(Cells(results, None), {"layers": 2})]
+    chosen = [
+        (title, results.finished[name][0].seed)
+        for name, title in chosen_runs(replace(results, select=None), {"layers": 2}).items()
+    ]
     # The first seed that is finished.
     assert chosen == [("none", 0), ("dropin, p 0.5", 1), ("dropout, p 0.5", 1)]
 
 
-def test_runs_that_kept_no_images_have_no_figure(cells: Cells) -> None:
-    assert draw("panels", cells, "test/accuracy", {}) is None
+def test_runs_that_kept_no_images_have_no_figure(results: Results) -> None:
+    assert draw("panels", results, "test/accuracy", {}) is None

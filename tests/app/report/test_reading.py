@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.report.results import describe, read_results, versions_of
+from dropout_lab.app.report.formatting import run_words
+from dropout_lab.app.report.results import read_results
 from tests.data.studies import run_folder, study, write_failure, write_run, write_study
 
 NONE = {"method": "none", "layers": 2, "p": 0.25}
@@ -16,43 +17,44 @@ DROPIN = {"method": "dropin", "layers": 2, "p": 0.5}
 def test_a_finished_study(folder: Path) -> None:
     results = read_results(folder)
     # Two depths, three seeds; two methods at three p, and one at one.
-    assert (results.planned, len(results.runs)) == (42, 42)
-    assert (results.failed, results.missing, results.left_over) == ((), (), 0)
-    assert [run.seed for run in results.runs[:3]] == [0, 1, 2]
-    assert results.runs[0].labels == NONE
+    assert len(results.finished) == 42
+    assert (results.failed, results.missing, results.left_over) == ([], [], 0)
+    runs = [run for run, _ in results.finished.values()]
+    assert [run.seed for run in runs[:3]] == [0, 1, 2]
+    assert runs[0].labels == NONE
 
 
 def test_the_values_of_a_run(folder: Path) -> None:
-    run = read_results(folder).runs[0]
-    assert run.value("test/accuracy") == 0.38
-    assert run.value("step_seconds") == 12 / 60
-    assert run.value("first_steps/0.3") == 20
-    assert run.value("first_steps/0.9") is None
-    assert run.value("nothing") is None
+    results = read_results(folder)
+    run = next(iter(results.finished))
+    assert results.metric("test/accuracy")[run] == 0.38
+    assert results.metric("step_seconds")[run] == 12 / 60
+    assert results.metric("first_steps/0.3")[run] == 20
+    assert run not in results.metric("first_steps/0.9")
 
 
 def test_a_metric_after_an_epoch_and_of_the_last_rows(folder: Path) -> None:
-    run = read_results(folder).runs[0]
-    column = run.history["val/accuracy"]
-    assert run.value("val/accuracy@1") == column[0]
-    assert run.value("val/accuracy@6") == column[-1]
-    assert run.value("val/accuracy@7") is None
-    assert run.value("val/accuracy@last2") == pytest.approx((column[-1] + column[-2]) / 2)
-    assert run.value("val/accuracy@last7") is None
+    results = read_results(folder)
+    run = next(iter(results.finished))
+    column = results.history.xs(run)["val/accuracy"].tolist()
+    assert results.metric("val/accuracy@1")[run] == column[0]
+    assert results.metric("val/accuracy@6")[run] == column[-1]
+    assert run not in results.metric("val/accuracy@7")
+    assert results.metric("val/accuracy@last2")[run] == pytest.approx((column[-1] + column[-2]) / 2)
+    assert run not in results.metric("val/accuracy@last7")
     # The first row has none of training.
-    assert run.value("train/accuracy@1") is None
-    assert run.value("train/accuracy@last5") is not None
+    assert run not in results.metric("train/accuracy@1")
+    assert run in results.metric("train/accuracy@last5")
 
 
 def test_what_is_missing_and_what_has_failed(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", keep=lambda labels, seed: labels["method"] == "none")
     write_failure(folder, DROPIN, 1, "killed")
     results = read_results(folder)
-    assert (len(results.runs), len(results.failed), len(results.missing)) == (6, 1, 35)
-    assert results.failed[0].reason == "killed"
-    assert (
-        describe(results.failed[0].labels, results.failed[0].seed) == "method dropin, layers 2, p 0.5, seed 1"
-    )
+    assert (len(results.finished), len(results.failed), len(results.missing)) == (6, 1, 35)
+    ((run, reason),) = results.failed
+    assert reason == "killed"
+    assert run_words(run) == "method dropin, layers 2, p 0.5, seed 1"
 
 
 def test_a_run_that_was_tried_again_is_finished(folder: Path) -> None:
@@ -65,13 +67,16 @@ def test_runs_of_other_settings_are_left_out(folder: Path) -> None:
     other.mkdir()
     (other / "result.json").write_text((run_folder(folder, NONE, 0) / "result.json").read_text())
     results = read_results(folder)
-    assert (len(results.runs), results.left_over) == (42, 1)
+    assert (len(results.finished), results.left_over) == (42, 1)
 
 
 def test_a_run_without_curves(folder: Path) -> None:
     (run_folder(folder, NONE, 0) / "epochs.csv").unlink()
     (run_folder(folder, NONE, 1) / "epochs.csv").write_text("")
-    assert [run.history for run in read_results(folder).runs[:2]] == [{}, {}]
+    results = read_results(folder)
+    runs = list(results.finished)
+    assert not {runs[0], runs[1]} & set(results.history.index.get_level_values("run"))
+    assert runs[2] in results.history.index.get_level_values("run")
 
 
 def test_no_folder_no_study_no_run(tmp_path: Path) -> None:
@@ -125,32 +130,28 @@ def test_damaged_curves_are_named(folder: Path, content: bytes) -> None:
     file.write_bytes(content)
     if content.endswith(b"0\n"):
         # A column that a row lacks is one without a value.
-        assert len(read_results(folder).runs) == 42
+        assert len(read_results(folder).finished) == 42
         return
     with pytest.raises(UserError, match=f"{file} is damaged"):
         read_results(folder)
 
 
 def test_the_commands_that_made_the_runs(folder: Path) -> None:
-    assert read_results(folder).commands == ()
+    assert read_results(folder).commands == []
     (folder / "commands.txt").write_bytes(b"\xff\xfe")
-    assert read_results(folder).commands == ()
+    assert read_results(folder).commands == []
     (folder / "commands.txt").write_text("study b --only seed=0\nstudy of left over runs\nstudy a\n")
     for labels, command in ((NONE, "study a"), (DROPIN, "study b --only seed=0")):
         file = run_folder(folder, labels, 0) / "run.json"
         file.write_text(json.dumps({"labels": labels, "seed": 0, "hash": "", "command": command}))
-    assert read_results(folder).commands == ("study b --only seed=0", "study a")
-
-
-def test_versions_the_commonest_first(folder: Path) -> None:
-    write_run(folder, NONE, 0, {}, versions={"torch": "2.11.0"})
-    assert versions_of(read_results(folder).runs) == ["pytorch_lightning 2.6.6", "torch 2.15.0, 2.11.0"]
+    assert read_results(folder).commands == ["study b --only seed=0", "study a"]
 
 
 def test_a_stopped_run_says_why(folder: Path) -> None:
     path = write_run(folder, NONE, 0, {"test/accuracy": 0.1}, stopped="the loss is at ln 10")
-    assert json.loads((path / "result.json").read_text())["stopped"]
-    assert read_results(folder).runs[0].stopped == "the loss is at ln 10"
+    assert json.loads((path / "result.json").read_text())["fit"]["stopped"]
+    _, result = next(iter(read_results(folder).finished.values()))
+    assert result.stopped == "the loss is at ln 10"
 
 
 def test_the_flags_of_a_report(tmp_path: Path) -> None:

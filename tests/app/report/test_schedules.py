@@ -1,6 +1,7 @@
 """What ρ was over training, in hand-made folders."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from dropout_lab.app.report.figures.kinds import caption, draw
+from dropout_lab.app.report.figures.kinds import draw
 from dropout_lab.app.report.figures.schedules import constant
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.results import Results, read_results
 from tests.data.studies import EPOCHS, run_folder, study, write_study
 
 HEAD = "network.head.stage.dropout"
@@ -25,7 +26,7 @@ def maldrop(rho: Any) -> dict[str, Any]:
     return {"model": {"network": {"init_args": {"dropout": spec}}}}
 
 
-def written(folder: Path, kind: str = "rho", top: float = 512.0) -> Cells:
+def written(folder: Path, kind: str = "rho", top: float = 512.0) -> Results:
     """Write a study of no dropout, a constant ρ, and a schedule that has 0 to ``top``, for two ρ."""
     content = study(
         grid={
@@ -45,7 +46,7 @@ def written(folder: Path, kind: str = "rho", top: float = 512.0) -> Cells:
         for seed in content["seeds"]:
             add_strength(run_folder(folder, {"method": "drawn", "rho": rho}, seed), kind, seed, top)
     results = read_results(folder)
-    return Cells(results, None)
+    return replace(results, select=None)
 
 
 def add_strength(run: Path, kind: str, seed: int, top: float) -> None:
@@ -60,8 +61,8 @@ def add_strength(run: Path, kind: str, seed: int, top: float) -> None:
         writer.writerows(rows)
 
 
-def drawn(cells: Cells) -> Figure:
-    figure = draw("schedules", cells, "test/accuracy", {})
+def drawn(results: Results) -> Figure:
+    figure = draw("schedules", results, "test/accuracy", {})
     assert figure is not None
     return figure
 
@@ -101,11 +102,10 @@ def test_a_schedule_of_p(tmp_path: Path) -> None:
     assert left.get_ylabel() == "p"
     # ρ of the other method is no p.
     assert len(left.lines) == 1
-    assert "ρ, or p" in caption("schedules", {})
 
 
-def test_runs_without_a_record_have_no_figure(cells: Cells) -> None:
-    assert draw("schedules", cells, "test/accuracy", {}) is None
+def test_runs_without_a_record_have_no_figure(results: Results) -> None:
+    assert draw("schedules", results, "test/accuracy", {}) is None
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dropout_lab.app.report.page import show
-from dropout_lab.app.report.results import Cells, read_results
+from dropout_lab.app.report.results import read_results
+from dropout_lab.app.report.write import print_summary
 from tests.data.studies import study, write_study
 
 
 def printed(folder: Path) -> str:
     results = read_results(folder)
     stream = StringIO()
-    show(Cells(results, results.study.select), Console(soft_wrap=True, file=stream))
+    print_summary(results, Console(soft_wrap=True, file=stream))
     return stream.getvalue()
 
 

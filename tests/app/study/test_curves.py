@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.report.figures.dropout_curves import Curves, dropout_curves
+from dropout_lab.app.report.figures.dropout_curves import Array, dropout_curves
 from tests.app.study.studies import dropout
 
 X = np.array([-2.0, -0.5, 0.0, 1.0])
 
 
-def of(name: str, **arguments: Any) -> Curves | None:
+def of(name: str, **arguments: Any) -> tuple[Array, Array] | None:
     return dropout_curves(dropout({"class_path": name, "init_args": arguments}), X)
 
 
@@ -31,8 +31,7 @@ def of(name: str, **arguments: Any) -> Curves | None:
 def test_by_hand(name: str, arguments: dict[str, Any], drop: list[float], expectation: list[float]) -> None:
     found = of(name, **arguments)
     assert found is not None
-    assert found.drop.tolist() == pytest.approx(drop)
-    assert found.expectation.tolist() == pytest.approx(expectation)
+    assert [curve.tolist() for curve in found] == [pytest.approx(drop), pytest.approx(expectation)]
 
 
 @pytest.mark.parametrize("name", ["DropIn", "MalDrop", "DropConnect", "Standout", "torch.nn.Dropout"])

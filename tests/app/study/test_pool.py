@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,12 +10,12 @@ import pytest
 
 from dropout_lab.app.main import main
 from dropout_lab.app.study import local
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.local import PoolEngine
 from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
+from tests import programs
 from tests.app.study.studies import (
-    REPOSITORY,
     callback,
     dropout,
     events_of,
@@ -123,17 +121,13 @@ def test_a_run_that_takes_too_long_has_failed() -> None:
 def test_ctrl_c_ends_all_processes_with_130() -> None:
     (hangs,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs", pipe="pipe")))
     os.mkfifo("pipe")
-    # In a terminal all processes of the group hear it.
-    driver = subprocess.Popen(
-        [sys.executable, REPOSITORY / "cli.py", "study", "tiny.yaml", "--jobs", "1"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    assert Path("pipe").read_text() == "here"
-    os.killpg(driver.pid, signal.SIGINT)
-    # Read to its end, which comes when no process is left that could write.
-    _, error = driver.communicate()
-    assert driver.returncode == 130
+    with programs.start("study", "tiny.yaml", "--jobs", "1", own_session=True) as driver:
+        assert Path("pipe").read_text() == "here"
+        # In a terminal all processes of the group hear it.
+        os.killpg(driver.pid, signal.SIGINT)
+        # Read to its end, which comes when no process is left that could write.
+        _, error = driver.communicate()
+        assert driver.wait() == 130
     assert error == "dropout-lab: interrupted; what is done is kept: give the command again to go on\n"
     with hangs.files.locked(wait=False):
         assert hangs.files.result() is None
@@ -143,14 +137,9 @@ def test_a_study_goes_on_after_its_driver_was_killed(capsys: pytest.CaptureFixtu
     study = trouble(fine=dropout("NoDropout"), hangs=callback("Hangs", pipe="pipe"))
     fine, hangs = tasks("studies/tiny", **study)
     os.mkfifo("pipe")
-    driver = subprocess.Popen(
-        [sys.executable, REPOSITORY / "cli.py", "study", "tiny.yaml", "--jobs", "1"],
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
-    assert Path("pipe").read_text() == "here"
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    with programs.start("study", "tiny.yaml", "--jobs", "1") as driver:
+        assert Path("pipe").read_text() == "here"
+        driver.kill()
     Path("pipe").unlink()
     before = fine.files.result()
     # The worker has died with its driver: otherwise this would wait for ever.

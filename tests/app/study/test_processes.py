@@ -1,17 +1,25 @@
 """Runs on several devices, here two processes on the CPU."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
+from threading import Event as Signal
+from threading import Thread
 from time import monotonic, sleep
 
 import pytest
 
 from dropout_lab.app.config.settings import merged
+from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
-from dropout_lab.app.study.folder import RunResult
+from dropout_lab.app.study import scheduler
 from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.processes import import_environment, run_in_processes
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
+from tests.programs import HANGS_S
 
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
 
@@ -38,6 +46,30 @@ def test_a_run_on_two_devices(capsys: pytest.CaptureFixture[str]) -> None:
         assert float(two[name]) == pytest.approx(float(one[name]), abs=0.15)
 
 
+def test_processes_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    (task,) = tasks("studies/tiny", base=several(), **trouble(fails=callback("Raises")))
+    task.files.path.mkdir(parents=True)
+    task.files.log.write_text("a word before the end\nno luck\n\n")
+    python = Path("python")
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python.resolve()))
+    with pytest.raises(UserError, match="its processes ended with code 3: no luck"):
+        run_in_processes(task, 1)
+
+
+def test_a_process_whose_worker_has_ended_ends() -> None:
+    command = [sys.executable, "-m", "dropout_lab.app.study.processes", "nowhere", "1", "{}"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, env={**os.environ, **import_environment()}
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        # It does not get as far as to miss its folder.
+        assert process.wait() == 1
+
+
+@pytest.mark.slow
 def test_one_that_fails_says_why() -> None:
     (task,) = tasks("studies/tiny", base=several(), **trouble(fails=callback("Raises")))
     events: list[Event] = []
@@ -48,14 +80,26 @@ def test_one_that_fails_says_why() -> None:
     assert "its processes ended with code" in events[1].reason
 
 
-def test_its_processes_end_with_the_worker() -> None:
-    (task,) = tasks("studies/tiny", base=several(), **trouble(hangs=callback("Hangs")))
+@pytest.mark.slow
+def test_its_processes_end_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    (task,) = tasks("studies/tiny", base=several(), **trouble(hangs=callback("Hangs", pipe="pipe")))
+    os.mkfifo("pipe")
+    hangs = Signal()
+
+    def listen() -> None:
+        if Path("pipe").read_text().startswith("here"):
+            hangs.set()
+
+    Thread(target=listen, daemon=True).start()
+    # Its time is over once it hangs, however long it took to start.
+    monkeypatch.setattr(scheduler, "monotonic", lambda: 16.0 if hangs.is_set() else 0.0)
     engine = PoolEngine(jobs=1, threads=1, timeout=15)
     events: list[Event] = []
     engine.run([task], lambda _, event: events.append(event))
+    assert hangs.is_set()
     assert isinstance(events[-1], Failed)
     assert "--timeout" in events[-1].reason
-    end = monotonic() + 300
+    end = monotonic() + HANGS_S
     while (left := alone(task.files.path)) and monotonic() < end:
         sleep(0.1)
     assert not left

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dropout_lab.app.study.folder import RunFiles, RunResult
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.one_run import RunTask
 from dropout_lab.app.study.progress import progress
+from dropout_lab.app.study.run_files import RunFiles, RunResult
 from dropout_lab.app.study.scheduler import Failed, Started
 
 

@@ -3,9 +3,6 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -18,13 +15,13 @@ from dropout_lab.app.config.settings import merged
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import ray_cluster
-from dropout_lab.app.study.folder import RunResult
 from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.ray_cluster import RayEngine, complaint
+from dropout_lab.app.study.ray_cluster import RayEngine, check_shared_folder
+from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
+from tests import programs
 from tests.app.study.studies import (
     BASE,
-    REPOSITORY,
     callback,
     dropout,
     events_of,
@@ -88,12 +85,8 @@ def test_ray_and_the_pool_give_the_same() -> None:
     file = write_study(grid=grid)
     main(f"study {file} --studies pool --jobs 2".split())
     # A process keeps what it knows of its first Ray, so this one is of another.
-    command = [
-        sys.executable,
-        str(REPOSITORY / "cli.py"),
-        *f"study {file} --studies ray --jobs 2 --engine ray".split(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = programs.run(*f"study {file} --studies ray --jobs 2 --engine ray".split())
+    assert done.returncode == 0, done.stderr
     assert [line.partition("  ")[0] for line in done.stdout.splitlines()] == [
         "study tiny: 4 runs, 0 done before", "1/4", "2/4", "3/4", "4/4", "4 of 4 runs are done, 0 failed", "results",
         "look at it",
@@ -170,14 +163,9 @@ def test_a_run_that_takes_too_long_has_failed(two: Cluster) -> None:
 def test_what_a_killed_driver_was_at_is_given_up(two: Cluster) -> None:
     (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs", pipe="pipe")))
     os.mkfifo("pipe")
-    driver = subprocess.Popen(
-        [sys.executable, REPOSITORY / "cli.py", "study", "tiny.yaml", "--engine", "ray"],
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
-    assert Path("pipe").read_text() == "here"
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    with programs.start("study", "tiny.yaml", "--engine", "ray") as driver:
+        assert Path("pipe").read_text() == "here"
+        driver.kill()
     # Its worker has ended too: otherwise this would wait for ever.
     with task.files.locked(wait=True):
         assert task.files.result() is None
@@ -195,14 +183,14 @@ def test_machines_that_do_not_see_the_files(two: Cluster, monkeypatch: pytest.Mo
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    there = complaint(tmp_path, mark, patience=0)
+    there = check_shared_folder(tmp_path, mark, patience=0)
     assert there is not None
     assert f"the driver's {tmp_path}:" in there
-    elsewhere = complaint(tmp_path / "none", mark, patience=0)
+    elsewhere = check_shared_folder(tmp_path / "none", mark, patience=0)
     assert elsewhere is not None
     assert f"the driver's {tmp_path}/none:" in elsewhere
     mark.touch()
-    assert complaint(tmp_path, mark, patience=0) is None
+    assert check_shared_folder(tmp_path, mark, patience=0) is None
 
 
 @pytest.mark.parametrize(
@@ -240,10 +228,10 @@ def test_room(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}
     monkeypatch.setattr("ray.nodes", lambda: [*there, gone])
     if isinstance(expected, int):
-        assert ray_cluster.room(threads, gpus) == expected
+        assert ray_cluster.capacity(threads, gpus) == expected
         return
     with pytest.raises(UserError, match=expected):
-        ray_cluster.room(threads, gpus)
+        ray_cluster.capacity(threads, gpus)
 
 
 @pytest.mark.parametrize(
@@ -271,17 +259,11 @@ def test_a_wrong_address(
 
 
 def test_without_ray() -> None:
-    code = (
-        "import sys, cli\nsys.modules['ray'] = None\n"
-        f"sys.argv[1:] = 'study {write_study()} --engine ray'.split()\ncli.main()"
+    script = Path("without.py").resolve()
+    script.write_text(
+        "import sys\nfrom dropout_lab.app.main import main\nsys.modules['ray'] = None\nmain()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = programs.run("study", str(write_study()), "--engine", "ray", script=script)
     assert done.returncode == 2
     assert done.stderr == (
         "dropout-lab: error: --engine ray needs Ray, which is not installed: "

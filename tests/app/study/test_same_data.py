@@ -38,7 +38,8 @@ def test_other_images_are_other_runs(capsys: pytest.CaptureFixture[str]) -> None
 def test_data_sets_of_known_files_may_be_moved(capsys: pytest.CaptureFixture[str]) -> None:
     write_study(seeds=[0], grid={"method": {"none": dropout("NoDropout")}})
     main("study tiny.yaml --jobs 1".split())
-    settings = next(Path("studies/tiny/runs").glob("*/settings.yaml"))
-    settings.write_text(settings.read_text().replace("batch_size: 50", "batch_size: 50\n    root: elsewhere"))
+    asked = next(Path("studies/tiny/runs").glob("*/run.json"))
+    asked.write_text(asked.read_text().replace('"batch_size": 50', '"batch_size": 50, "root": "elsewhere"'))
+    assert "elsewhere" in asked.read_text()
     main("study tiny.yaml --jobs 1".split())
     assert "1 runs, 1 done before" in capsys.readouterr().out

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.folder import RunFiles, RunResult
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunFiles, RunResult
 from dropout_lab.app.study.scheduler import (
     STILLBORN,
     Answer,

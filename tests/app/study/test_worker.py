@@ -12,9 +12,9 @@ import yaml
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
-from dropout_lab.app.run.build import build
-from dropout_lab.app.study.folder import RunIsLocked, RunResult
-from dropout_lab.app.study.one_run import RunTask, run_one
+from dropout_lab.app.run.folder import RunIsLocked
+from dropout_lab.app.study.one_run import RunTask, build_run, run_one
+from dropout_lab.app.study.run_files import RunResult
 from tests.app.study.studies import BASE, callback, content, dropout, tasks
 
 METHODS = content()["grid"]
@@ -150,16 +150,14 @@ def test_nothing_trained() -> None:
 )
 def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as raised:
-        build(one(settings).run.settings, Path())
+        build_run(one(settings).run.settings)
     assert "\n" not in str(raised.value)
 
 
 def test_data_are_kept_by_their_settings() -> None:
-    first, again = (
-        build(task.run.settings, Path()).data for task in tasks("kept", base={"settings": BASE})[:2]
-    )
+    first, again = (build_run(task.run.settings).data for task in tasks("kept", base={"settings": BASE})[:2])
     assert first is again
-    other = build(one({"data": {"batch_size": 20}}).run.settings, Path()).data
+    other = build_run(one({"data": {"batch_size": 20}}).run.settings).data
     assert other is not first
 
 

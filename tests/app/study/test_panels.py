@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer, seed_everything
 
-from dropout_lab.app.run.history import PanelFile
+from dropout_lab.app.study.panels import PanelFile
 from dropout_lab.datamodules import DigitsDataModule
 from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import BATCH_SIZE, small_network

@@ -12,7 +12,8 @@ import yaml
 
 from dropout_lab.app.main import main
 from dropout_lab.app.run import autosave, signals, train
-from tests.app.resumption.runs import EPOCHS, STEPS, outcome, write_fit
+from dropout_lab.app.run.folder import RunFolder
+from tests.app.run.runs import EPOCHS, STEPS, outcome, write_fit
 
 INTERRUPTER = """
 import os
@@ -223,9 +224,9 @@ def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
     assert outcome(RUN.with_name("version_1")) == undisturbed
 
 
-@pytest.mark.parametrize("moment", ["_write_config", "print_header"])
-def test_while_its_folder_is_made(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+@pytest.mark.parametrize(("owner", "moment"), [(RunFolder, "write_config"), (train, "print_header")])
+def test_while_its_folder_is_made(owner: object, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit, match="143"):
         main(write_fit(Path("one")))
     assert not Path("one/runs").exists()

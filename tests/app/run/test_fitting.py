@@ -20,7 +20,7 @@ FIT = (
     "--model.network.dropout StandardDropout --model.network.dropout.p 0.3 --trainer.max_epochs 3 "
     "--trainer.log_every_n_steps 5 --trainer.accelerator cpu"
 ).split()
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 RUN = Path("runs/run/version_0")
 
 
@@ -40,7 +40,7 @@ def test_the_run_folder_holds_everything(finished: Path) -> None:
     names = {path.name.split(".tfevents")[0] for path in (finished / RUN).rglob("*")}
     assert names == {
         "config.yaml", "checkpoints", "best.ckpt", "last.ckpt", "result.json", "predictions.csv",
-        "hparams.yaml", "events.out", ".lock",
+        "hparams.yaml", "events.out", ".lock", "epochs.csv",
     }  # fmt: skip
     assert {path.name for path in finished.iterdir()} == {"runs"}
 
@@ -107,6 +107,8 @@ def test_the_saved_config_runs_again_to_the_same_result(finished: Path) -> None:
     (again, first) = (
         json.loads((folder / RUN / "result.json").read_text())["fit"] for folder in (Path(), finished)
     )
+    for result in (again, first):
+        assert result.pop("time")["train_seconds"] > 0
     assert again == first
 
 
@@ -229,7 +231,7 @@ def test_callbacks_of_the_users_own_stand_beside_ours() -> None:
 
 def test_no_checkpoints_and_no_logger_if_the_user_wants_none() -> None:
     main([*FIT, "--trainer.enable_checkpointing", "false", "--trainer.logger", "false"])
-    assert {path.name for path in RUN.iterdir()} == {".lock", "config.yaml", "result.json"}
+    assert {path.name for path in RUN.iterdir()} == {".lock", "config.yaml", "epochs.csv", "result.json"}
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])

@@ -1,5 +1,6 @@
 """A small fit in which all that is random is on, and what of it must be the same to the bit."""
 
+import csv
 import hashlib
 import json
 from pathlib import Path
@@ -86,7 +87,13 @@ def outcome(run: Path) -> dict[str, Any]:
     result["fit"].pop("time")
     found["result"] = result
     found["scalars"] = curves(run)
+    with (run / "epochs.csv").open(newline="") as stream:
+        found["epochs"] = [_without_times(row) for row in csv.DictReader(stream)]
     return found
+
+
+def _without_times(row: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in row.items() if name != "seconds" and not name.startswith("time/")}
 
 
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dropout_lab.app.main import main
-from tests.app.resumption.runs import outcome, write_fit
+from tests.app.run.runs import outcome, write_fit
 
 PROGRAM = Path(__file__).parents[3] / "cli.py"
 # Without it all epochs are over before one could aim at one of them.

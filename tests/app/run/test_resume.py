@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dropout_lab.app.main import main
-from tests.app.resumption.runs import outcome, write_fit
+from tests.app.run.runs import outcome, write_fit
 
 RUN = Path("one/runs/run/version_0")
 LAST, PREVIOUS = RUN / "checkpoints/last.ckpt", RUN / "checkpoints/previous.ckpt"
@@ -126,9 +126,7 @@ def test_fewer_epochs_than_are_behind_it(words: list[str], capsys: pytest.Captur
 
 
 def test_two_processes_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    holding = (
-        f"import fcntl; file = open('{RUN}/.lock', 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print(); input()"
-    )
+    holding = f"import filelock; lock = filelock.FileLock('{RUN}/.lock'); lock.acquire(); print(); input()"
     with subprocess.Popen([sys.executable, "-c", holding], stdin=PIPE, stdout=PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -142,12 +140,12 @@ def test_its_folder_is_locked_meanwhile(words: list[str], resume: bool) -> None:
     Path("locking.py").write_text(
         "import subprocess, sys\n"
         "from pytorch_lightning import Callback\n"
-        "CODE = 'import fcntl, sys; fcntl.lockf(open(sys.argv[1], \"a\"), fcntl.LOCK_EX | fcntl.LOCK_NB)'\n"
+        "CODE = 'import filelock, sys; filelock.FileLock(sys.argv[1]).acquire(blocking=False)'\n"
         "class Other(Callback):\n"
         "    def on_train_end(self, trainer, pl_module):\n"
         "        file = trainer.loggers[0].log_dir + '/.lock'\n"
         "        done = subprocess.run([sys.executable, '-c', CODE, file], capture_output=True, text=True)\n"
-        "        assert 'BlockingIOError' in done.stderr\n"
+        "        assert 'Timeout' in done.stderr\n"
     )
     options = ["--force"] if resume else []
     main([*(words if resume else words[:-1]), "--trainer.callbacks+", "locking.Other", *options])

@@ -7,7 +7,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dropout_lab.app.run.resume import cut_events, written_events
 from dropout_lab.callbacks import write_test_metrics
-from tests.app.resumption.runs import curves
+from tests.app.run.runs import curves
 from tests.callbacks.fits import fit
 
 

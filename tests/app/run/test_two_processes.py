@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.app.resumption.runs import STEPS, outcome, write_fit
-from tests.app.resumption.test_interrupted import with_interrupter
+from tests.app.run.runs import STEPS, outcome, write_fit
+from tests.app.run.test_interrupted import with_interrupter
 
 PROGRAM = Path(__file__).parents[3] / "cli.py"
 RUN = Path("one/runs/run/version_0")

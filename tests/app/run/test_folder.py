@@ -1,13 +1,22 @@
 """Run folders: made, numbered, found again."""
 
+import errno
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.evaluate import resolve_run
-from dropout_lab.app.run.folder import RunFolder, find_run_folder, make_run_folder, next_run_folder
+from dropout_lab.app.run.folder import (
+    RunFolder,
+    RunIsLocked,
+    find_run_folder,
+    make_run_folder,
+    next_run_folder,
+)
 
 
 def finished_run(folder: RunFolder, *checkpoints: str) -> RunFolder:
@@ -117,3 +126,41 @@ def test_run_stands_for_its_config_and_checkpoint(tmp_path: Path) -> None:
 def test_no_run_named() -> None:
     with pytest.raises(UserError, match="predict needs --run FOLDER"):
         resolve_run(["predict", "--data.root", "x"])
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.locked(), pytest.raises(RunIsLocked), folder.locked():
+        raise AssertionError("two were at one run")
+    with folder.locked():
+        pass
+
+
+def test_a_child_that_outlives_it_does_not_hold_the_lock(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    ready, done = os.pipe(), os.pipe()
+    with folder.locked():
+        # As the loader starts its processes.
+        child = os.fork()
+        if child == 0:
+            os.write(ready[1], b"1")
+            os.read(done[0], 1)
+            os._exit(0)
+        os.read(ready[0], 1)
+    with folder.locked():
+        os.write(done[1], b"1")
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_folder_that_cannot_be_locked(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with RunFolder(tmp_path).locked():
+        assert capsys.readouterr().out == (
+            f"warning: {tmp_path} cannot be locked: let no other process train there\n"
+        )

@@ -1,0 +1,216 @@
+"""A run of a study is a run like any other: resumed, tested again, shown in TensorBoard, repeated by its config."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from dropout_lab.app.main import main
+from dropout_lab.app.run import autosave
+from dropout_lab.app.run.signals import Interrupted
+from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.one_run import RunTask, run_one
+from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.models import ImageClassifier
+from tests.app.study.studies import dropout, tasks
+
+HERE = "tests.app.study.test_one_run"
+# Four steps an epoch, three epochs.
+INTERRUPTED = {
+    "within an epoch": 6,
+    "at the end of an epoch": 8,
+    "in the first epoch": 1,
+    "before the last step": 11,
+}
+
+
+class Interrupter(Callback):
+    """Sends a signal to its process after a step, once: a file says so."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *others: object) -> None:
+        if trainer.global_step == self.step and not Path("interrupted").exists():
+            Path("interrupted").touch()
+            os.kill(os.getpid(), self.number)
+
+
+def task(folder: str, step: int = 0, number: int = signal.SIGTERM, **trainer: Any) -> RunTask:
+    """Return the task of a run with dropout and curves, interrupted after a step."""
+    interrupter = {"class_path": f"{HERE}.Interrupter", "init_args": {"step": step, "number": int(number)}}
+    schedule = {"class_path": "RhoScheduler", "init_args": {"schedule": "Randomized"}}
+    changes = {"max_epochs": 3, "callbacks": [interrupter, schedule], **trainer}
+    settings = {**dropout({"class_path": "MalDrop", "init_args": {"rho": 1}}), "trainer": changes}
+    (made,) = tasks(folder, grid={"method": {"maldrop": settings}}, seeds=[0])
+    made.files.path.mkdir(parents=True, exist_ok=True)
+    made.files.begin(made.run, "dropout-lab study tiny.yaml")
+    return made
+
+
+def outcome(made: RunTask, result: RunResult) -> dict[str, Any]:
+    """Return all that a run has left, but for times and for what the interrupter was told."""
+    with made.files.epochs.open() as stream:
+        rows = [{**row, "seconds": ""} for row in csv.DictReader(stream)]
+    best = torch.load(made.files.folder.best, weights_only=True)
+    weights = {name: value.tolist() for name, value in best["state_dict"].items()}
+    figures = {**vars(result), "train_seconds": 0, "seconds": 0, "hash": ""}
+    return {"figures": figures, "rows": rows, "weights": weights, "step": best["global_step"]}
+
+
+@pytest.fixture
+def _signals_are_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run that is interrupted raise, as its process goes on with the test."""
+
+    def raised(stop: Interrupted) -> NoReturn:
+        raise SystemExit(stop.code)
+
+    monkeypatch.setattr(Interrupted, "end_process", raised)
+
+
+@pytest.mark.usefixtures("_signals_are_exceptions")
+@pytest.mark.parametrize("moment", INTERRUPTED)
+def test_one_that_was_interrupted_goes_on_to_the_bit(moment: str) -> None:
+    undisturbed = task("one")
+    expected = outcome(undisturbed, run_one(undisturbed))
+    interrupted = task("two", INTERRUPTED[moment])
+    with pytest.raises(SystemExit, match="143"):
+        run_one(interrupted)
+    saved = torch.load(interrupted.files.folder.last, weights_only=True)
+    assert saved["global_step"] == INTERRUPTED[moment]
+    # As the worker does that takes the run up.
+    interrupted.files.begin(interrupted.run, "dropout-lab study tiny.yaml")
+    assert outcome(interrupted, run_one(interrupted)) == expected
+    assert [file.name for file in interrupted.files.folder.checkpoints.iterdir()] == ["best.ckpt"]
+
+
+@pytest.mark.usefixtures("_signals_are_exceptions")
+def test_its_times_are_those_of_both_parts() -> None:
+    made = task("one", 6)
+    with pytest.raises(SystemExit):
+        run_one(made)
+    before = torch.load(made.files.folder.last, weights_only=True)["dropout_lab"]["curves"]
+    result = run_one(made)
+    assert result.train_seconds > before["train_seconds"] > 0
+    assert result.seconds > result.train_seconds
+
+
+def test_a_killed_worker_loses_nothing_that_it_has_saved() -> None:
+    undisturbed = task("one")
+    expected = outcome(undisturbed, run_one(undisturbed))
+    # The worker saves, and dies by the signal; the engine gives the run to another.
+    made, ends = task("two", 6), []
+    PoolEngine(jobs=1, threads=1).run([made], lambda _, event: ends.append(event))
+    assert Path("interrupted").exists()
+    assert isinstance(ends[-1], RunResult)
+    assert outcome(made, ends[-1]) == expected
+
+
+def test_short_runs_are_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(autosave.Autosave, "_save", lambda self, trainer, moment: saved.append(moment))
+    run_one(task("one"))
+    assert saved == []
+
+
+def test_long_runs_are_saved_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(autosave, "STUDY_EVERY_S", 0.0)
+    monkeypatch.setattr(autosave.Autosave, "_save", lambda self, trainer, moment: saved.append(moment))
+    run_one(task("one"))
+    assert set(saved) == {"within an epoch", "between epochs"}
+
+
+@pytest.mark.usefixtures("_signals_are_exceptions")
+@pytest.mark.parametrize("harm", ["damaged", "other data"])
+def test_what_cannot_be_resumed_begins_anew(harm: str, capsys: pytest.CaptureFixture[str]) -> None:
+    undisturbed = task("one")
+    expected = outcome(undisturbed, run_one(undisturbed))
+    made = task("two", 6)
+    with pytest.raises(SystemExit):
+        run_one(made)
+    last = made.files.folder.last
+    if harm == "damaged":
+        last.write_bytes(last.read_bytes()[:-100])
+        (last.parent / "previous.ckpt").unlink(missing_ok=True)
+    else:
+        content = torch.load(last, weights_only=True)
+        content["dropout_lab"]["fingerprint"] = "others"
+        torch.save(content, last)
+    assert outcome(made, run_one(made)) == expected
+    assert "the run begins anew" in capsys.readouterr().out
+
+
+def test_it_can_be_tested_and_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
+    made = task("one")
+    result = run_one(made)
+    made.files.end(result)
+    main(["test", "--run", str(made.files.path)])
+    main(["predict", "--run", str(made.files.path)])
+    assert "not written into" not in capsys.readouterr().out
+    content = json.loads((made.files.path / "result.json").read_text())
+    assert content["test"]["checkpoint"] == str(made.files.folder.best)
+    assert made.files.result() == result
+    assert made.files.folder.predictions.read_text().count("\n") == 360
+    model = ImageClassifier.load_from_checkpoint(made.files.folder.best, weights_only=True)
+    assert model.network.num_classes == 10
+    # What is not the run's own is shown, and not kept.
+    main(["test", "--run", str(made.files.path), "--model.mc_samples", "2"])
+    assert "not written into" in capsys.readouterr().out
+    assert made.files.result() == result
+
+
+def test_its_config_repeats_it() -> None:
+    made = task("one")
+    result = run_one(made)
+    main(["fit", "--config", str(made.files.folder.config), "--name", "again"])
+    fit = json.loads(Path("runs/again/version_0/result.json").read_text())["fit"]
+    assert {f"val/{name}": value for name, value in fit["metrics"].items()}.items() <= result.metrics.items()
+    assert (fit["steps"], fit["data"]) == (result.steps, result.data)
+
+
+@pytest.mark.parametrize("asked", ["by its settings", "by the command"])
+def test_tensorboard_where_it_is_asked_for(asked: str) -> None:
+    made = task("one", logger=True) if asked == "by its settings" else task("one")
+    if asked == "by the command":
+        made = RunTask(made.run, made.files, tensorboard=True)
+    result = run_one(made)
+    pages = EventAccumulator(str(made.files.path)).Reload()
+    points = pages.Scalars("val/accuracy")
+    assert [point.step for point in points] == [3, 7, 11]
+    (tested,) = pages.Scalars("test/accuracy")
+    assert tested.step == result.best_step
+    assert tested.value == pytest.approx(result.metrics["test/accuracy"])
+    assert pages.Scalars("hp/val_accuracy")[-1].value == pytest.approx(result.metrics["val/accuracy"])
+    assert pages.Tags()["graph"]
+    assert (made.files.path / "hparams.yaml").is_file()
+
+
+def test_no_events_where_nobody_has_asked() -> None:
+    made = task("one")
+    run_one(made)
+    assert {path.name for path in made.files.path.iterdir()} == {
+        "run.json", "config.yaml", "epochs.csv", "checkpoints"
+    }  # fmt: skip
+
+
+def test_without_checkpoints_if_the_settings_want_none() -> None:
+    made = task("one", enable_checkpointing=False)
+    assert "test/accuracy" in run_one(made).metrics
+    assert not made.files.folder.checkpoints.exists()
+
+
+def test_what_an_older_attempt_has_left_is_no_part_of_it() -> None:
+    made = task("one")
+    run_one(made)
+    shutil.copy(made.files.folder.best, made.files.folder.checkpoints / "old.ckpt")
+    run_one(made)
+    assert [file.name for file in made.files.folder.checkpoints.iterdir()] == ["best.ckpt"]
