@@ -22,8 +22,12 @@ class OutOfBoundsError(yaml.MarkedYAMLError):
     """A YAML text stands for more than anybody writes."""
 
 
-class _BoundedLoader(yaml.SafeLoader):
-    """Counts the values of a text, with all aliases spelt out, where they are still nodes."""
+@final
+class _Loader(yaml.SafeLoader):
+    """Counts the values of a text, with all aliases spelt out, where they are still nodes.
+
+    ``1e-3`` is a number, as on the command line, and no key may stand twice.
+    """
 
     def __init__(self, text: str) -> None:
         if len(text) > MOST_CHARACTERS:
@@ -34,7 +38,6 @@ class _BoundedLoader(yaml.SafeLoader):
         self.sizes: dict[yaml.Node, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Make a node of the next value, and measure it."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
         if self.depth > DEEPEST:
@@ -54,6 +57,25 @@ class _BoundedLoader(yaml.SafeLoader):
         if self.sizes[node] > MOST_VALUES:
             raise _out_of_bounds(event, f"stands for more than {MOST_VALUES} values")
         return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            # A merge of an anchor, <<, is no key, and may stand beside others.
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key, deep=True)
+            # Lists and mappings are no keys, as the base class says.
+            if isinstance(name, Hashable):
+                if name in seen:
+                    raise yaml.MarkedYAMLError(problem=f"{name} stands twice", problem_mark=key.start_mark)
+                seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
+)
 
 
 def _check_text_within(node: yaml.ScalarNode) -> None:
@@ -80,32 +102,7 @@ def check_bounds(text: str) -> None:
         OutOfBoundsError: it goes beyond the bounds, or an anchor holds itself.
         yaml.YAMLError: it is no YAML.
     """
-    yaml.compose(text, _BoundedLoader)
-
-
-@final
-class _Loader(_BoundedLoader):
-    """Reads ``1e-3`` as a number, as the command line does, and lets no key stand twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice, of which YAML takes the last."""
-        seen = set()
-        for key, _ in node.value:
-            # A merge of an anchor, <<, is no key, and may stand beside others.
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            name = self.construct_object(key, deep=True)
-            # Lists and mappings are no keys, as the base class says.
-            if isinstance(name, Hashable):
-                if name in seen:
-                    raise yaml.MarkedYAMLError(problem=f"{name} stands twice", problem_mark=key.start_mark)
-                seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
-)
+    yaml.compose(text, _Loader)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

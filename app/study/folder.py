@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from dropout_lab.app.config.settings import Settings, merged
+from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for, whole_file
 from dropout_lab.app.study.grid import Run
@@ -122,7 +122,7 @@ def check_same_data(folder: StudyFolder, done: Sequence[Run]) -> None:
 
 def _place(settings: Settings) -> tuple[str, Path | None]:
     """Return the name of a data module's class, and its root."""
-    data = merged(settings.get("data"), {"init_args": {}})
+    data = merge(settings.get("data"), {"init_args": {}})
     root = data["init_args"].get("root")
     return str(data.get("class_path")).rpartition(".")[2], None if root is None else Path(root).absolute()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from dropout_lab.app.config.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
+from dropout_lab.app.config.settings import VALUES, Label, Settings, fill_placeholders, merge, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.spec import Labels, Study, unknown
 
@@ -56,11 +56,11 @@ def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
     settings = study.base.settings
     values: dict[str, Label] = {**labels, "seed": seed}
     for axis, label in labels.items():
-        settings = merged(settings, study.axes[axis][label])
+        settings = merge(settings, study.axes[axis][label])
         # Taken out, so that the next axis' do not meet them.
         named = settings.pop(VALUES, {})
         values |= {f"{axis}.{name}": value for name, value in named.items()}
-    filled: Settings = filled_in(merged(settings, study.overrides), values)
+    filled: Settings = fill_placeholders(merge(settings, study.overrides), values)
     return {"seed_everything": seed, **filled}
 
 

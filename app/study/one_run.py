@@ -6,8 +6,8 @@ from time import perf_counter
 
 import torch
 
-from dropout_lab.app.config.checks import check_trainer
-from dropout_lab.app.config.settings import Settings, merged
+from dropout_lab.app.config.checks import check_study_trainer
+from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.autosave import Autosave
@@ -63,7 +63,7 @@ def build_run(settings: Settings) -> Parts:
     Raises:
         UserError: something in the settings is wrong, in one line.
     """
-    check_trainer(settings)
+    check_study_trainer(settings)
     # Without its best weights a run has nothing to test; none are kept in the end.
     trainer = {**TRAINER, **(settings.get("trainer") or {})}
     if not _keeps_checkpoints(trainer):
@@ -82,7 +82,7 @@ def run_one(task: RunTask) -> RunResult:
     """
     start, folder, settings = perf_counter(), task.files.folder, task.run.settings
     if task.tensorboard:
-        settings = merged(settings, {"trainer": {"logger": True}})
+        settings = merge(settings, {"trainer": {"logger": True}})
     parts = build_run(settings)
     if task.panels:
         parts.callbacks.append(PanelFile(task.files.panels, PANEL_IMAGES))

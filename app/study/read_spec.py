@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.app.config.settings import VALUES, Settings, merged, nested, placeholders, settings_hash
+from dropout_lab.app.config.settings import VALUES, Settings, find_placeholders, merge, nest, settings_hash
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import parse_value, read_yaml
 from dropout_lab.app.errors import UserError
@@ -80,7 +80,7 @@ def _change(change: str) -> Settings:
     if not (key and equals):
         raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
     try:
-        return check_settings(nested(key, parse_value(value)))
+        return check_settings(nest(key, parse_value(value)))
     except SpecError as error:
         raise SpecError(str(error), "--set", *error.where) from error
 
@@ -96,14 +96,14 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
     for name, label in whole.report.baseline.items():
         if label not in axes[name]:
             raise SpecError(f"lacks {label}, with which report.baseline compares", str(form), "grid", name)
-    before = merged(whole.base.settings, whole.overrides)
+    before = merge(whole.base.settings, whole.overrides)
     # Where the data are, and the like, is nothing to tell.
-    learned = [new for new in changes if settings_hash(merged(before, new)) != settings_hash(before)]
+    learned = [new for new in changes if settings_hash(merge(before, new)) != settings_hash(before)]
     study = whole.model_copy(
         update={
             "name": whole.name if form is None else f"{whole.name}-{form}",
             "axes": axes,
-            "overrides": reduce(merged, [whole.overrides, short.settings, *changes]),
+            "overrides": reduce(merge, [whole.overrides, short.settings, *changes]),
             # Rules and figures for labels that a short form leaves out are then not there.
             "skip": tuple(
                 {
@@ -120,7 +120,7 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
             "reduced": None,
         }
     )
-    told = _left_out(whole, study, reduce(merged, learned, short.settings))
+    told = _left_out(whole, study, reduce(merge, learned, short.settings))
     study = study.model_copy(update={"shortened": (*whole.shortened, *told)})
     _check_placeholders(study)
     return study
@@ -136,9 +136,11 @@ def _check_placeholders(study: Study) -> None:
     places: dict[str, Any] = {"base": study.base.settings, "overrides": study.overrides}
     places |= {f"grid.{name}": axis for name, axis in study.axes.items()}
     for where, settings in places.items():
-        for holder in sorted(placeholders(settings) - known):
+        for holder in sorted(find_placeholders(settings) - known):
             raise SpecError(f"${{{holder}}}: {unknown('axis', holder, sorted(known))}", where)
-    used = {holder.partition(".")[0] for settings in places.values() for holder in placeholders(settings)}
+    used = {
+        holder.partition(".")[0] for settings in places.values() for holder in find_placeholders(settings)
+    }
     for name, axis in study.axes.items():
         if name not in used and not any(settings.keys() - {VALUES} for settings in axis.values()):
             raise SpecError(f"changes nothing: no setting holds ${{{name}}}", "grid", name)
@@ -152,8 +154,8 @@ def _left_out(whole: Study, part: Study, changed: Settings) -> list[str]:
     for name, axis in whole.axes.items():
         if list(part.axes[name]) != list(axis):
             lines.append(f"{name} {_listed(part.axes[name])} instead of {_listed(axis)}")
-    settings = merged(whole.base.settings, whole.overrides)
-    before, after = dict(_flat(settings)), dict(_flat(merged(settings, changed)))
+    settings = merge(whole.base.settings, whole.overrides)
+    before, after = dict(_flat(settings)), dict(_flat(merge(settings, changed)))
     return lines + [
         f"{key} {_value(value)} instead of {_value(before.get(key, NOT_SET))}"
         for key, value in after.items()

@@ -3,7 +3,6 @@
 Nothing here imports torch.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,8 @@ from typing import Annotated, Any, Literal, cast
 import pydantic
 from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, ValidationInfo
 
-from dropout_lab.app.config.settings import VALUES, Label, Settings, merged
+from dropout_lab.app.config.settings import VALUES, Label, Settings, merge
+from dropout_lab.app.errors import suggest
 
 Labels = dict[str, Label]
 """A label for some or all axes, by axis."""
@@ -50,8 +50,7 @@ class SpecError(ValueError):
 def unknown(kind: str, name: object, known: Iterable[object]) -> str:
     """Say that there is no such name, and which may be meant."""
     names = [str(each) for each in known]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    hint = suggest(str(name), names, f"there are {', '.join(names)}")
     return f"no {kind} {str(name)!r}; {hint}"
 
 
@@ -170,7 +169,7 @@ class Base(Section):
     @pydantic.model_validator(mode="after")
     def _merge_configs(self, info: ValidationInfo) -> "Base":
         read: Callable[[str], Settings] = cast(Any, info.context)["read"]
-        settings: Settings = reduce(merged, [*map(read, self.configs), self.settings], {})
+        settings: Settings = reduce(merge, [*map(read, self.configs), self.settings], {})
         of_runs = {key: settings[key] for key in settings if key not in ("seed_everything", "name", "runs")}
         return self.model_construct(settings=check_settings(of_runs))
 

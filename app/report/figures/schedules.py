@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from dropout_lab.app.config.settings import Settings, dropout_of, merged
+from dropout_lab.app.config.settings import Settings, dropout_of, merge
 from dropout_lab.app.plotting import Look, figure_of_pairs, legend_above
 from dropout_lab.app.report.figures.curves import draw_line, history, methods, place_time, time_axis
 from dropout_lab.app.report.formatting import label_words, metric_name
@@ -92,7 +92,7 @@ def constant(settings: Settings, kind: str) -> float | None:
         name = callback.get("class_path", "") if isinstance(callback, dict) else str(callback)
         if name.rpartition(".")[2] == "RhoScheduler":
             return None
-    value = merged(dropout_of(settings), {"init_args": {}})["init_args"].get(kind)
+    value = merge(dropout_of(settings), {"init_args": {}})["init_args"].get(kind)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

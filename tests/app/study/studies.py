@@ -18,7 +18,7 @@ from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.scheduler import Engine, Event
 
 HERE = "tests.app.study.studies"
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).resolve().parents[3]
 # What differs from one time to the next.
 TIMES = ("seconds", "train_seconds")
 BASE = {

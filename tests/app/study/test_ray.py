@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dropout_lab.app.config.settings import merged
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import ray_cluster
@@ -98,7 +98,7 @@ def test_ray_and_the_pool_give_the_same() -> None:
 
 
 def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None:
-    study: dict[str, Any] = {"base": {"settings": merged(BASE, callback("Waits"))}, "seeds": [0, 1, 2]}
+    study: dict[str, Any] = {"base": {"settings": merge(BASE, callback("Waits"))}, "seeds": [0, 1, 2]}
     todo = tasks("studies/tiny", **study)
     (lost,) = two.worker_nodes
     events: list[tuple[RunTask, Event]] = []
