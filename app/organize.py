@@ -64,11 +64,7 @@ def _parse(words: list[str]) -> Namespace:
 
 
 def run(words: list[str]) -> None:
-    """Sort, and say what was done.
-
-    Raises:
-        UserError: an option or the data are wrong, files are in the way, or writing fails.
-    """
+    """Sort, and say what was done."""
     options = _parse(words[1:])
     from dropout_lab.datamodules import DataError
     from dropout_lab.datamodules.isic_files import CLASSES, find_images

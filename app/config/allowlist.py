@@ -51,11 +51,7 @@ def check_renamed(settings: Any, where: str = "") -> None:
 
 
 def parse(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
-    """Parse settings, and check what they name; nothing is built.
-
-    Raises:
-        ArgumentError, ValueError, UserError: they are not taken, or name what may not be named.
-    """
+    """Parse settings, and check what they name: ArgumentError, ValueError or UserError; nothing is built."""
     restrict()
     check_renamed(settings)
     found: Namespace = parser.parse_object(settings)

@@ -96,21 +96,12 @@ def _out_of_bounds(place: yaml.Event | yaml.Node, problem: str) -> OutOfBoundsEr
 
 
 def check_bounds(text: str) -> None:
-    """Check how large and how deep a YAML text is.
-
-    Raises:
-        OutOfBoundsError: it goes beyond the bounds, or an anchor holds itself.
-        yaml.YAMLError: it is no YAML.
-    """
+    """Check how large and how deep a YAML text is, or raise OutOfBoundsError; YAMLError where it is none."""
     yaml.compose(text, _Loader)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a file that holds a mapping.
-
-    Raises:
-        UserError: it is missing, no text, no YAML, or something else; a key stands twice.
-    """
+    """Read a file that holds a mapping, or raise UserError."""
     try:
         content = parse_value(file.read_text(), str(file))
     except OSError as error:
@@ -126,11 +117,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str, where: str | None = None) -> Any:
-    """Return what a text means in YAML, such as the value of a flag.
-
-    Raises:
-        UserError: it is no YAML; the message begins with ``where``, or with the text itself.
-    """
+    """Return what a text means in YAML, such as the value of a flag; an error begins with ``where`` or the text."""
     try:
         return yaml.load(text, _Loader)
     # A number or a date that is none, such as 2020-13-01, is a ValueError.
