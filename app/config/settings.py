@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dropout_lab.app.errors import UserError
 
 Settings = dict[str, Any]
@@ -100,17 +98,6 @@ def placeholders(settings: Any) -> set[str]:
         each = settings.values() if isinstance(settings, dict) else settings
         return {name for value in each for name in placeholders(value)}
     return set(PLACEHOLDER.findall(settings)) if isinstance(settings, str) else set()
-
-
-def specification(dump: str, linked: dict[str, Any]) -> Settings:
-    """Return a command's options, a YAML text, with the network's arguments that the data fill in."""
-    settings: Settings = yaml.safe_load(dump)
-    network = settings["model"]["network"]["init_args"]
-    for name, value in linked.items():
-        network[name] = list(value) if isinstance(value, tuple) else value
-    # By this key Lightning's load_from_checkpoint knows how to build nested classes again.
-    settings["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
-    return settings
 
 
 def dropout_of(settings: Settings) -> Any:
