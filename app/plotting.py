@@ -77,12 +77,9 @@ def save(figure: Figure, file: Path) -> Path:
 
 
 def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
-    """Return a look for each of ``count`` methods.
+    """Return a look for each of ``count`` methods, of which ``baseline`` is the baseline's place.
 
-    Args:
-        count: how many there are.
-        baseline: the baseline's place; None for none.
-        ordered: the methods are numbers in order: from dark to light instead of unlike.
+    Where the methods are numbers in order, they go from dark to light instead of being unlike.
     """
     if ordered:
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))
@@ -101,12 +98,9 @@ def _unlike(place: int) -> Look:
 
 
 def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels side by side, in rows of three at most, with one scale up.
+    """Return a figure with panels side by side, in rows of ``height`` inches and of three at most.
 
-    Args:
-        panels: how many.
-        height: of one row, in inches.
-        share_x: whether they have one scale across, too.
+    They have one scale up, and with ``share_x`` one across, too.
     """
     columns = min(panels, 3) if panels != 4 else 2
     rows = -(-panels // columns)
@@ -135,13 +129,9 @@ def _plain(axes: Axes) -> Axes:
 def legend_above(
     figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4, others: Sequence[Line2D] = ()
 ) -> None:
-    """Name lines once, above all panels, which keep their height.
+    """Name lines, and other marks, once above all panels, which keep their height.
 
-    Args:
-        figure: that has the panels.
-        names: of lines, and their looks.
-        columns: of names, at most; long names have fewer.
-        others: marks that stand beside them.
+    There are so many ``columns`` at most, fewer where names are long.
     """
     handles = [*(Line2D([], [], **look.line, label=name) for name, look in names), *others]
     longest = max(len(str(handle.get_label())) for handle in handles)
@@ -154,9 +144,7 @@ def legend_above(
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     """Write names right of where lines end, moved apart where they would lie upon each other.
 
-    Args:
-        axes: with its limits settled.
-        ends: x, y, name and colour of each line's end.
+    The limits of the axes are settled; an end is its x, y, name and colour.
     """
     low, high = axes.get_ylim()
     figure = axes.get_figure(root=True)

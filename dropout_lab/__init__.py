@@ -43,7 +43,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MEASURED_LATER", "TORCH_DROPOUTS", "VGG16", "AlanCNN", "Alternating", "Backbone", "BestStep",
-    "BestWeights", "CIFAR10DataModule", "Chain", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix",
+    "CIFAR10DataModule", "Chain", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix",
     "Constant", "Cosine", "CountDropout", "DataError", "DatasetCorruptError", "DatasetNotFoundError",
     "DeadUnits", "DigitsDataModule", "DownloadError", "DropAct", "DropAlan", "DropConnect", "DropCorr",
     "DropIn", "DropInv", "Dropout", "DropoutFactory", "EpochLines", "ForeignDropout", "ForwardAnnealing",

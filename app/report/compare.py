@@ -70,14 +70,7 @@ class Order:
 
 
 def paper_order(results: Results, metric: str, column: Labels, highest: bool) -> Order | None:
-    """Return the paper's order of the methods in a column; None where it gives fewer than two numbers.
-
-    Args:
-        results: of the study.
-        metric: by which they are ordered.
-        column: labels that the methods share.
-        highest: whether more is better.
-    """
+    """Return the paper's order of the methods in a column, ``highest`` first or last; None below two numbers."""
     numbers = [(labels, results.paper(labels, metric)) for labels in (column | row for row in results.rows)]
     given = [(labels, number) for labels, number in numbers if number is not None]
     methods = sorted(given, key=lambda method: -method[1] if highest else method[1])

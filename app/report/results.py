@@ -47,7 +47,6 @@ class Results:
     """A study and what there is of it; runs are in order of the axes, then seeds, and are named by their hash.
 
     Attributes:
-        folder: the study's.
         study: what was asked for.
         select: which run stands for several; None: a cell with several runs of a seed is empty.
         finished: runs, and what each has come to.
@@ -65,7 +64,6 @@ class Results:
         tables: what is left of the axes, a table for each; a single empty one where nothing is left.
     """
 
-    folder: Path
     study: Study
     select: Select | None
     finished: dict[str, tuple[Run, RunResult]]
@@ -94,7 +92,7 @@ class Results:
         candidates = self.candidates(labels)
         if self.select is None:
             return {seed: runs[0] for seed, runs in candidates.items() if len(runs) == 1}
-        return {seed: self.best(runs, self.select) for seed, runs in candidates.items()}
+        return {seed: self.best(runs, self.select.by, self.select.mode) for seed, runs in candidates.items()}
 
     def chosen(self, labels: Labels) -> list[Labels]:
         """Return the selected axes' labels that were chosen for each seed; none where there was no choice."""
@@ -103,14 +101,14 @@ class Results:
         runs = (self.finished[run][0].labels for run in self.of(labels).values())
         return [{axis: run[axis] for axis in self.select.over} for run in runs]
 
-    def best(self, runs: Sequence[str], select: Select) -> str:
-        """Return the run that is best by the selection's metric, one of validation; of equal ones the first.
+    def best(self, runs: Sequence[str], by: str, mode: str) -> str:
+        """Return the run that is best by a metric of validation, ``max`` or ``min``; of equal ones the first.
 
         A value that is not finite loses, and so does a run without one, as one that has collapsed before its first
         validation.
         """
-        by, sign = self.metric(select.by, "select.by"), 1 if select.mode == "max" else -1
-        finite = {run: sign * by[run] for run in runs if math.isfinite(by.get(run, math.nan))}
+        found, sign = self.metric(by, "select.by"), 1 if mode == "max" else -1
+        finite = {run: sign * found[run] for run in runs if math.isfinite(found.get(run, math.nan))}
         return max(runs, key=lambda run: finite.get(run, -math.inf))
 
     def metric(self, name: str, option: str = "report.metric") -> dict[str, float]:
@@ -188,7 +186,7 @@ class Results:
 
     def write_csv(self, file: Path) -> None:
         """Write what each run has come to, as the study's own ``results.csv``."""
-        write_results(StudyFolder(self.folder), [run for run, _ in self.finished.values()], to=file)
+        write_results(file, self.study.axes, list(self.finished.values()))
 
 
 def read_results(folder: Path) -> Results:
@@ -226,7 +224,7 @@ def read_results(folder: Path) -> Results:
     every = product(_combinations(study, study.axes), study.seeds)
     grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
     return Results(
-        folder, study, study.select, finished, failed, missing,
+        study, study.select, finished, failed, missing,
         left_over=sum(file not in known for file in (folder / "runs").glob("*/result.json")),
         commands=[command for command in place.commands() if command in made],
         grid=[each for each in grid if each[2] in finished],

@@ -23,13 +23,7 @@ class Table:
 
 
 def metric_table(results: Results, metric: str, table: Labels) -> Table:
-    """Return a metric by rows and columns: mean ± half the 95 % interval, the paper's number, the deviation, time.
-
-    Args:
-        results: of the study.
-        metric: that is shown.
-        table: labels that all of its cells share.
-    """
+    """Return a metric by rows and columns: mean ± half the 95 % interval, the paper's number, the deviation, time."""
     report = results.study.report
     # It is the same for every metric, and told with the first.
     timed = report.time and metric == report.metrics[0]

@@ -169,7 +169,7 @@ def run(words: list[str]) -> None:
     except KeyboardInterrupt:
         raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
-        write_results(folder, runs)
+        write_results(folder.results_file, study.axes, finished(folder, runs))
     if not _report(console, folder, wanted):
         raise SystemExit(1)
 

@@ -7,7 +7,7 @@ are called now. Nothing here imports torch.
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
@@ -135,19 +135,12 @@ def finished(folder: StudyFolder, runs: Sequence[Run]) -> list[tuple[Run, RunRes
     return [(run, result) for run in runs if (result := folder.run(run).result()) is not None]
 
 
-def write_results(folder: StudyFolder, runs: Sequence[Run], to: Path | None = None) -> None:
-    """Write the table: labels, seed, hash, metrics and figures, in the order of axes and seeds, without dates.
-
-    Args:
-        folder: the study's.
-        runs: of the study, in their order.
-        to: file to write; None takes the study's ``results.csv``.
-    """
-    done = finished(folder, runs)
+def write_results(file: Path, axes: Iterable[str], done: Sequence[tuple[Run, RunResult]]) -> None:
+    """Write the table: labels, seed, hash, metrics and figures, in the order of axes and seeds, without dates."""
     metrics = sorted({name for _, result in done for name in result.metrics})
     thresholds = sorted({name for _, result in done for name in result.first_steps}, key=float)
-    columns = [*runs[0].labels, "seed", "hash", *metrics, *map(FIRST_STEP.format, thresholds), *FIGURES]
-    with whole_file(folder.results_file if to is None else to) as stream:
+    columns = [*axes, "seed", "hash", *metrics, *map(FIRST_STEP.format, thresholds), *FIGURES]
+    with whole_file(file) as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for run, result in done:

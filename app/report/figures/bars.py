@@ -12,13 +12,7 @@ from dropout_lab.app.report.formatting import label_words, metric_name, scaled
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import Labels
 
-PAPER: dict[str, Any] = {
-    "color": FAINT,
-    "marker": "D",
-    "markersize": 7,
-    "markerfacecolor": "white",
-    "linestyle": "",
-}
+PAPER: dict[str, Any] = {"color": FAINT, "marker": "D", "markerfacecolor": "white", "linestyle": ""}
 
 
 def bars(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -28,26 +22,22 @@ def bars(results: Results, metric: str, table: Labels) -> Figure | None:
     figure, panels = new_figure(len(columns), height=max(2.0, 1.2 + 0.42 * len(rows)))
     drawn, with_paper = False, False
     for axes, column in zip(panels, columns, strict=True):
-        for place, (cell, (_, look)) in enumerate(
-            zip(results.cells(metric, table, column), rows, strict=True)
-        ):
+        cells = results.cells(metric, table, column)
+        for place, (cell, (_, look)) in enumerate(zip(cells, rows, strict=True)):
             if (found := cell.here) is not None:
                 drawn = True
                 seeds = [unit * value for value in results.by_seed(cell.labels, metric).values()]
-                faint: dict[str, Any] = {
-                    "color": look.color,
-                    "alpha": 0.35,
-                    "markersize": 5,
-                    "markeredgewidth": 0,
-                }
-                axes.plot(seeds, [place + 0.22] * len(seeds), "o", **faint)
+                axes.plot(
+                    seeds, [place + 0.22] * len(seeds), "o", color=look.color, alpha=0.35, markersize=5,
+                    markeredgewidth=0,
+                )  # fmt: skip
                 axes.errorbar(
                     unit * found.mean, place, xerr=unit * (found.half or 0.0), color=look.color, marker=look.marker,
                     markersize=7, capsize=4, linewidth=2, zorder=3,
                 )  # fmt: skip
             if cell.paper is not None:
                 with_paper = True
-                axes.plot(unit * cell.paper, place, **PAPER)
+                axes.plot(unit * cell.paper, place, markersize=7, **PAPER)
         band = results.estimate(table | column | baseline, metric) if baseline else None
         if band is not None and band.half is not None:
             low, high = unit * (band.mean - band.half), unit * (band.mean + band.half)

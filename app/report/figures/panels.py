@@ -13,7 +13,7 @@ from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.run_files import damaged
-from dropout_lab.app.study.spec import Labels, Select
+from dropout_lab.app.study.spec import Labels
 
 KINDS = ("right", "wrong")
 WORDS = 8.0
@@ -54,19 +54,20 @@ def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
 
     Of the values of an axis that is selected over, or else has numbers, it is the best in validation.
     """
-    report = results.study.report
-    numeric = tuple(axis for axis in (*report.rows, *report.columns) if results.is_numeric(axis))
-    select = results.study.select or Select(over=numeric[:1], by="val/accuracy")
+    report, select = results.study.report, results.study.select
+    numeric = [axis for axis in (*report.rows, *report.columns) if results.is_numeric(axis)]
+    over = select.over if select else numeric[:1]
+    by, mode = (select.by, select.mode) if select else ("val/accuracy", "max")
     found: dict[str, str] = {}
     for row, column in product(results.rows, results.columns):
-        labels = {axis: label for axis, label in (table | row | column).items() if axis not in select.over}
+        labels = {axis: label for axis, label in (table | row | column).items() if axis not in over}
         runs = next(iter(results.candidates(labels).values()), [])
         # The table's own labels are in the caption.
         named = {axis: label for axis, label in labels.items() if axis not in table}
         if len(runs) > 1:
-            measured = results.values.get(select.by.partition("@")[0], {})
-            runs = [results.best(runs, select)] if measured.keys() & runs else []
-            named |= {axis: results.finished[run][0].labels[axis] for run in runs for axis in select.over}
+            measured = results.values.get(by.partition("@")[0], {})
+            runs = [results.best(runs, by, mode)] if measured.keys() & runs else []
+            named |= {axis: results.finished[run][0].labels[axis] for run in runs for axis in over}
         for run in runs:
             found.setdefault(run, label_words(named))
     return found

@@ -71,13 +71,8 @@ def schedules(results: Results, metric: str, table: Labels) -> Figure | None:
 def recorded(results: Results, labels: Labels, kind: str, over: str) -> list[pd.DataFrame]:
     """Return what each layer's ρ or p was where all runs have a record of it.
 
-    Columns are ``x``, the ``mean`` of each epoch's batches, and the ``least`` and the ``most`` of them in any seed.
-
-    Args:
-        results: of the study.
-        labels: of a cell.
-        kind: ``rho`` or ``p``.
-        over: the column that says where.
+    Columns are ``x``, the ``mean`` of each epoch's batches, and the ``least`` and the ``most`` of them in any seed;
+    ``kind`` is ``rho`` or ``p``.
     """
     prefix, found = f"{kind}_mean/", []
     for layer in sorted(

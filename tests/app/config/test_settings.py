@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from dropout_lab.app.config.settings import (
+    Settings,
     changed_settings,
     filled_in,
     flat_settings,
@@ -113,8 +114,15 @@ data:
 """
 
 
+def specification(dump: str) -> Settings:
+    """Return settings as a checkpoint carries them, with a key of Lightning's own."""
+    settings: Settings = yaml.safe_load(dump)
+    settings["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
+    return settings
+
+
 def test_flat_settings_are_what_tells_runs_apart() -> None:
-    assert flat_settings(yaml.safe_load(DUMP)) == {
+    assert flat_settings(specification(DUMP)) == {
         "seed": 3,
         "max_epochs": 10,
         "network": "FullyConnected",
@@ -139,11 +147,11 @@ def test_flat_settings_are_what_tells_runs_apart() -> None:
     ],
 )
 def test_run_name(dump: str, name: str) -> None:
-    assert run_name(yaml.safe_load(dump)) == name
+    assert run_name(specification(dump)) == name
 
 
 def test_what_is_measured_does_not_change_with_how_fast_it_was_learned() -> None:
-    there, here = yaml.safe_load(DUMP), yaml.safe_load(DUMP)
+    there, here = specification(DUMP), specification(DUMP)
     there["model"] |= {"compile": "default", "channels_last": True}
     assert changed_settings(there, here) == []
     here["data"]["init_args"]["val_size"] = 0.1

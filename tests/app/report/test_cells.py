@@ -13,7 +13,6 @@ from dropout_lab.app.study.spec import Labels, Select
 from tests.data.studies import metrics_of, write_study
 
 TEST, VAL = "test/accuracy", "val/accuracy"
-BY = Select(over=("p",), by=VAL)
 DROPIN: Labels = {"method": "dropin", "layers": 2}
 
 
@@ -43,17 +42,17 @@ def test_each_seed_chooses_for_itself(tmp_path: Path) -> None:
 
 def test_the_lowest_can_be_best_and_what_is_not_finite_loses(results: Results) -> None:
     runs = results.candidates(DROPIN)[0]
-    assert label(results, results.best(runs, BY)) == 0.5
-    assert label(results, results.best(runs, Select(over=("p",), by=VAL, mode="min"))) == 0.25
+    assert label(results, results.best(runs, VAL, "max")) == 0.5
+    assert label(results, results.best(runs, VAL, "min")) == 0.25
     lost = with_values(results, results.values[VAL] | {runs[1]: math.nan})
-    assert lost.best([runs[1], runs[0]], BY) == runs[0]
+    assert lost.best([runs[1], runs[0]], VAL, "max") == runs[0]
 
 
 def test_of_equal_runs_the_first_is_chosen(results: Results) -> None:
     low, _, high = results.candidates(DROPIN)[0]
     assert results.values[VAL][low] == results.values[VAL][high]
-    assert results.best([low, high], BY) == low
-    assert results.best([high, low], BY) == high
+    assert results.best([low, high], VAL, "max") == low
+    assert results.best([high, low], VAL, "max") == high
 
 
 def test_a_missing_metric_of_the_selection_is_named(results: Results) -> None:
@@ -66,8 +65,8 @@ def test_a_missing_metric_of_the_selection_is_named(results: Results) -> None:
 def test_a_run_that_was_never_validated_loses(results: Results) -> None:
     runs = results.candidates(DROPIN)[0]
     collapsed = with_values(results, {runs[0]: results.values[VAL][runs[0]]})
-    assert collapsed.best([runs[1], runs[0]], BY) == runs[0]
-    assert collapsed.best([runs[1]], BY) == runs[1]
+    assert collapsed.best([runs[1], runs[0]], VAL, "max") == runs[0]
+    assert collapsed.best([runs[1]], VAL, "max") == runs[1]
 
 
 def test_without_selection_a_cell_is_one_run_a_seed(results: Results) -> None:

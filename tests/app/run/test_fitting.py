@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from dropout_lab.app.main import main
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.dropout import StandardDropout
+from tests import programs
 
 FIT = (
     "fit --data DigitsDataModule --model.network FullyConnected --model.network.hidden [16] --name run "
     "--model.network.dropout StandardDropout --model.network.dropout.p 0.3 --trainer.max_epochs 3 "
     "--trainer.log_every_n_steps 5 --trainer.accelerator cpu"
 ).split()
-REPOSITORY = Path(__file__).parents[3]
 RUN = Path("runs/run/version_0")
 
 
@@ -274,11 +272,8 @@ def test_a_variant_of_ones_own_in_the_folder_one_stands_in() -> None:
     Path("mine.py").write_text(
         "from torch import nn\nclass Half(nn.Module):\n    def forward(self, x):\n        return x / 2\n"
     )
-    program = [sys.executable, str(REPOSITORY / "cli.py"), *FIT, "--model.network.dropout", "mine.Half"]
-    words = [word for word in program if word not in ("--model.network.dropout.p", "0.3")]
-    done = subprocess.run(
-        [*words, "--trainer.fast_dev_run", "1"], capture_output=True, text=True, check=False
-    )
+    words = [word for word in FIT if word not in ("--model.network.dropout.p", "0.3")]
+    done = programs.run(*words, "--model.network.dropout", "mine.Half", "--trainer.fast_dev_run", "1")
     assert done.returncode == 0, done.stderr
 
 

@@ -1,5 +1,6 @@
 """A fit that a signal stops goes on with --resume as if nothing had been."""
 
+import math
 import os
 import shutil
 import signal
@@ -57,12 +58,28 @@ def until_finished(first: list[str], then: list[str], most: int) -> list[int]:
     raise AssertionError(f"interrupted too often: {codes}")
 
 
-def check_same(moments: list[int], number: int = signal.SIGTERM, **fit: Any) -> list[int]:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fit that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(write_fit(Path("one")))
+        patch.delenv("PL_GLOBAL_SEED")
+    return folder / "one"
+
+
+def check_same(
+    moments: list[int], number: int = signal.SIGTERM, finished: Path | None = None, **fit: Any
+) -> list[int]:
     """Compare a fit that is interrupted with one that is not; return the exit codes."""
     words = write_fit(Path("one"), **fit)
-    main(words)
-    undisturbed = outcome(RUN)
-    shutil.rmtree("one/runs")
+    if finished is None:
+        main(words)
+        undisturbed = outcome(RUN)
+        shutil.rmtree("one/runs")
+    else:
+        undisturbed = outcome(finished.parent / RUN)
     with_interrupter(words, moments, number)
     codes = until_finished(words, [*words, "--resume"], len(moments) + 1)
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
@@ -72,11 +89,12 @@ def check_same(moments: list[int], number: int = signal.SIGTERM, **fit: Any) -> 
     return codes
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_goes_on_to_the_bit(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_goes_on_to_the_bit(workers: int, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # The midst of an epoch, its last batch, the first of another, two one after the other.
     moments = [2, STEPS - 1, STEPS, STEPS + 4, STEPS + 5]
-    assert check_same(moments, workers=workers) == [143] * len(moments)
+    # However many processes prepare its batches.
+    assert check_same(moments, finished=finished, workers=workers) == [143] * len(moments)
     said = capsys.readouterr()
     assert "interrupted by SIGTERM at step 3; saved in one/runs/run/version_0/checkpoints" in said.out
     assert f"dropout-lab fit --resume {RUN}" in said.out
@@ -88,18 +106,19 @@ def test_goes_on_to_the_bit(workers: int, capsys: pytest.CaptureFixture[str]) ->
     "trainer",
     [
         {"accumulate_grad_batches": 3},
-        {"val_check_interval": 3},
-        {"val_check_interval": 1},
-        {"check_val_every_n_epoch": 2},
+        pytest.param({"val_check_interval": 3}, marks=pytest.mark.slow),
+        pytest.param({"val_check_interval": 1}, marks=pytest.mark.slow),
+        pytest.param({"check_val_every_n_epoch": 2}, marks=pytest.mark.slow),
         {"check_val_every_n_epoch": None, "val_check_interval": 5},
         {"max_epochs": None, "max_steps": 17},
-        {"limit_train_batches": 4},
-        {"limit_val_batches": 0},
+        pytest.param({"limit_train_batches": 4}, marks=pytest.mark.slow),
+        pytest.param({"limit_val_batches": 0}, marks=pytest.mark.slow),
         pytest.param(
-            {"overfit_batches": 3}, marks=pytest.mark.filterwarnings("ignore:You requested to overfit")
+            {"overfit_batches": 3},
+            marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore:You requested to overfit")],
         ),
-        {"reload_dataloaders_every_n_epochs": 1},
-        {"gradient_clip_val": 0.5, "precision": "bf16-mixed"},
+        pytest.param({"reload_dataloaders_every_n_epochs": 1}, marks=pytest.mark.slow),
+        pytest.param({"gradient_clip_val": 0.5, "precision": "bf16-mixed"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -113,7 +132,7 @@ def test_a_schedule_that_watches_a_metric() -> None:
     check_same([2, 8, 17], scheduler=config)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_sampler_of_ones_own(workers: int) -> None:
     Path("drawing.py").write_text(
         "from torch.utils.data import RandomSampler, Sampler\n"
@@ -140,12 +159,13 @@ def test_weights_that_are_averaged() -> None:
     assert until_finished(words, [*words, "--resume"], 2) == [143]
 
 
-def test_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
-    assert check_same([3], signal.SIGINT) == [130]
+def test_ctrl_c(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert check_same([3], signal.SIGINT, finished) == [130]
     assert "Ctrl-C once more stops at once" in capfd.readouterr().err
 
 
-def test_the_same_press_twice_is_one() -> None:
+def test_the_same_press_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "SAME_PRESS_S", math.inf)
     words = write_fit(Path("one"))
     with_interrupter(words, [3], signal.SIGINT, times=2)
     with pytest.raises(SystemExit, match="130"):
@@ -154,7 +174,7 @@ def test_the_same_press_twice_is_one() -> None:
 
 
 def test_two_presses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(signals, "SAME_PRESS_S", 0.0)
+    monkeypatch.setattr(signals, "SAME_PRESS_S", -1.0)
     words = write_fit(Path("one"))
     with_interrupter(words, [STEPS + 2], signal.SIGINT, times=2)
     with pytest.raises(SystemExit, match="130"):
@@ -193,11 +213,9 @@ def test_saved_within_epochs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     main([*words, "--trainer.callbacks+", "spy.Spy"])
 
 
-def test_by_its_folder_wherever_that_is() -> None:
+def test_by_its_folder_wherever_that_is(finished: Path) -> None:
     words = write_fit(Path("one"))
-    main(words)
-    undisturbed = outcome(RUN)
-    shutil.rmtree("one/runs")
+    undisturbed = outcome(finished.parent / RUN)
     with_interrupter(words, [4], signal.SIGTERM)
     with pytest.raises(SystemExit, match="143"):
         main(words)
@@ -208,9 +226,9 @@ def test_by_its_folder_wherever_that_is() -> None:
     assert outcome(Path("moved/elsewhere/run/version_0")) == undisturbed
 
 
-def test_one_that_continues_another(capsys: pytest.CaptureFixture[str]) -> None:
-    words = write_fit(Path("one"))
-    main(words)
+def test_one_that_continues_another(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(finished, "one")
+    words = ["fit", "--config", "one/config.yaml"]
     last = str(RUN / "checkpoints/last.ckpt")
     longer = [*words, "--trainer.max_epochs", "5", "--ckpt_path", last]
     main(longer)
@@ -233,9 +251,10 @@ def test_while_its_folder_is_made(owner: object, moment: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("command", ["test", "predict"])
-def test_what_is_measured_is_left_at_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = write_fit(Path("one"))
-    main(words)
+def test_what_is_measured_is_left_at_once(
+    command: str, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, "one")
     before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
     Path("early.py").write_text(
         "import os, signal\nfrom pytorch_lightning import Callback\n"

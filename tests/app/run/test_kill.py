@@ -3,86 +3,65 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dropout_lab.app.main import main
+from tests import programs
 from tests.app.run.runs import outcome, write_fit
 
-PROGRAM = Path(__file__).parents[3] / "cli.py"
-# Without it all epochs are over before one could aim at one of them.
-SLOW = """
-import time
+# A moment is a number of calls and returns of functions, Python's and C's: the same on every machine, however fast,
+# and within what writes a file too.
+KILLER = """
+import atexit, os, signal, sys
+from pathlib import Path
 from pytorch_lightning import Callback
 
-class Slow(Callback):
-    def on_train_batch_end(self, *arguments):
-        time.sleep(0.03)
+class Killer(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        self.calls, self.moment, self.process = 0, int(Path("moment").read_text()), os.getpid()
+        sys.setprofile(self.count)
+        atexit.register(lambda: Path("calls").write_text(str(self.calls)))
+
+    def count(self, *_):
+        self.calls += 1
+        # Its DataLoader's workers are forked with all this.
+        if self.calls == self.moment and os.getpid() == self.process:
+            os.kill(self.process, signal.SIGKILL)
 """
-# From the folder's first sign of life; a fit takes some two seconds from there.
-LATEST_S = 2.5
+NEVER = 0
 
 
-def killed(words: list[str], runs: Path, moment: random.Random) -> bool:
-    """Fit in a process of its own, and kill it some time after it has begun to write; return whether it was in time."""
-    before = _state(runs)
-    with subprocess.Popen(
-        [sys.executable, str(PROGRAM), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while process.poll() is None and _state(runs) == before:
-            time.sleep(0.002)
-        try:
-            process.wait(moment.uniform(0, LATEST_S))
-        except subprocess.TimeoutExpired:
-            process.kill()
-        _, errors = process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL), errors
-    return process.returncode != 0
-
-
-def _state(runs: Path) -> dict[Path, int]:
-    files = {}
-    for file in runs.rglob("*"):
-        try:
-            files[file] = file.stat().st_mtime_ns
-        except FileNotFoundError:
-            continue
-    return files
+def fit(words: list[str], moment: int) -> bool:
+    """Fit, and have it killed at a moment; return whether it was."""
+    Path("moment").write_text(str(moment))
+    done = programs.run(*words)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
 
 
 def kill_often(workers: int, kills: int) -> None:
     """Kill so often, a run after another as they come to their end, and compare each with an undisturbed one."""
     folder = Path("one")
     words = write_fit(folder, workers)
-    Path("slow.py").write_text(SLOW)
+    Path("killer.py").write_text(KILLER)
     config = yaml.safe_load(Path(words[2]).read_text())
-    config["trainer"]["callbacks"].append({"class_path": "slow.Slow"})
+    config["trainer"]["callbacks"].append({"class_path": "killer.Killer"})
     Path(words[2]).write_text(yaml.safe_dump(config))
     run = folder / "runs" / "run" / "version_0"
-    main(words)
+    assert not fit(words, NEVER)
     undisturbed = outcome(run)
+    calls = int(Path("calls").read_text())
     shutil.rmtree(folder / "runs")
-    moment = random.Random(workers)
+    moments = random.Random(workers)
     left, finished = kills, 0
     while left or finished == 0:
         resume = ["--resume"] if run.is_dir() else []
-        if left and killed([*words, *resume], folder / "runs", moment):
+        # The last is let go.
+        if fit([*words, *resume], moments.randint(1, calls) if left else NEVER):
             left -= 1
             continue
-        if not left:
-            # The last is let go.
-            done = subprocess.run(
-                [sys.executable, str(PROGRAM), *words, "--resume"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
         finished += 1
         assert [path.name for path in run.parent.iterdir()] == ["version_0"]
         resumed = outcome(run)

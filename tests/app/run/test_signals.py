@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: at once, or noted."""
 
+import math
 import os
 import signal
 import threading
@@ -21,7 +22,8 @@ def test_at_once(number: signal.Signals, code: int) -> None:
     assert stop.value.code == code
 
 
-def test_noted(capfd: pytest.CaptureFixture[str]) -> None:
+def test_noted(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(signals, "SAME_PRESS_S", math.inf)
     with Interrupts() as noted:
         noted.defer()
         assert noted.asked == 0
