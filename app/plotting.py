@@ -25,12 +25,10 @@ FAINT = "#6b7280"
 GRID = "#e3e6ec"
 BAND = 0.16
 
-WIDTH = 8.0
-"""Inches; at 100 pixels an inch, 800 pixels."""
+WIDTH = 8.0  # inches; at 100 pixels an inch, 800 pixels
+# Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it.
 HANDLE, LETTER, ROW = 0.7, 0.085, 0.2
-"""Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it."""
-DPI = 200
-"""Sharp on screens of twice the pixels."""
+DPI = 200  # sharp on screens of twice the pixels
 
 TEXT = {
     "font.family": "DejaVu Sans",
@@ -44,7 +42,6 @@ TEXT = {
     "ytick.color": FAINT,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.unicode_minus": True,
     # Names are the user's: a dollar in them is no formula.
     "text.parse_math": False,
 }
@@ -62,6 +59,10 @@ class Look:
     def line(self) -> dict[str, Any]:
         """Arguments of a line."""
         return {"color": self.color, "marker": self.marker, "linestyle": self.dashes, "markersize": 4.5}
+
+
+End = tuple[float, float, str, Look]
+"""Where a line ends, what it is called, and its look."""
 
 
 def styled() -> AbstractContextManager[None]:
@@ -86,53 +87,52 @@ def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
         colors = [matplotlib.colors.to_hex(shade) for shade in shades]
         found = [Look(color, MARKERS[place % len(MARKERS)]) for place, color in enumerate(colors)]
     else:
-        found = [_unlike(place - (baseline is not None and place > baseline)) for place in range(count)]
+        # The baseline, which has a look of its own, uses up none.
+        places = (place - (baseline is not None and place > baseline) for place in range(count))
+        turns = (divmod(place, len(PALETTE)) for place in places)
+        found = [
+            Look(PALETTE[color], MARKERS[(color + turn) % len(MARKERS)], DASHES[turn % len(DASHES)])
+            for turn, color in turns
+        ]
     if baseline is not None:
         found[baseline] = Look(BASELINE, "o")
     return found
 
 
-def _unlike(place: int) -> Look:
-    turn, color = divmod(place, len(PALETTE))
-    return Look(PALETTE[color], MARKERS[(place + turn) % len(MARKERS)], DASHES[turn % len(DASHES)])
-
-
 def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels side by side, in rows of ``height`` inches and of three at most.
-
-    They have one scale up, and with ``share_x`` one across, too.
-    """
+    """Return a figure with panels in rows of ``height`` inches and of three at most, which have one scale up."""
     columns = min(panels, 3) if panels != 4 else 2
     rows = -(-panels // columns)
-    figure = Figure(figsize=(WIDTH, height if rows == 1 else 0.75 * height * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, sharey=True, sharex=share_x, squeeze=False).ravel()
+    height = height if rows == 1 else 0.75 * height * rows
+    figure, grid = _plain_grid(rows, columns, height, share_x, share_y=True)
     for unused in grid[panels:]:
         unused.remove()
-    return figure, [_plain(axes) for axes in grid[:panels]]
+    return figure, grid[:panels]
 
 
 def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Return a figure with two panels in each row, each with its own scale up, and ``share_x`` one scale across."""
-    figure = Figure(figsize=(WIDTH, max(4.2, 2.5 * pairs + 0.7)), layout="constrained")
-    grid = figure.subplots(pairs, 2, sharex=share_x, squeeze=False)
-    return figure, [(_plain(left), _plain(right)) for left, right in grid]
+    """Return a figure with two panels in each row, each with its own scale up."""
+    figure, grid = _plain_grid(pairs, 2, max(4.2, 2.5 * pairs + 0.7), share_x, share_y=False)
+    return figure, list(zip(grid[::2], grid[1::2], strict=True))
 
 
-def _plain(axes: Axes) -> Axes:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=3, labelleft=True)
-    return axes
+def _plain_grid(
+    rows: int, columns: int, height: float, share_x: bool, share_y: bool
+) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y).ravel())
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=3, labelleft=True)
+    return figure, grid
 
 
 def legend_above(
     figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4, others: Sequence[Line2D] = ()
 ) -> None:
-    """Name lines, and other marks, once above all panels, which keep their height.
-
-    There are so many ``columns`` at most, fewer where names are long.
-    """
+    """Name lines, and other marks, once above all panels, which keep their height; long names have fewer columns."""
     handles = [*(Line2D([], [], **look.line, label=name) for name, look in names), *others]
     longest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(1, min(columns, int(WIDTH / (HANDLE + LETTER * longest))))
@@ -141,14 +141,9 @@ def legend_above(
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write names right of where lines end, moved apart where they would lie upon each other.
-
-    The limits of the axes are settled; an end is its x, y, name and colour.
-    """
+def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
+    """Write names right of where lines end, moved apart where they would lie upon each other; limits are settled."""
     low, high = axes.get_ylim()
-    figure = axes.get_figure(root=True)
-    assert figure is not None, "panels are of a figure"
     step = 0.21 / (figure.get_size_inches()[1] * 0.8)
     heights = apart([(y - low) / (high - low) for _, y, _, _ in ends], step)
     leader = {
@@ -159,10 +154,10 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> Non
         "shrinkB": 0,
         "relpos": (0, 0.5),
     }
-    for (x, y, name, color), height in zip(ends, heights, strict=True):
+    for (x, y, name, look), height in zip(ends, heights, strict=True):
         axes.annotate(
-            name, xy=(x, y), xytext=(1.02, height), textcoords="axes fraction", color=color, va="center",
-            fontsize=9.5, annotation_clip=False, arrowprops={"color": color, **leader},
+            name, xy=(x, y), xytext=(1.02, height), textcoords="axes fraction", color=look.color, va="center",
+            fontsize=9.5, annotation_clip=False, arrowprops={"color": look.color, **leader},
         )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from dropout_lab.app.study.spec import Labels
 
 
 class Verdict(Enum):
-    """What a paired difference says about the paper's, of itself and of a pair in an order."""
+    """What a paired difference says about the paper's, in words of itself and of a pair in an order."""
 
     HOLDS = "the paper's ranking holds", "as in the paper"
     REVERSED = "the paper's ranking is reversed", "the other way round"
@@ -56,14 +56,15 @@ class Order:
         """Say what becomes of the order as a whole."""
         counts, pairs = Counter(self.verdicts.values()), len(self.verdicts)
         every = "its only pair" if pairs == 1 else f"all {pairs} pairs"
-        if counts[Verdict.NOTHING] == pairs:
-            return "nothing can be said of the order: an interval needs finite values of two seeds or more"
-        if counts[Verdict.HOLDS] == pairs:
-            return f"the paper's order holds in {every}"
-        if counts[Verdict.REVERSED] == pairs:
-            return f"the paper's order is reversed in {every}"
-        if counts[Verdict.OPEN] == pairs:
-            return "no two methods can be told apart, so nothing is known of the order"
+        alike = {
+            Verdict.NOTHING: "nothing can be said of the order: an interval needs finite values of two seeds or more",
+            Verdict.HOLDS: f"the paper's order holds in {every}",
+            Verdict.REVERSED: f"the paper's order is reversed in {every}",
+            Verdict.OPEN: "no two methods can be told apart, so nothing is known of the order",
+        }
+        for each, words in alike.items():
+            if counts[each] == pairs:
+                return words
         parts = ", ".join(f"{counts[each]} {each.value[1]}" for each in Verdict if counts[each])
         start = "does not hold" if counts[Verdict.REVERSED] else "is not confirmed"
         return f"the paper's order {start} as a whole: of {pairs} pairs {parts}"
@@ -138,8 +139,8 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     if not baseline:
         return ["No advice: the report names no baseline to compare with."]
     cells = results.cells(by, table, column)
-    means = {place: cell.here.mean for place, cell in enumerate(cells) if cell.here}
-    means = {place: mean if highest else -mean for place, mean in means.items() if math.isfinite(mean)}
+    means = {place: cell.here.mean if highest else -cell.here.mean for place, cell in enumerate(cells)
+             if cell.here and math.isfinite(cell.here.mean)}  # fmt: skip
     if not means:
         return [f"No advice: no finished run has a finite {metric_name(by)}."]
     # Of equal ones the baseline: what is no better is not worth its trouble.

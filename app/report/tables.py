@@ -54,13 +54,11 @@ def chosen_table(results: Results, table: Labels) -> Table | None:
     select = results.study.select
     if select is None:
         return None
-    axes = ", ".join(select.over)
-    rows = [list(map(str, row.values())) for row in results.rows]
-    for row, texts in zip(results.rows, rows, strict=True):
-        for column in results.columns:
-            chosen = results.chosen(table | row | column)
-            values = ("/".join(map(str, labels.values())) for labels in chosen)
-            texts.append(", ".join(values) or NOTHING)
+    axes, rows = ", ".join(select.over), []
+    for row in results.rows:
+        every = (results.chosen(table | row | column) for column in results.columns)
+        texts = (", ".join("/".join(map(str, labels.values())) for labels in chosen) for chosen in every)
+        rows.append([*map(str, row.values()), *(text or NOTHING for text in texts)])
     header = [*results.study.report.rows, *(label_words(column) or axes for column in results.columns)]
     note = f"One value a seed, in their order; {NOTHING} where {axes} makes no difference."
     title = f"{axes} chosen by {_title(select.by, table)}"
@@ -74,13 +72,11 @@ def terminal_table(results: Results, metric: str, table: Labels) -> rich.table.T
         drawn.add_column(Text(name), overflow="fold")
     for column in results.columns:
         drawn.add_column(Text(label_words(column) or "here"), justify="right", overflow="fold")
-    texts = [list(map(str, row.values())) for row in results.rows]
-    for column in results.columns:
-        for cell, row in zip(results.cells(metric, table, column), texts, strict=True):
-            paper = "" if cell.paper is None else f" ({number(metric, cell.paper)})"
-            row.append(mean_and_half(metric, cell.here) + paper)
-    for row in texts:
-        drawn.add_row(*map(Text, row))
+    columns = [results.cells(metric, table, column) for column in results.columns]
+    for row, *cells in zip(results.rows, *columns, strict=True):
+        papers = ["" if cell.paper is None else f" ({number(metric, cell.paper)})" for cell in cells]
+        texts = [mean_and_half(metric, cell.here) + paper for cell, paper in zip(cells, papers, strict=True)]
+        drawn.add_row(*map(Text, map(str, row.values())), *map(Text, texts))
     return drawn
 
 
