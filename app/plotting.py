@@ -61,10 +61,6 @@ class Look:
         return {"color": self.color, "marker": self.marker, "linestyle": self.dashes, "markersize": 4.5}
 
 
-End = tuple[float, float, str, Look]
-"""Where a line ends, what it is called, and its look."""
-
-
 def styled() -> AbstractContextManager[None]:
     """Return a context in which figures are made and written with this text and these colours."""
     return matplotlib.rc_context(TEXT)  # type: ignore[arg-type]  # its keys are one huge Literal
@@ -78,10 +74,7 @@ def save(figure: Figure, file: Path) -> Path:
 
 
 def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
-    """Return a look for each of ``count`` methods, of which ``baseline`` is the baseline's place.
-
-    Where the methods are numbers in order, they go from dark to light instead of being unlike.
-    """
+    """Return a look for each method, of which one may be the baseline; numbers in order go from dark to light."""
     if ordered:
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))
         colors = [matplotlib.colors.to_hex(shade) for shade in shades]
@@ -103,8 +96,7 @@ def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[
     """Return a figure with panels in rows of ``height`` inches and of three at most, which have one scale up."""
     columns = min(panels, 3) if panels != 4 else 2
     rows = -(-panels // columns)
-    height = height if rows == 1 else 0.75 * height * rows
-    figure, grid = _plain_grid(rows, columns, height, share_x, share_y=True)
+    figure, grid = _grid(rows, columns, height if rows == 1 else 0.75 * height * rows, share_x, share_y=True)
     for unused in grid[panels:]:
         unused.remove()
     return figure, grid[:panels]
@@ -112,13 +104,11 @@ def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[
 
 def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
     """Return a figure with two panels in each row, each with its own scale up."""
-    figure, grid = _plain_grid(pairs, 2, max(4.2, 2.5 * pairs + 0.7), share_x, share_y=False)
+    figure, grid = _grid(pairs, 2, max(4.2, 2.5 * pairs + 0.7), share_x, share_y=False)
     return figure, list(zip(grid[::2], grid[1::2], strict=True))
 
 
-def _plain_grid(
-    rows: int, columns: int, height: float, share_x: bool, share_y: bool
-) -> tuple[Figure, list[Axes]]:
+def _grid(rows: int, columns: int, height: float, share_x: bool, share_y: bool) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y).ravel())
     for axes in grid:
@@ -141,23 +131,16 @@ def legend_above(
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
 
 
-def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
-    """Write names right of where lines end, moved apart where they would lie upon each other; limits are settled."""
+def label_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, str, Look]]) -> None:
+    """Write names right of where lines end, at x and y, moved apart where they would lie upon each other."""
     low, high = axes.get_ylim()
-    step = 0.21 / (figure.get_size_inches()[1] * 0.8)
+    step = 0.21 / (figure.get_size_inches()[1] * 0.8)  # a line of text
     heights = apart([(y - low) / (high - low) for _, y, _, _ in ends], step)
-    leader = {
-        "arrowstyle": "-",
-        "alpha": 0.4,
-        "linewidth": 0.8,
-        "shrinkA": 1,
-        "shrinkB": 0,
-        "relpos": (0, 0.5),
-    }
     for (x, y, name, look), height in zip(ends, heights, strict=True):
+        leader = {"arrowstyle": "-", "color": look.color, "alpha": 0.4, "linewidth": 0.8, "relpos": (0, 0.5)}
         axes.annotate(
             name, xy=(x, y), xytext=(1.02, height), textcoords="axes fraction", color=look.color, va="center",
-            fontsize=9.5, annotation_clip=False, arrowprops={"color": look.color, **leader},
+            fontsize=9.5, annotation_clip=False, arrowprops={**leader, "shrinkA": 1, "shrinkB": 0},
         )  # fmt: skip
 
 

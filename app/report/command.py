@@ -23,8 +23,8 @@ def run(words: list[str]) -> None:
     given = parser.parse_args(words[1:])
     targets: dict[Path, Path] = {}
     for folder in given.folders:
-        target = folder / "report" if given.out is None else given.out
-        if given.out is not None and len(given.folders) > 1:
+        target = given.out or folder / "report"
+        if given.out and len(given.folders) > 1:
             target /= folder.resolve().name
         if target.resolve() in (other.resolve() for other in targets.values()):
             raise UserError(

@@ -31,9 +31,7 @@ class Cell:
     paper: float | None  # the source's number
     difference: Estimate | None = None  # to the baseline in the same column, paired by seed
     paper_difference: float | None = None  # the source's
-    time: Estimate | None = (
-        None  # of a step, relative to the baseline's: a run that was stopped early is not fast
-    )
+    time: Estimate | None = None  # of a step, relative to the baseline's: to stop early is not to be fast
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +56,7 @@ class Results:
     panels: dict[str, Path]  # test images, of the runs that have kept any
     rows: list[Labels]  # of a table
     columns: list[Labels]  # of a table; a single empty one where no axis is named
-    tables: list[
-        Labels
-    ]  # what is left of the axes, a table for each; a single empty one where nothing is left
+    tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
 
     def candidates(self, labels: Labels) -> dict[int, list[str]]:
         """Return the finished runs with these labels by seed, each once."""
@@ -87,8 +83,7 @@ class Results:
     def best(self, runs: Sequence[str], by: str, mode: str) -> str:
         """Return the run that is best by a metric of validation, ``max`` or ``min``; of equal ones the first.
 
-        A value that is not finite loses, and so does a run without one, as one that has collapsed before its first
-        validation.
+        A value that is not finite loses, and so does a run that has collapsed before its first validation.
         """
         found, sign = self.metric(by, "select.by"), 1 if mode == "max" else -1
         finite = {run: sign * found[run] for run in runs if math.isfinite(found.get(run, math.nan))}
@@ -123,8 +118,8 @@ class Results:
 
     def estimate(self, labels: Labels, metric: str) -> Estimate | None:
         """Return a metric's mean over seeds; None without a run."""
-        values = self.by_seed(labels, metric)
-        return estimate(list(values.values())) if values else None
+        values = list(self.by_seed(labels, metric).values())
+        return estimate(values) if values else None
 
     def difference(self, labels: Labels, other: Labels, metric: str) -> Estimate | None:
         """Return the paired difference to other labels; None where there is none."""

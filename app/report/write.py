@@ -15,8 +15,7 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for, naming
 from dropout_lab.app.plotting import save, styled
 from dropout_lab.app.report.compare import recommendations
-from dropout_lab.app.report.figures.bars import bars
-from dropout_lab.app.report.figures.curves import sweep, time, training
+from dropout_lab.app.report.figures.curves import bars, sweep, time, training
 from dropout_lab.app.report.figures.distributions import distributions
 from dropout_lab.app.report.figures.panels import panels
 from dropout_lab.app.report.figures.schedules import schedules

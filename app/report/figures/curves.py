@@ -1,7 +1,8 @@
-"""Figures of lines: over training, over seconds, over the values of an axis."""
+"""Figures of a metric: lines over training, over seconds, over the values of an axis; a dot for each method."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,30 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from dropout_lab.app.plotting import (
-    BAND,
-    BASELINE,
-    FAINT,
-    End,
-    Look,
-    label_ends,
-    legend_above,
-    looks,
-    new_figure,
-)
+from dropout_lab.app.plotting import BAND, BASELINE, FAINT, Look, label_ends, legend_above, looks, new_figure
 from dropout_lab.app.report.formatting import is_share, label_words, metric_name, scaled
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.report.statistics import Estimate, estimate
 from dropout_lab.app.study.spec import Labels
 
-SOURCE = "x"
-"""Marks the numbers of a source."""
+SOURCE = "x"  # marks the curve of a source
+PAPER: dict[str, Any] = {"color": FAINT, "marker": "D", "markerfacecolor": "white", "linestyle": ""}
+
+End = tuple[float, float, str, Look]
+"""Where a line ends, what it is called, and its look."""
 
 
 def time(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw validation accuracy over seconds of training: what is reached, and what it costs."""
-    words = ("seconds of training", metric_name("val/accuracy"))
-    return _lines(results, table, ["val/accuracy"], "seconds", words)
+    return _lines(results, table, ["val/accuracy"], "seconds", "val/accuracy")
 
 
 def training(results: Results, metric: str, table: Labels, name: str) -> Figure | None:
@@ -45,19 +38,13 @@ def training(results: Results, metric: str, table: Labels, name: str) -> Figure 
         marks.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
     if any(f"/{name}@" in each for numbers in results.study.paper for each in numbers.metrics):
         marks.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-    words = (over, f"{name} (%)" if is_share(name) else name)
-    return _lines(results, table, [f"train/{name}", f"val/{name}"], over, words, marks)
+    return _lines(results, table, [f"train/{name}", f"val/{name}"], over, name, marks)
 
 
 def _lines(
-    results: Results,
-    table: Labels,
-    metrics: Sequence[str],
-    over: str,
-    words: tuple[str, str],
-    marks: Sequence[Line2D] = (),
+    results: Results, table: Labels, metrics: list[str], over: str, name: str, marks: Sequence[Line2D] = ()
 ) -> Figure | None:
-    """Draw metrics, those of training dotted, over a column of ``epochs.csv``."""
+    """Draw metrics called ``name``, those of training dotted, over a column of ``epochs.csv``."""
 
     def draw(axes: Axes, column: Labels) -> list[End]:
         ends, drawn = [], set()
@@ -78,8 +65,7 @@ def _lines(
         place_time(axes, over, wide=len(results.columns) == 1)
         return ends
 
-    share = all(map(is_share, metrics))
-    return _panels(results.rows, results.columns, draw, words, share, marks, seconds=over == "seconds")
+    return _panels(results.rows, results.columns, draw, over, name, marks, seconds=over == "seconds")
 
 
 def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -106,31 +92,67 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
         _place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
         return ends
 
-    return _panels(rows, columns, draw, (axis, metric_name(metric)), is_share(metric))
+    return _panels(rows, columns, draw, axis, metric)
+
+
+def bars(results: Results, metric: str, table: Labels) -> Figure | None:
+    """Draw a metric of each method: mean, 95 % interval, each seed, and the paper's number."""
+    columns, rows = results.columns, list(methods(results, results.rows))
+    baseline, unit = results.study.report.baseline, scaled(metric, 1.0)
+    figure, panels = new_figure(len(columns), height=max(2.0, 1.2 + 0.42 * len(rows)))
+    drawn, with_paper = False, False
+    for axes, column in zip(panels, columns, strict=True):
+        cells = results.cells(metric, table, column)
+        for place, (cell, (_, look)) in enumerate(zip(cells, rows, strict=True)):
+            if (found := cell.here) is not None:
+                drawn = True
+                seeds = [unit * value for value in results.by_seed(cell.labels, metric).values()]
+                axes.plot(
+                    seeds, [place + 0.22] * len(seeds), "o", color=look.color, alpha=0.35, markersize=5,
+                    markeredgewidth=0,
+                )  # fmt: skip
+                axes.errorbar(
+                    unit * found.mean, place, xerr=unit * (found.half or 0.0), color=look.color, marker=look.marker,
+                    markersize=7, capsize=4, linewidth=2, zorder=3,
+                )  # fmt: skip
+            if cell.paper is not None:
+                with_paper = True
+                axes.plot(unit * cell.paper, place, markersize=7, **PAPER)
+        band = results.estimate(table | column | baseline, metric) if baseline else None
+        if band is not None and band.half is not None:
+            low, high = unit * (band.mean - band.half), unit * (band.mean + band.half)
+            axes.axvspan(low, high, color=BASELINE, alpha=0.08, linewidth=0)
+        axes.set(title=label_words(column), xlabel=metric_name(metric))
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if len(panels) > 1 else 8))
+        axes.tick_params(labelleft=axes is panels[0])
+    panels[0].set_yticks(range(len(rows)), [label_words(row) for row, _ in rows], color="#1c1f26")
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    if with_paper:
+        marks = [Line2D([], [], **PAPER, label="the paper")]
+        figure.legend(handles=marks, loc="outside upper right", frameon=False, fontsize=9.5)
+    return figure if drawn else None
 
 
 def _panels(
     rows: Sequence[Labels],
     columns: Sequence[Labels],
     draw: Callable[[Axes, Labels], list[End]],
-    words: tuple[str, str],
-    share: bool,
+    over: str,
+    metric: str,
     marks: Sequence[Line2D] = (),
     seconds: bool = False,
 ) -> Figure | None:
-    """Draw a panel a column; lines are named where they end, or once above all panels. Without a line it is None.
-
-    ``draw`` draws a panel's lines and returns their ends; ``words`` are what is shown to the right and upwards.
-    """
+    """Draw a panel a column with the lines whose ends ``draw`` returns, named there or once above; None without any."""
     # Beside a single panel stand the names of all rows. Over seconds lines end anywhere, in each panel elsewhere.
     at_ends, height = len(columns) == 1 and not seconds, 0.27 * len(rows) if len(columns) == 1 else 0
     figure, panels = new_figure(len(columns), max(4.4, height), share_x=not seconds)
     ends: list[End] = []
     for axes, column in zip(panels, columns, strict=True):
         ends += draw(axes, column)
-        axes.set(title=label_words(column), xlabel=words[0])
-    panels[0].set_ylabel(words[1])
-    if share:
+        axes.set(title=label_words(column), xlabel="seconds of training" if seconds else over)
+    panels[0].set_ylabel(metric_name(metric))
+    if is_share(metric):
         # A band of few seeds may reach below 0 % and above 100 %.
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -2.0), min(high, 102.0))
@@ -159,10 +181,8 @@ def history(results: Results, labels: Labels, metric: str, over: str) -> pd.Data
     runs = list(results.of(labels).values())
     if not runs or not {metric, over} <= set(results.history):
         return None
-    by_run = (
-        results.history[name].unstack("run").reindex(columns=runs).to_numpy() for name in (metric, over)
-    )
-    values, places = by_run
+    by_run = (results.history[name].unstack("run") for name in (metric, over))
+    values, places = (frame.reindex(columns=runs).to_numpy() for frame in by_run)
     rows = np.isfinite(values).all(axis=1)
     if not rows.any():
         return None
@@ -195,7 +215,7 @@ def sweep_line(results: Results, labels: Labels, axis: str, metric: str) -> pd.D
 
 
 def _source_points(results: Results, labels: Labels, metric: str) -> list[tuple[int, float]]:
-    """Return epochs and values of the source's own curve, as far as the study has its numbers: ``metric@epoch``."""
+    # The source's own curve, as far as the study has its numbers: metric@epoch.
     names = {name.partition("@") for numbers in results.study.paper for name in numbers.metrics}
     epochs = sorted(int(place) for name, _, place in names if name == metric and place.isdecimal())
     found = [(epoch, results.paper(labels, f"{metric}@{epoch}")) for epoch in epochs]
@@ -205,7 +225,7 @@ def _source_points(results: Results, labels: Labels, metric: str) -> list[tuple[
 def draw_line(
     axes: Axes, drawn: pd.DataFrame, look: Look, count: int, every_point: bool = False
 ) -> tuple[float, float]:
-    """Draw a :func:`line` with its band, one of ``count``; return its end. A dotted one has a fainter band."""
+    """Draw a :func:`line` with its band, one of ``count``, fainter where it is dotted; return its end."""
     # The bands of many lines would be one grey.
     alpha = BAND * min(1.0, 4 / count) / (3 if look.dashes == ":" else 1)
     x, mean, half = (drawn[name].to_numpy() for name in ("x", "mean", "half"))

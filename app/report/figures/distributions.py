@@ -28,12 +28,12 @@ def distributions(results: Results, metric: str, table: Labels) -> Figure | None
     """
     names, drops, means, without = [("ReLU", RELU)], [], [], []
     for row, look in methods(results, results.rows):
-        every = ((column, results.of(table | row | column).values()) for column in results.columns)
-        given = [
-            (column, results.finished[run][0].settings) for column, runs in every for run in list(runs)[:1]
-        ]
-        specs = [dropout_of(settings) for _, settings in given]
-        seen = [each for place, each in enumerate(given) if specs[place] not in specs[:place]]
+        seen: list[tuple[Labels, Settings]] = []
+        for column in results.columns:
+            for run in list(results.of(table | row | column).values())[:1]:
+                settings = results.finished[run][0].settings
+                if all(dropout_of(settings) != dropout_of(other) for _, other in seen):
+                    seen.append((column, settings))
         for column, settings in seen:
             # More than one: the columns are methods, too.
             name = label_words(row | column if len(seen) > 1 else row)
