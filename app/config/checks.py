@@ -76,7 +76,7 @@ def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
         UserError: one watches a metric that is not logged.
     """
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    charts = [each.charts() for each in callbacks if isinstance(each, Charted)]
+    charts = [each.charts for each in callbacks if isinstance(each, Charted)]
     drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
     known = [*map(re.escape, model.logged_metrics()), *drawn]
     for callback in callbacks:
