@@ -7,6 +7,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from dropout_lab.callbacks.examples import RightAndWrong, image_data
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
+from dropout_lab.models.dropout.base import check_count
 
 
 @final
@@ -24,9 +25,8 @@ class PredictionPanels(Callback):
     """
 
     def __init__(self, images: int = 10, every_n_epochs: int = 1) -> None:
-        if min(images, every_n_epochs) < 1:
-            got = f"{images} and {every_n_epochs}"
-            raise ValueError(f"images and every_n_epochs must be 1 or more, got {got}")
+        check_count("images", images, least=1)
+        check_count("every_n_epochs", every_n_epochs, least=1)
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.examples = RightAndWrong(images)
@@ -46,7 +46,7 @@ class PredictionPanels(Callback):
             return
         for writer in summary_writers(trainer):
             data = image_data(trainer, type(self).__name__)
-            for kind, examples in self.examples.kinds().items():
+            for kind, examples in self.examples.kinds.items():
                 if examples.count:
                     figure = examples.taken(data).figure(f"{kind} after epoch {trainer.current_epoch + 1}")
                     writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)

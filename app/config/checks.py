@@ -61,7 +61,7 @@ def check_trainer_options(trainer: Any) -> None:
 def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
     """Check that callbacks watch metrics of the model's, or curves that others draw; Lightning asks after an epoch."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    charts = [each.charts() for each in callbacks if isinstance(each, Charted)]
+    charts = [each.charts for each in callbacks if isinstance(each, Charted)]
     drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
     known = [*map(re.escape, model.logged_metrics()), *drawn]
     for callback in callbacks:

@@ -57,7 +57,7 @@ class PanelFile(Callback):
             return
         data = image_data(trainer, type(self).__name__)
         arrays: dict[str, NDArray[Any]] = {"class_names": np.array(data.class_names)}
-        for kind, examples in self.examples.kinds().items():
+        for kind, examples in self.examples.kinds.items():
             if examples.count:
                 taken = examples.taken(data)
                 arrays |= {

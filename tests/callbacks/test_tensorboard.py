@@ -13,9 +13,7 @@ from tests.callbacks.fits import events, fit, small_network
 
 class Curves(Callback, Charted):
     section = "mine"
-
-    def charts(self) -> Charts:
-        return {"a curve": ["^mine/"]}
+    charts: ClassVar[Charts] = {"a curve": ["^mine/"]}
 
 
 def test_layout_groups_the_curves_of_the_run_and_of_its_callbacks(tmp_path: Path) -> None:
