@@ -6,13 +6,13 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.study.folder import (
@@ -22,7 +22,7 @@ from dropout_lab.app.study.folder import (
     finished,
     write_results,
 )
-from dropout_lab.app.study.grid import Run, expand, only, run_settings
+from dropout_lab.app.study.grid import Run, expand, only
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Engine, Event, Failed, OnEvent, Started
@@ -155,10 +155,7 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
     silence_lightning()
     watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
     watched += [metric for numbers in study.paper for metric in numbers.metrics]
-    first: dict[str, Run] = {}
-    for run in runs:
-        first.setdefault(settings_hash(run_settings(study, run.labels, study.seeds[0])), run)
-    for run in first.values():
+    for _, (run, *_) in groupby(runs, key=lambda run: run.labels):
         try:
             parts = build_run(run.settings)
         except UserError as error:

@@ -64,10 +64,8 @@ class StudyFolder:
 
     def commands(self) -> list[str]:
         """Return the commands that were given; none where none was noted."""
-        try:
-            return self.commands_file.read_text(errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
+        file = self.commands_file
+        return file.read_text(errors="replace").splitlines() if file.is_file() else []
 
     def note(self, command: str) -> None:
         """Note a command, unless it is there; UserError if it cannot be written."""
@@ -104,10 +102,7 @@ def _place(settings: Settings) -> tuple[str, Path | None]:
 
 
 def finished(folder: StudyFolder, runs: Sequence[Run]) -> list[tuple[Run, RunResult]]:
-    """Return the runs that have ended, in their order in the study, with what they have come to.
-
-    The labels are those of the study as it is now; a run may have been made under others, of the same settings.
-    """
+    """Return the runs that have ended, in their order in the study and by its labels, with what they have come to."""
     return [(run, result) for run in runs if (result := folder.run(run).result()) is not None]
 
 
@@ -150,8 +145,9 @@ class CheckpointKeeper:
         if self.keep != "best":
             return
         row = tuple(label for axis, label in run.labels.items() if axis not in self._selected)
+        value = self._sign * result.metrics.get(self._by, math.nan)
         # Of equal ones that which still has its checkpoint.
-        worth = self._worth(result), files.folder.checkpoints.is_dir()
+        worth = value if math.isfinite(value) else -math.inf, files.folder.checkpoints.is_dir()
         candidate = worth, files
         best = self._best.setdefault(row, candidate)
         if worth > best[0]:
@@ -159,7 +155,3 @@ class CheckpointKeeper:
             best[1].remove_checkpoints()
         elif best is not candidate:
             files.remove_checkpoints()
-
-    def _worth(self, result: RunResult) -> float:
-        value = self._sign * result.metrics.get(self._by, math.nan)
-        return value if math.isfinite(value) else -math.inf

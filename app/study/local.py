@@ -14,16 +14,7 @@ import torch
 
 from dropout_lab.app.study.one_run import prepare
 from dropout_lab.app.study.run_files import RunTask
-from dropout_lab.app.study.scheduler import (
-    END_SECONDS,
-    LOOK_SECONDS,
-    Answer,
-    Died,
-    Engine,
-    Free,
-    OnEvent,
-    Worker,
-)  # fmt: skip
+from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
 from dropout_lab.app.study.worker import VISIBLE, do_run, end_after, import_environment, on_several
 
 # A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
@@ -52,7 +43,7 @@ class PoolEngine(Engine):
 
     def _wait(self, workers: Sequence[Worker]) -> None:
         each = cast(Sequence[_Process], workers)
-        connection.wait([end for one in each for end in (one.pipe, one.process.sentinel)], LOOK_SECONDS)
+        connection.wait([end for one in each for end in (one.pipe, one.process.sentinel)], self.look_seconds)
 
 
 @final
@@ -90,7 +81,7 @@ class _Process(Worker):
         if not dead:
             return None
         # Its end of the pipe may be closed a moment before it has ended.
-        self.process.join(END_SECONDS)
+        self.process.join(self.end_seconds)
         self.kill()
         code = self.process.exitcode
         return Died(f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}")

@@ -13,16 +13,7 @@ from uuid import uuid4
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.one_run import prepare
 from dropout_lab.app.study.run_files import RunTask
-from dropout_lab.app.study.scheduler import (
-    END_SECONDS,
-    LOOK_SECONDS,
-    Answer,
-    Died,
-    Engine,
-    Free,
-    OnEvent,
-    Worker,
-)  # fmt: skip
+from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
 from dropout_lab.app.study.worker import VISIBLE, do_run, import_environment
 
 ADDRESS = "RAY_ADDRESS"
@@ -108,7 +99,7 @@ class RayEngine(Engine):
     def _wait(self, workers: Sequence[Worker]) -> None:
         expected = [each.expected for each in cast(Sequence[_Actor], workers) if each.expected is not None]
         if expected:
-            ray.wait(expected, timeout=LOOK_SECONDS, fetch_local=False)
+            ray.wait(expected, timeout=self.look_seconds, fetch_local=False)
 
 
 @contextmanager
@@ -200,7 +191,7 @@ class RunActor:
                     f"the machine {socket.gethostname()} does not see the driver's {unseen}: on a cluster the folder "
                     "where the command is given and --studies must be on a file system that all machines share"
                 )
-            sleep(LOOK_SECONDS)
+            sleep(Engine.look_seconds)
         os.chdir(folder)
         return None
 
@@ -236,7 +227,7 @@ class _Actor(Worker):
         ray.kill(self._actor)
         if self.expected is not None:
             # What it was at ends with an error as soon as it is dead, and lets go of its lock.
-            ray.wait([self.expected], timeout=END_SECONDS, fetch_local=False)
+            ray.wait([self.expected], timeout=self.end_seconds, fetch_local=False)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -12,10 +12,6 @@ from dropout_lab.app.study.run_files import RunResult, RunTask
 
 # A run whose worker dies is done again, once: the next death may be its own fault, as by its memory.
 ATTEMPTS = 2
-# How often it is looked whether a run takes too long.
-LOOK_SECONDS = 0.5
-# Until a worker that was killed has ended.
-END_SECONDS = 5.0
 # Workers in a row that die before they are up: starting another is of no use.
 STILLBORN = 10
 
@@ -56,6 +52,8 @@ OnEvent = Callable[[RunTask, Event], None]
 class Worker(ABC):
     """Does one run at a time: ``task`` since ``started``, once it is ``ready``."""
 
+    # Until one that was killed has ended.
+    end_seconds = 5.0
     ready = False
     task: RunTask | None = None
     started = 0.0
@@ -81,6 +79,9 @@ class Engine(ABC):
         threads: of torch in each.
         timeout: seconds for a run, from when a worker has it; None: as long as it takes.
     """
+
+    # How often it is looked whether a run takes too long.
+    look_seconds = 0.5
 
     def __init__(self, jobs: int | None, threads: int, timeout: float | None = None) -> None:
         self.jobs = jobs

@@ -104,8 +104,7 @@ def _metric(value: Any) -> str:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     seeds = _many(value)
-    whole = all(type(seed) is int and seed >= 0 for seed in seeds)
-    if not (seeds and whole and len(set(seeds)) == len(seeds)):
+    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds) or len({*seeds}) < len(seeds):
         raise SpecError(f"must be whole numbers of 0 or more, each once, got {value!r}")
     return seeds
 
@@ -137,7 +136,6 @@ def _grid(value: Any) -> dict[str, Any]:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_many)]
-Metric = Annotated[str, PlainValidator(_metric)]
 Metrics = Annotated[tuple[str, ...], PlainValidator(lambda value: tuple(map(_metric, _many(value))))]
 Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds)]
 RunSettings = Annotated[Settings, PlainValidator(check_settings)]
@@ -187,7 +185,7 @@ class Select(Section):
     """Which run stands for several: per remaining combination and seed, the best by a metric of validation."""
 
     over: Annotated[Texts, Field(min_length=1)]  # axes whose values compete
-    by: Metric
+    by: Annotated[str, PlainValidator(_metric)]
     mode: Literal["max", "min"] = "max"
 
     @pydantic.model_validator(mode="after")
