@@ -243,6 +243,8 @@ def _become(
     assert "pytorch_lightning" in sys.modules, "the server has not imported the program"
     # Else what the program starts would be started by the server too.
     multiprocessing.set_start_method(None, force=True)
+    # A server that a study's engine has started knows no Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if own_session:
         os.setsid()
     os.environ.clear()
