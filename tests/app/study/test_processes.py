@@ -15,9 +15,9 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import scheduler
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.processes import import_environment, run_in_processes
 from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
+from dropout_lab.app.study.worker import import_environment, run_in_processes
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 from tests.programs import HANGS_S
 
@@ -59,7 +59,7 @@ def test_processes_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_whose_worker_has_ended_ends() -> None:
-    command = [sys.executable, "-m", "dropout_lab.app.study.processes", "nowhere", "1", "{}"]
+    command = [sys.executable, "-m", "dropout_lab.app.study.worker", "nowhere", "1", "{}"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, env={**os.environ, **import_environment()}
     ) as process:
@@ -107,7 +107,7 @@ def test_its_processes_end_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> N
 
 def alone(folder: Path) -> list[str]:
     found = subprocess.run(
-        ["pgrep", "-f", f"dropout_lab.app.study.processes {folder}"], capture_output=True, text=True
+        ["pgrep", "-f", f"dropout_lab.app.study.worker {folder}"], capture_output=True, text=True
     )
     return found.stdout.split()
 
