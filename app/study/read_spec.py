@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.app.config.settings import VALUES, Settings, merge, nest, find_placeholders, settings_hash
+from dropout_lab.app.config.settings import VALUES, Settings, find_placeholders, merge, nest, settings_hash
 from dropout_lab.app.config.yaml_files import parse_value, read_yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.spec import Axes, ShortForm, SpecError, Study, check_settings, unknown
@@ -115,7 +115,9 @@ def _check_placeholders(study: Study) -> None:
     for where, settings in places.items():
         for holder in sorted(find_placeholders(settings) - known):
             raise SpecError(f"${{{holder}}}: {unknown('axis', holder, sorted(known))}", where)
-    used = {holder.partition(".")[0] for settings in places.values() for holder in find_placeholders(settings)}
+    used = {
+        holder.partition(".")[0] for settings in places.values() for holder in find_placeholders(settings)
+    }
     for name, axis in study.axes.items():
         if name not in used and not any(settings.keys() - {VALUES} for settings in axis.values()):
             raise SpecError(f"changes nothing: no setting holds ${{{name}}}", "grid", name)
