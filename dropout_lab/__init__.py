@@ -8,7 +8,7 @@ for, so that ``dropout-lab --help`` does not wait for torch.
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
     from dropout_lab.callbacks import *
