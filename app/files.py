@@ -1,11 +1,15 @@
-"""Files that appear when they are whole: what fails in between leaves nothing, and says which file it was."""
+"""Files that appear when they are whole, or leave nothing and say which it was; and where modules are found."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 PARTIAL = ".partial"
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""Folder of the rooms; of an installed package it is ``dropout_lab`` itself, from where nothing is imported."""
 
 
 @contextmanager
@@ -56,3 +60,15 @@ def naming(file: Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(file)) from error
+
+
+def find_own_modules() -> None:
+    """Let a user's variant, network or data be named by import path from where the program is started.
+
+    The current folder comes last, so that a file beside one's data that is called yaml.py is not taken for the library.
+    A checkout whose cli.py was started gives way to its folder src, which holds dropout_lab and nothing else: the rooms
+    must not hide a user's own models/ or callbacks.py. Processes that are started from here get the same paths.
+    """
+    here, rooms = str(Path.cwd()), str(CHECKOUT)
+    paths = (str(CHECKOUT / "src") if os.path.realpath(path) == rooms else path for path in sys.path)
+    sys.path[:] = [*(path for path in dict.fromkeys(paths) if path != here), here]

@@ -3,19 +3,16 @@
 Nothing here imports torch: the help of the program answers at once, and a mistyped command too.
 """
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from dropout_lab import __version__
 from dropout_lab.app.errors import StoppedByUser, UserError, describe_os_error, quiet_tensorboard, suggest
+from dropout_lab.app.files import find_own_modules
 from dropout_lab.app.run.signals import Interrupted
 
 PROGRAM = "dropout-lab"
 ALL = "--help_all"
-CHECKOUT = Path(__file__).resolve().parents[1]
-"""Folder of the rooms; of an installed package it is ``dropout_lab`` itself, from where nothing is imported."""
 
 COMMANDS = {
     "fit": "train a network; makes a run folder with config, logs, checkpoints, result",
@@ -154,18 +151,6 @@ def main(argv: list[str] | None = None) -> None:
                     code, line = StoppedByUser.exit_code, "interrupted"
             sys.stderr.write(f"{PROGRAM}: {line}\n")
             sys.exit(code)
-
-
-def find_own_modules() -> None:
-    """Let a user's variant, network or data be named by import path from where the program is started.
-
-    The current folder comes last, so that a file beside one's data that is called yaml.py is not taken for the library.
-    A checkout whose cli.py was started gives way to its folder src, which holds dropout_lab and nothing else: the rooms
-    must not hide a user's own models/ or callbacks.py. Processes that are started from here get the same paths.
-    """
-    here, rooms = str(Path.cwd()), str(CHECKOUT)
-    paths = (str(CHECKOUT / "src") if os.path.realpath(path) == rooms else path for path in sys.path)
-    sys.path[:] = [*(path for path in dict.fromkeys(paths) if path != here), here]
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:

@@ -16,6 +16,7 @@ from time import sleep
 
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.files import find_own_modules
 from dropout_lab.app.run.folder import RunIsLocked
 from dropout_lab.app.study.run_files import RunFiles, RunResult, RunTask
 from dropout_lab.app.study.scheduler import Failed, Free
@@ -114,6 +115,7 @@ def main(folder: str, threads: str, options: str) -> None:
     """Do the run of a folder; one of its processes."""
     # Not by sys.stdin, whose lock would be held when this process ends by itself.
     end_after(lambda: os.read(sys.stdin.fileno(), 1))
+    find_own_modules()
     from dropout_lab.app.study.one_run import prepare, run_one
 
     files = RunFiles(Path(folder))

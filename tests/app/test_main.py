@@ -12,6 +12,7 @@ import dropout_lab
 import dropout_lab.datamodules
 from dropout_lab.app import main as front
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.files import find_own_modules
 from dropout_lab.app.main import ALL, COMMANDS, PAGES, main
 from dropout_lab.models import dropout, networks
 
@@ -71,8 +72,8 @@ def test_pages_name_every_class() -> None:
 @pytest.mark.parametrize("first", [[], ["", str(REPOSITORY)], [str(REPOSITORY)]])
 def test_where_a_users_own_modules_are_found(first: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*first, "/libraries"])
-    front.find_own_modules()
-    front.find_own_modules()
+    find_own_modules()
+    find_own_modules()
     checkout = [str(REPOSITORY / "src")] if str(REPOSITORY) in first else []
     assert [path for path in sys.path if path] == [*checkout, "/libraries", str(Path.cwd())]
     assert [path.name for path in (REPOSITORY / "src").iterdir()] == ["dropout_lab"], "rooms hide no module"
