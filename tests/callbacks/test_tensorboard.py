@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from pytorch_lightning import Callback
 from tensorboard.plugins.custom_scalar import layout_pb2
