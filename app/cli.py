@@ -42,11 +42,7 @@ EVALUATIONS = {"validate": evaluate.validate, "test": evaluate.test, "predict": 
 
 @final
 class LabCLI(LightningCLI):
-    """Parses a command into plain settings, from YAML and flags.
-
-    Args:
-        words: the command and its options.
-    """
+    """Parses a command and its options into plain settings, from YAML and flags."""
 
     def __init__(self, words: list[str]) -> None:
         restrict()
@@ -80,11 +76,7 @@ class LabCLI(LightningCLI):
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words given; the process's own are not looked at.
-
-        Raises:
-            UserError: an argument is given that the data fill in; the parser would ignore it in silence.
-        """
+        """Parse the words given; the process's own are not looked at."""
         self.config = parser.parse_args(args)
         if self.config[self.config.subcommand].run is not None:
             raise UserError("fit makes a new run folder: --run is for validate, test and predict; see --name")
@@ -110,11 +102,7 @@ class LabCLI(LightningCLI):
 
 
 def run(words: list[str]) -> None:
-    """Run a command.
-
-    Raises:
-        UserError: what was asked for is wrong, in one line.
-    """
+    """Run a command; what is wrong with it is said in one line, by a UserError."""
     silence_lightning()
     ask_once_for_gpus()
     source = request = None
@@ -127,11 +115,9 @@ def run(words: list[str]) -> None:
             words, request = take_resume(words)
         with Interrupts() as interrupts:
             _run(find_configs(words), source, request, interrupts)
-    except ArgumentError as error:
-        raise UserError(explain(str(error))) from error
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}; mend the module") from error
-    except (ValueError, DataError, MisconfigurationException) as error:
+    except (ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
         smaller = "a smaller data.batch_size, a smaller data.image_size or a smaller network"

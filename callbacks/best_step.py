@@ -73,8 +73,8 @@ class BestStep(Callback):
             "first_steps": first_steps,
         }
 
-    def go_on(self, progress: dict[str, Any]) -> None:
-        """Go on from what :meth:`progress` has returned; thresholds stay this one's own."""
+    def resume(self, progress: dict[str, Any]) -> None:
+        """Take up what :meth:`progress` has returned; thresholds stay this one's own."""
         self.epoch, self.step = progress["epoch"], progress["step"]
         self.metrics = dict(progress["metrics"])
         seen = dict(progress["first_steps"])

@@ -1,6 +1,5 @@
 """From settings to data, model and trainer. Who parses a command line, a study or a benchmark hands plain values in."""
 
-import difflib
 import json
 from argparse import ArgumentError
 from contextlib import AbstractContextManager, nullcontext
@@ -24,7 +23,7 @@ from dropout_lab.app.config.checks import (
     check_told_apart,
     check_trainer_options,
 )
-from dropout_lab.app.config.explain import explain
+from dropout_lab.app.config.explain import explain, meant
 from dropout_lab.app.config.settings import Settings, merged
 from dropout_lab.app.console import progress_callback
 from dropout_lab.app.errors import UserError, describe_os_error
@@ -59,10 +58,7 @@ class Parts:
     Attributes:
         settings: all of them, with their defaults: built again from these the run is the same.
         specification: the same with what the data fill in.
-        data: read and found good.
-        model: as specified, untrained.
         trainer: Lightning's, without loggers and checkpoints of this application, which wait for the run's folder.
-        best: knows the best validation.
         tensorboard: log to TensorBoard; the settings name no other logger and do not forbid it.
         checkpoints: keep the best and the last weights.
         rehearsal: leave nothing behind, not even a run folder.
@@ -91,16 +87,11 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
     Args:
         settings: all that differ from the defaults, as in a fit's YAML.
         keep_data: take data that this process has read before for the same settings, and keep them for the next run.
-
-    Raises:
-        UserError: something in the settings is wrong, in one line.
     """
     # An empty mapping of a wrong name would be taken by the parser.
     for key in settings:
         if key not in SETTINGS:
-            close = difflib.get_close_matches(key, SETTINGS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SETTINGS)}"
-            raise UserError(f"no option {key}; {hint}")
+            raise UserError(f"no option {key}{meant(key, SETTINGS)}")
     check_links(settings)
     try:
         return _build(settings, keep_data)
@@ -111,11 +102,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
 
 
 def check_links(settings: Settings) -> None:
-    """Check that no argument is given that the data fill in, and that would be ignored.
-
-    Raises:
-        UserError: one is.
-    """
+    """Check that no argument is given that the data fill in, and that would be ignored."""
     for argument, source in LINKS.items():
         if argument in _network(settings)["init_args"]:
             raise UserError(f"model.network.{argument} comes from {source}: leave it out")
