@@ -92,7 +92,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
     """Load a checkpoint's weights; return their training step.
 
-    Callbacks that evaluation shares with the fit take up their state; Lightning would warn of those that only a fit has.
+    Callbacks that evaluation shares with the fit take up their state; Lightning would warn of those of the fit alone.
     """
     content = _read_for(file, model)
     model.load_state_dict(content["state_dict"])

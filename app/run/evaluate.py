@@ -1,6 +1,5 @@
 """Measuring a run's weights: the commands ``validate``, ``test`` and ``predict``, and the test after training."""
 
-import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import load_weights
-from dropout_lab.app.run.folder import RunFolder, find_run_folder, without_split
+from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.messages import print_metrics, print_result
 from dropout_lab.app.run.resume import OTHER_DATA
 from dropout_lab.callbacks import write_test_metrics
@@ -130,27 +129,3 @@ def _is_own(parts: Parts, folder: RunFolder, ckpt_path: str) -> bool:
     if changed:
         print_line(f"not written into {folder.path}: it differs in {', '.join(changed)}")
     return not changed
-
-
-def resolve_run(words: list[str]) -> tuple[list[str], RunFolder]:
-    """Put a run's config and checkpoint in the place of ``--run FOLDER``.
-
-    ``--ckpt_path`` takes ``best``, ``last`` or a file; by default the best, or the last of a run without
-    validation. Without ``--run`` the run is the one that the file lies in. Other options follow the run's config,
-    so they win over it. Return the words for the parser, and the run.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--run", type=Path)
-    parser.add_argument("--ckpt_path")
-    options, others = parser.parse_known_args(words[1:])
-    if options.run is not None:
-        folder = find_run_folder(options.run)
-    elif options.ckpt_path is not None and Path(options.ckpt_path).is_file():
-        folder = find_run_folder(Path(options.ckpt_path).resolve().parent.parent)
-    else:
-        raise UserError(
-            f"{words[0]} needs --run FOLDER, the run to look at: fit prints its name, like runs/mnist"
-        )
-    which = options.ckpt_path or ("best" if folder.best.is_file() else "last")
-    checkpoint = folder.checkpoint(which) if which in ("best", "last") else Path(which)
-    return [words[0], "--config", str(folder.config), *others, "--ckpt_path", str(checkpoint)], folder

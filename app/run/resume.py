@@ -1,6 +1,5 @@
 """What a checkpoint holds for a run to be resumed; and from where one is resumed, if it may be."""
 
-import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,28 +65,6 @@ class ResumeRequest(NamedTuple):
 
     folder: RunFolder | None
     force: bool
-
-
-def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
-    """Take ``--resume`` and ``--force`` out of ``fit`` and its options; a folder brings its settings with it.
-
-    Return the words for the parser, and what was asked for; None if the run is a new one.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--resume", nargs="?", const="", default=None)
-    parser.add_argument("--force", action="store_true")
-    options, others = parser.parse_known_args(words[1:])
-    if options.resume is None:
-        if options.force:
-            raise UserError("--force is for --resume: it goes on with settings that have changed")
-        return words, None
-    if not options.resume:
-        return [words[0], *others], ResumeRequest(None, options.force)
-    folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
-    # The run may have been moved since.
-    parent = folder.path.absolute().parent
-    place = ["--runs", str(parent.parent), "--name", parent.name]
-    return [words[0], "--config", str(folder.config), *others, *place], ResumeRequest(folder, options.force)
 
 
 @dataclass(frozen=True)
