@@ -1,10 +1,11 @@
 """Errors that the user can mend, each told in one line; and a stop that the user has asked for."""
 
 import argparse
+import difflib
 import errno
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, NoReturn, final
 
@@ -33,27 +34,23 @@ class StoppedByUser(UserError):  # noqa: N818 - like KeyboardInterrupt, no mista
 class CommandParser(argparse.ArgumentParser):
     """Takes options as they are spelt, shows texts as they are written, and raises UserError.
 
-    Args:
-        command: the words after the program's name.
-        description: what it does.
-        epilog: an example.
-        prog: all words; argparse gives it for a subcommand, instead of ``command``.
+    argparse itself makes the parsers of subcommands, and gives them ``prog`` in place of ``command``.
     """
 
-    def __init__(
-        self, command: str = "", description: str = "", epilog: str | None = None, prog: str | None = None
-    ) -> None:
-        super().__init__(
-            prog=prog or f"dropout-lab {command}",
-            allow_abbrev=False,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    def __init__(self, command: str = "", description: str = "", epilog: str = "", prog: str = "") -> None:
+        layout = argparse.RawDescriptionHelpFormatter
+        prog = prog or f"dropout-lab {command}"
+        super().__init__(prog, None, description, epilog, formatter_class=layout, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Name the page of help that says more."""
         raise UserError(f"{message}; see {self.prog.removeprefix('dropout-lab ')} --help")
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
+    """Ask whether the known name that is most like a wrong one is meant, or say something else."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def describe_os_error(error: OSError) -> str:

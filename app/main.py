@@ -3,19 +3,18 @@
 Nothing here imports torch: the help of the program answers at once, and a mistyped command too.
 """
 
-import difflib
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from dropout_lab import __version__
-from dropout_lab.app.errors import StoppedByUser, UserError, describe_os_error, quiet_tensorboard
+from dropout_lab.app.errors import StoppedByUser, UserError, describe_os_error, quiet_tensorboard, suggest
 from dropout_lab.app.run.signals import Interrupted
 
 PROGRAM = "dropout-lab"
 ALL = "--help_all"
-CHECKOUT = str(Path(__file__).resolve().parents[1])
+CHECKOUT = Path(__file__).resolve().parents[1]
 """Folder of the rooms; of an installed package it is ``dropout_lab`` itself, from where nothing is imported."""
 
 COMMANDS = {
@@ -142,36 +141,31 @@ def main(argv: list[str] | None = None) -> None:
         except (UserError, OSError, Interrupted, KeyboardInterrupt) as error:
             if debug:
                 raise
-            code, line = _told(error)
+            match error:
+                case StoppedByUser():
+                    code, line = error.exit_code, str(error)
+                case UserError():
+                    code, line = error.exit_code, f"error: {error}"
+                case OSError():
+                    code, line = UserError.exit_code, f"error: {describe_os_error(error)}"
+                case Interrupted():
+                    code, line = error.code, str(error)
+                case KeyboardInterrupt():
+                    code, line = StoppedByUser.exit_code, "interrupted"
             sys.stderr.write(f"{PROGRAM}: {line}\n")
             sys.exit(code)
-
-
-def _told(error: BaseException) -> tuple[int, str]:
-    """Return the exit code, and the line that the user reads."""
-    match error:
-        case StoppedByUser():
-            return error.exit_code, str(error)
-        case UserError():
-            return error.exit_code, f"error: {error}"
-        case OSError():
-            return UserError.exit_code, f"error: {describe_os_error(error)}"
-        case Interrupted():
-            return error.code, str(error)
-    return StoppedByUser.exit_code, "interrupted"
 
 
 def find_own_modules() -> None:
     """Let a user's variant, network or data be named by import path from where the program is started.
 
     The current folder comes last, so that a file beside one's data that is called yaml.py is not taken for the library.
-    A checkout whose cli.py was started comes behind even that: its rooms are parts of dropout_lab, and must not hide a
-    user's own models/ or callbacks.py.
+    A checkout whose cli.py was started gives way to its folder src, which holds dropout_lab and nothing else: the rooms
+    must not hide a user's own models/ or callbacks.py. Processes that are started from here get the same paths.
     """
-    here = str(Path.cwd())
-    checkout = [path for path in sys.path if os.path.realpath(path) == CHECKOUT]
-    others = [path for path in sys.path if path not in (here, *checkout)]
-    sys.path[:] = [*others, here, *checkout]
+    here, rooms = str(Path.cwd()), str(CHECKOUT)
+    paths = (str(CHECKOUT / "src") if os.path.realpath(path) == rooms else path for path in sys.path)
+    sys.path[:] = [*(path for path in dict.fromkeys(paths) if path != here), here]
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:
@@ -190,7 +184,6 @@ def command_named(name: str) -> Callable[[list[str]], None]:
         case "report":
             from dropout_lab.app.report.command import run
         case _:
-            close = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+            hint = suggest(name, COMMANDS, f"the commands are {', '.join(COMMANDS)}")
             raise UserError(f"no command {name!r}; {hint}")
     return run

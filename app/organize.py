@@ -7,17 +7,16 @@ import csv
 import filecmp
 import os
 import shutil
+from argparse import Namespace
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import track
 
 from dropout_lab.app.errors import CommandParser, UserError
-from dropout_lab.app.files import PARTIAL, naming, whole_file
+from dropout_lab.app.files import PARTIAL, folder_for, naming, whole_file
 
 if TYPE_CHECKING:
     from dropout_lab.datamodules.isic_files import LabelledImages
@@ -35,29 +34,7 @@ SPLITS = ("train", "val", "test")
 MISSING = "missing.csv"
 
 
-@dataclass(frozen=True)
-class Options:
-    """What ``organize isic`` is asked for; its help says what each option means."""
-
-    root: Path
-    to: Path
-    by: Literal["link", "copy"]
-    labels: str | None
-    images: str | None
-    split: bool
-    val_size: float
-    test_size: float
-    seed: int
-    dry_run: bool
-
-
-def parse(words: list[str]) -> Options:
-    """Parse the words after ``organize``.
-
-    Raises:
-        UserError: an option is wrong.
-        SystemExit: help was asked for and given.
-    """
+def _parse(words: list[str]) -> Namespace:
     parser = CommandParser("organize isic", DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add("dataset", metavar="DATASET", choices=("isic",), help="isic: ISIC 2020, benign and malignant")
@@ -77,11 +54,9 @@ def parse(words: list[str]) -> Options:
     add("--seed", type=int, default=0, help="with --split: of the split (default: 0)")
     add("--dry_run", action="store_true", help="say what would be done, write nothing")
     parser.usage = "dropout-lab organize isic --to FOLDER [OPTIONS]"
-    given = vars(parser.parse_args(words))
-    given.pop("dataset")
-    options = Options(**given)
-    for name, size in (("val_size", options.val_size), ("test_size", options.test_size)):
-        if not 0 < size < 1:
+    options = parser.parse_args(words)
+    for name in ("val_size", "test_size"):
+        if not 0 < (size := getattr(options, name)) < 1:
             raise UserError(f"--{name} must be a share in (0, 1), got {size}")
     if options.seed < 0:
         raise UserError(f"--seed must be 0 or more, got {options.seed}")
@@ -89,19 +64,15 @@ def parse(words: list[str]) -> Options:
 
 
 def run(words: list[str]) -> None:
-    """Sort, and say what was done.
-
-    Raises:
-        UserError: an option or the data are wrong, files are in the way, or writing fails.
-    """
-    options = parse(words[1:])
+    """Sort, and say what was done."""
+    options = _parse(words[1:])
     from dropout_lab.datamodules import DataError
     from dropout_lab.datamodules.isic_files import CLASSES, find_images
 
     console = Console(soft_wrap=True, highlight=False)
     try:
         found = find_images(options.root.expanduser(), options.labels, options.images)
-        plan = _planned(found, options)
+        plan = _plan(found, options)
     except (DataError, ValueError) as error:
         raise UserError(str(error)) from error
     to = options.to.expanduser()
@@ -111,15 +82,13 @@ def run(words: list[str]) -> None:
         for folder, indices in plan.items()
         for index in indices
     }
-    folders = sorted({to, *to.parents, *(target.parent for target in steps)}, reverse=True)
-    made = [folder for folder in folders if not folder.exists()]
     try:
         new = [target for target in steps if not os.path.lexists(target)]
         wrong = [
             target for target in steps.keys() - set(new) if not _is_right(target, steps[target], options.by)
         ]
         # Sorted otherwise before, an image would be in two folders.
-        wrong += _unplanned((to / part / name for part in ("", *SPLITS) for name in CLASSES), steps)
+        wrong += _find_unplanned((to / part / name for part in ("", *SPLITS) for name in CLASSES), steps)
         if wrong:
             listed = "\n".join(f"  {file}" for file in sorted(wrong))
             console.print(f"in the way:\n{listed}", markup=False)
@@ -129,15 +98,11 @@ def run(words: list[str]) -> None:
             )
         if not options.dry_run:
             for target in track(new, "sorting", console=console, transient=True):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _put(target, steps[target], options.by)
-            to.mkdir(parents=True, exist_ok=True)
-            _write_missing(found, to / MISSING)
+                with folder_for(target.parent):
+                    _put(target, steps[target], options.by)
+            with folder_for(to):
+                _write_missing(found, to / MISSING)
     except OSError as error:
-        for folder in made:
-            # Those that hold something stay.
-            with suppress(OSError):
-                folder.rmdir()
         raise UserError(
             f"cannot sort into {to}: {error.strerror} ({error.filename}). What is done is kept: give the command "
             "again once this is mended; where links are not allowed, with --by copy"
@@ -154,7 +119,7 @@ def run(words: list[str]) -> None:
     console.print("\n".join(lines), markup=False)
 
 
-def _planned(found: "LabelledImages", options: Options) -> dict[str, list[int]]:
+def _plan(found: "LabelledImages", options: Namespace) -> dict[str, list[int]]:
     """Return the images of each folder to be made, by indices."""
     from dropout_lab.datamodules.isic import split_shares
     from dropout_lab.datamodules.isic_files import CLASSES
@@ -172,7 +137,7 @@ def _planned(found: "LabelledImages", options: Options) -> dict[str, list[int]]:
     }
 
 
-def _unplanned(folders: Iterable[Path], steps: dict[Path, Path]) -> list[Path]:
+def _find_unplanned(folders: Iterable[Path], steps: dict[Path, Path]) -> list[Path]:
     present = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
     return [file for file in present if file not in steps and file.suffix != PARTIAL]
 

@@ -25,12 +25,10 @@ FAINT = "#6b7280"
 GRID = "#e3e6ec"
 BAND = 0.16
 
-WIDTH = 8.0
-"""Inches; at 100 pixels an inch, 800 pixels."""
+WIDTH = 8.0  # inches; at 100 pixels an inch, 800 pixels
+# Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it.
 HANDLE, LETTER, ROW = 0.7, 0.085, 0.2
-"""Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it."""
-DPI = 200
-"""Sharp on screens of twice the pixels."""
+DPI = 200  # sharp on screens of twice the pixels
 
 TEXT = {
     "font.family": "DejaVu Sans",
@@ -44,7 +42,6 @@ TEXT = {
     "ytick.color": FAINT,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.unicode_minus": True,
     # Names are the user's: a dollar in them is no formula.
     "text.parse_math": False,
 }
@@ -77,62 +74,55 @@ def save(figure: Figure, file: Path) -> Path:
 
 
 def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:
-    """Return a look for each of ``count`` methods, of which ``baseline`` is the baseline's place.
-
-    Where the methods are numbers in order, they go from dark to light instead of being unlike.
-    """
+    """Return a look for each method, of which one may be the baseline; numbers in order go from dark to light."""
     if ordered:
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, count))
         colors = [matplotlib.colors.to_hex(shade) for shade in shades]
         found = [Look(color, MARKERS[place % len(MARKERS)]) for place, color in enumerate(colors)]
     else:
-        found = [_unlike(place - (baseline is not None and place > baseline)) for place in range(count)]
+        # The baseline, which has a look of its own, uses up none.
+        places = (place - (baseline is not None and place > baseline) for place in range(count))
+        turns = (divmod(place, len(PALETTE)) for place in places)
+        found = [
+            Look(PALETTE[color], MARKERS[(color + turn) % len(MARKERS)], DASHES[turn % len(DASHES)])
+            for turn, color in turns
+        ]
     if baseline is not None:
         found[baseline] = Look(BASELINE, "o")
     return found
 
 
-def _unlike(place: int) -> Look:
-    turn, color = divmod(place, len(PALETTE))
-    return Look(PALETTE[color], MARKERS[(place + turn) % len(MARKERS)], DASHES[turn % len(DASHES)])
-
-
 def new_figure(panels: int, height: float = 4.4, share_x: bool = True) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels side by side, in rows of ``height`` inches and of three at most.
-
-    They have one scale up, and with ``share_x`` one across, too.
-    """
+    """Return a figure with panels in rows of ``height`` inches and of three at most, which have one scale up."""
     columns = min(panels, 3) if panels != 4 else 2
     rows = -(-panels // columns)
-    figure = Figure(figsize=(WIDTH, height if rows == 1 else 0.75 * height * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, sharey=True, sharex=share_x, squeeze=False).ravel()
+    figure, grid = _grid(rows, columns, height if rows == 1 else 0.75 * height * rows, share_x, share_y=True)
     for unused in grid[panels:]:
         unused.remove()
-    return figure, [_plain(axes) for axes in grid[:panels]]
+    return figure, grid[:panels]
 
 
 def figure_of_pairs(pairs: int, share_x: bool = True) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Return a figure with two panels in each row, each with its own scale up, and ``share_x`` one scale across."""
-    figure = Figure(figsize=(WIDTH, max(4.2, 2.5 * pairs + 0.7)), layout="constrained")
-    grid = figure.subplots(pairs, 2, sharex=share_x, squeeze=False)
-    return figure, [(_plain(left), _plain(right)) for left, right in grid]
+    """Return a figure with two panels in each row, each with its own scale up."""
+    figure, grid = _grid(pairs, 2, max(4.2, 2.5 * pairs + 0.7), share_x, share_y=False)
+    return figure, list(zip(grid[::2], grid[1::2], strict=True))
 
 
-def _plain(axes: Axes) -> Axes:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=3, labelleft=True)
-    return axes
+def _grid(rows: int, columns: int, height: float, share_x: bool, share_y: bool) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y).ravel())
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=3, labelleft=True)
+    return figure, grid
 
 
 def legend_above(
     figure: Figure, names: Sequence[tuple[str, Look]], columns: int = 4, others: Sequence[Line2D] = ()
 ) -> None:
-    """Name lines, and other marks, once above all panels, which keep their height.
-
-    There are so many ``columns`` at most, fewer where names are long.
-    """
+    """Name lines, and other marks, once above all panels, which keep their height; long names have fewer columns."""
     handles = [*(Line2D([], [], **look.line, label=name) for name, look in names), *others]
     longest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(1, min(columns, int(WIDTH / (HANDLE + LETTER * longest))))
@@ -141,28 +131,16 @@ def legend_above(
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9.5)
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write names right of where lines end, moved apart where they would lie upon each other.
-
-    The limits of the axes are settled; an end is its x, y, name and colour.
-    """
+def label_ends(figure: Figure, axes: Axes, ends: Sequence[tuple[float, float, str, Look]]) -> None:
+    """Write names right of where lines end, at x and y, moved apart where they would lie upon each other."""
     low, high = axes.get_ylim()
-    figure = axes.get_figure(root=True)
-    assert figure is not None, "panels are of a figure"
-    step = 0.21 / (figure.get_size_inches()[1] * 0.8)
+    step = 0.21 / (figure.get_size_inches()[1] * 0.8)  # a line of text
     heights = apart([(y - low) / (high - low) for _, y, _, _ in ends], step)
-    leader = {
-        "arrowstyle": "-",
-        "alpha": 0.4,
-        "linewidth": 0.8,
-        "shrinkA": 1,
-        "shrinkB": 0,
-        "relpos": (0, 0.5),
-    }
-    for (x, y, name, color), height in zip(ends, heights, strict=True):
+    for (x, y, name, look), height in zip(ends, heights, strict=True):
+        leader = {"arrowstyle": "-", "color": look.color, "alpha": 0.4, "linewidth": 0.8, "relpos": (0, 0.5)}
         axes.annotate(
-            name, xy=(x, y), xytext=(1.02, height), textcoords="axes fraction", color=color, va="center",
-            fontsize=9.5, annotation_clip=False, arrowprops={"color": color, **leader},
+            name, xy=(x, y), xytext=(1.02, height), textcoords="axes fraction", color=look.color, va="center",
+            fontsize=9.5, annotation_clip=False, arrowprops={**leader, "shrinkA": 1, "shrinkB": 0},
         )  # fmt: skip
 
 

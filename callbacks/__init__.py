@@ -19,20 +19,7 @@ from dropout_lab.callbacks.tensorboard import (
 from dropout_lab.callbacks.timing import Timing
 
 __all__ = [
-    "MEASURED_LATER",
-    "BestStep",
-    "Charted",
-    "Charts",
-    "CollapseDetector",
-    "ConfusionMatrix",
-    "DeadUnits",
-    "EpochLines",
-    "InferenceGap",
-    "PassRateTracker",
-    "PredictionPanels",
-    "RhoScheduler",
-    "TensorBoardPages",
-    "Timing",
-    "TrainingCollapsed",
-    "write_test_metrics",
-]
+    "MEASURED_LATER", "BestStep", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix", "DeadUnits", "EpochLines",
+    "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "TensorBoardPages", "Timing",
+    "TrainingCollapsed", "write_test_metrics",
+]  # fmt: skip

@@ -65,13 +65,8 @@ class BestStep(Callback):
 
     def progress(self) -> dict[str, Any]:
         """Return all that was seen, for a run that goes on in the same folder."""
-        first_steps = list(self.first_steps.items())
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "metrics": dict(self.metrics),
-            "first_steps": first_steps,
-        }
+        seen = {"metrics": dict(self.metrics), "first_steps": list(self.first_steps.items())}
+        return {"epoch": self.epoch, "step": self.step, **seen}
 
     def resume(self, progress: dict[str, Any]) -> None:
         """Take up what :meth:`progress` has returned; thresholds stay this one's own."""

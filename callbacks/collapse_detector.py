@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -146,6 +146,7 @@ class CollapseDetector(Callback, Charted):
     """
 
     section = "collapse"
+    charts: ClassVar[Charts] = {"standard deviation of the logits": ["collapse/logit_std"]}
 
     def __init__(
         self, loss_tolerance: float = 0.01, logit_tolerance: float = 1e-3, every_n_steps: int = 50
@@ -161,9 +162,6 @@ class CollapseDetector(Callback, Charted):
         # Whether the network has ever been better than guessing.
         self.learned = False
         self._forget()
-
-    def charts(self) -> Charts:
-        return {"standard deviation of the logits": ["collapse/logit_std"]}
 
     def state_dict(self) -> dict[str, Any]:
         return {"learned": self.learned}

@@ -1,7 +1,7 @@
 """Units that are 0 whatever comes in."""
 
 from functools import partial
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -35,7 +35,6 @@ class AliveUnits:
         self._candidates: Tensor | None = None
 
     def look(self, outputs: Tensor) -> None:
-        """Look at a batch of outputs."""
         self._check(outputs.shape[1:])
         units = outputs.detach().flatten(1)
         if self._candidates is None:
@@ -89,6 +88,7 @@ class DeadUnits(Callback, Charted):
     """
 
     section = "dead units"
+    charts: ClassVar[Charts] = {"share of units": [r"dead/.*"], "share of channels": [r"dead_channels/.*"]}
 
     def __init__(self) -> None:
         self._hooks: dict[str, RemovableHandle] = {}
@@ -98,9 +98,6 @@ class DeadUnits(Callback, Charted):
         self._found: list[tuple[str, Tensor]] = []
         self._training = False
         self._warned = False
-
-    def charts(self) -> Charts:
-        return {"share of units": [r"dead/.*"], "share of channels": [r"dead_channels/.*"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._remove()

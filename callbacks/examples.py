@@ -47,7 +47,6 @@ class Taken:
     class_names: tuple[str, ...]
 
     def figure(self, title: str) -> Figure:
-        """Draw them."""
         said = zip(self.predicted, self.probability, strict=True)
         return panel_figure(
             [("as stored", self.stored), ("normalized", self.normalized)],
@@ -67,7 +66,6 @@ class Examples:
         self.parts: list[tuple[Tensor, ...]] = []
 
     def add(self, images: Tensor, target: Tensor, predicted: Tensor, probability: Tensor) -> None:
-        """Take the images of a batch, as far as there is room."""
         room = self.most - self.count
         if room > 0 and len(images):
             self.parts.append(tuple(part[:room].cpu() for part in (images, target, predicted, probability)))
@@ -87,21 +85,14 @@ class RightAndWrong:
     """The first images that were classified correctly, and as many that were not."""
 
     def __init__(self, most: int) -> None:
-        self.right = Examples(most)
-        self.wrong = Examples(most)
+        self.kinds = {"right": Examples(most), "wrong": Examples(most)}
 
     @property
     def full(self) -> bool:
-        """Whether no more are wanted."""
-        return all(examples.count >= examples.most for examples in (self.right, self.wrong))
+        return all(examples.count >= examples.most for examples in self.kinds.values())
 
     def add(self, logits: Tensor, images: Tensor, target: Tensor) -> None:
-        """Take what is still wanted of a batch."""
         highest = logits.softmax(dim=1).max(dim=1)
         is_right = highest.indices == target
-        for examples, chosen in ((self.right, is_right), (self.wrong, ~is_right)):
+        for examples, chosen in zip(self.kinds.values(), (is_right, ~is_right), strict=True):
             examples.add(images[chosen], target[chosen], highest.indices[chosen], highest.values[chosen])
-
-    def kinds(self) -> dict[str, Examples]:
-        """Return both by name."""
-        return {"right": self.right, "wrong": self.wrong}

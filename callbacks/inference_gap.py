@@ -4,7 +4,7 @@ import fnmatch
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -87,6 +87,7 @@ class InferenceGap(Callback, Charted):
     """
 
     section = "inference gap"
+    charts: ClassVar[Charts] = {"gap": ["gap/(?!.*/noise$).*"], "noise": ["gap/.*/noise"]}
 
     def __init__(self, passes: int = 16, images: int = 64, layers: str = "*") -> None:
         check_count("passes", passes, least=2)
@@ -95,9 +96,6 @@ class InferenceGap(Callback, Charted):
         self.images = images
         self.layers = layers
         self._batch: tuple[Tensor, Tensor] | None = None
-
-    def charts(self) -> Charts:
-        return {"gap": ["gap/(?!.*/noise$).*"], "noise": ["gap/.*/noise"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         there = dropout_layers(pl_module)

@@ -1,7 +1,7 @@
 """How often the units of each dropout layer pass."""
 
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 from weakref import ReferenceType, ref
 
 import torch
@@ -76,6 +76,11 @@ class PassRateTracker(Callback, Charted):
     """
 
     section = "pass rate"
+    charts: ClassVar[Charts] = {
+        "mean over units": [r"pass_rate/.*/mean"],
+        "least and largest": [r"pass_rate/.*/(min|max)"],
+        "share never or always passed": [r"pass_rate/.*/(never|always)"],
+    }
 
     def __init__(self, layers: str = "*") -> None:
         self.layers = layers
@@ -88,23 +93,13 @@ class PassRateTracker(Callback, Charted):
     def state_key(self) -> str:
         return f"PassRateTracker(layers={self.layers!r})"
 
-    def charts(self) -> Charts:
-        return {
-            "mean over units": [r"pass_rate/.*/mean"],
-            "least and largest": [r"pass_rate/.*/(min|max)"],
-            "share never or always passed": [r"pass_rate/.*/(never|always)"],
-        }
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         layers = dropout_layers(pl_module)
         self._watched = {name: layer for name, layer in layers.items() if fnmatchcase(name, self.layers)}
         self._warned = not self._watched
         if self._warned:
-            there = (
-                f"the dropout layers are {', '.join(layers)}"
-                if layers
-                else "the network has no dropout layer"
-            )
+            known = f"the dropout layers are {', '.join(layers)}"
+            there = known if layers else "the network has no dropout layer"
             rank_zero_warn(f"PassRateTracker(layers={self.layers!r}) watches nothing: {there}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -46,7 +46,7 @@ class PredictionPanels(Callback):
             return
         for writer in summary_writers(trainer):
             data = image_data(trainer, type(self).__name__)
-            for kind, examples in self.examples.kinds().items():
+            for kind, examples in self.examples.kinds.items():
                 if examples.count:
                     figure = examples.taken(data).figure(f"{kind} after epoch {trainer.current_epoch + 1}")
                     writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)

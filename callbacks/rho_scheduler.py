@@ -4,7 +4,7 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
@@ -61,6 +61,7 @@ class RhoScheduler(Callback, Charted):
     """
 
     section = "dropout"
+    charts: ClassVar[Charts] = {"ρ": ["rho/.*"], "p": ["p/.*"]}
 
     def __init__(self, schedule: Schedule, layers: str = "*") -> None:
         self.schedule = schedule
@@ -83,9 +84,6 @@ class RhoScheduler(Callback, Charted):
         self.values = dict(state_dict["values"])
         self.epoch = {name: Spread(**spread) for name, spread in state_dict["epoch"].items()}
 
-    def charts(self) -> Charts:
-        return {"ρ": ["rho/.*"], "p": ["p/.*"]}
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Before training: a resumed run may begin with the rest of a validation.
         self._logged_step = -1
@@ -94,9 +92,13 @@ class RhoScheduler(Callback, Charted):
             rank_zero_warn(f"RhoScheduler has nothing to set: {_why_none(pl_module, self.layers)}")
         _check_one_kind(self._matched, self.layers)
         for other in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(other, RhoScheduler) and other is not self:
-                both = self._matched.keys() & matching_layers(pl_module, other.layers).keys()
-                self._check_apart(other, both)
+            if other is self or not isinstance(other, RhoScheduler):
+                continue
+            if both := self._matched.keys() & matching_layers(pl_module, other.layers).keys():
+                raise ValueError(
+                    f"{min(both)} is set by two RhoSchedulers, {self.schedule} with layers={self.layers!r} and "
+                    f"{other.schedule} with layers={other.layers!r}; leave one out, or give each layers of its own"
+                )
         self._apply()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -148,13 +150,6 @@ class RhoScheduler(Callback, Charted):
 
     on_predict_start = on_test_start
 
-    def _check_apart(self, other: "RhoScheduler", both: set[str]) -> None:
-        if both:
-            raise ValueError(
-                f"{min(both)} is set by two RhoSchedulers, {self.schedule} with layers={self.layers!r} and "
-                f"{other.schedule} with layers={other.layers!r}; leave one out, or give each layers of its own"
-            )
-
     def _value(self, trainer: Trainer, layer: Dropout) -> float:
         moment = Moment(
             epoch=trainer.current_epoch,
@@ -172,8 +167,8 @@ class RhoScheduler(Callback, Charted):
         # With gradients accumulated several batches make one step; the first one's value stands for them.
         if interval and (step + 1) % interval == 0 and step != self._logged_step:
             self._logged_step = step
-            names = {name: f"{layer.scheduled}/{name}" for name, layer in self._matched.items()}
-            log_scalars(trainer, {shown: self.values[name] for name, shown in names.items()})
+            now = {f"{layer.scheduled}/{name}": self.values[name] for name, layer in self._matched.items()}
+            log_scalars(trainer, now)
 
     def _restore(self, pl_module: LightningModule) -> None:
         self._matched = matching_layers(pl_module, self.layers)

@@ -119,8 +119,9 @@ class Randomized(Schedule):
         drawn = Random(f"{moment.seed} {moment.batch}").random()
         if moment.units is None:
             if not self.low <= high <= 1:
-                got = f"{self.low:g}, {high:g}"
-                raise ValueError(f"low and high must be in [0, 1] for a probability, got {got}")
+                raise ValueError(
+                    f"low and high must be in [0, 1] for a probability, got {self.low:g}, {high:g}"
+                )
             # In 24 bits, as float32 has: the largest number below 1 must not become 1 there.
             return self.low + (high - self.low) * math.floor(drawn * 2**24) / 2**24
         first, last = math.ceil(self.low), math.floor(high)
@@ -145,8 +146,9 @@ class Annealing(Schedule, ABC):
         if not math.isfinite(self.rho):
             raise ValueError(f"rho must be a finite number, got {self.rho}")
         if self.L is not None and not 0 < self.L < math.inf:
-            alternative = "or None for the layer's number of units"
-            raise ValueError(f"L must be a number above 0, {alternative}, got {self.L}")
+            raise ValueError(
+                f"L must be a number above 0, or None for the layer's number of units, got {self.L}"
+            )
 
 
 @final

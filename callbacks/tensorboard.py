@@ -2,10 +2,9 @@
 
 import math
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -30,14 +29,11 @@ Charts = dict[str, list[str]]
 """Titles of charts, and for each the regular expressions of the curves that it shows."""
 
 
-class Charted(ABC):
+class Charted:
     """A callback whose curves have a place on TensorBoard's page of custom scalars, under the heading ``section``."""
 
-    section: str
-
-    @abstractmethod
-    def charts(self) -> Charts:
-        """Return what to draw, by title."""
+    section: ClassVar[str]
+    charts: ClassVar[Charts]
 
 
 def summary_writers(trainer: Trainer) -> list[SummaryWriter]:
@@ -142,7 +138,7 @@ class TensorBoardPages(Callback):
         sections = {name: dict(charts) for name, charts in self.charts.items()}
         for callback in callbacks:
             if isinstance(callback, Charted):
-                sections.setdefault(callback.section, {}).update(callback.charts())
+                sections.setdefault(callback.section, {}).update(callback.charts)
         return {
             name: {title: ["Multiline", list(tags)] for title, tags in charts.items()}
             for name, charts in sections.items()

@@ -3,7 +3,7 @@
 from array import array
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -83,6 +83,12 @@ class Timing(Callback, Charted):
     """
 
     section = "time"
+    charts: ClassVar[Charts] = {
+        "step, ms": [r"time/step_ms", r"time/step_ms_p95"],
+        "images per second": [r"time/images_per_s"],
+        "epoch and validation, s": [r"time/epoch_s", r"time/validation_s"],
+        "share waiting for data": [r"time/waiting_share"],
+    }
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
@@ -92,25 +98,16 @@ class Timing(Callback, Charted):
         # Since when the next batch has been waited for; None where a checkpoint was written.
         self._waiting_since: float | None = None
 
-    def charts(self) -> Charts:
-        return {
-            "step, ms": [r"time/step_ms", r"time/step_ms_p95"],
-            "images per second": [r"time/images_per_s"],
-            "epoch and validation, s": [r"time/epoch_s", r"time/validation_s"],
-            "share waiting for data": [r"time/waiting_share"],
-        }
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.summary = {}
         self._fit = Times()
         self._fit_start = seconds(pl_module.device)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # An epoch within which a fit is resumed does not start again.
-        self._start_epoch(pl_module)
-
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start_epoch(pl_module)
+
+    # An epoch within which a fit is resumed does not start again.
+    on_train_start = on_train_epoch_start
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._step_start = seconds(pl_module.device)

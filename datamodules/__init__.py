@@ -11,17 +11,7 @@ from dropout_lab.datamodules.mnist import MNISTDataModule
 from dropout_lab.datamodules.tiny_imagenet import TinyImageNetDataModule
 
 __all__ = [
-    "CIFAR10DataModule",
-    "DataError",
-    "DatasetCorruptError",
-    "DatasetNotFoundError",
-    "DigitsDataModule",
-    "DownloadError",
-    "ISICDataModule",
-    "ImageDataModule",
-    "ImageFolderDataModule",
-    "Images",
-    "MNISTDataModule",
-    "Splits",
-    "TinyImageNetDataModule",
-]
+    "CIFAR10DataModule", "DataError", "DatasetCorruptError", "DatasetNotFoundError", "DigitsDataModule",
+    "DownloadError", "ISICDataModule", "ImageDataModule", "ImageFolderDataModule", "Images", "MNISTDataModule",
+    "Splits", "TinyImageNetDataModule",
+]  # fmt: skip

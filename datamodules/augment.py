@@ -48,7 +48,6 @@ class RandomFlip:
     vertical: bool = False
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Mirror some of the images."""
         for dimension in (-1, -2) if self.vertical else (-1,):
             flip = torch.rand(len(pixels), device=pixels.device) < 0.5
             pixels = chosen((pixels, pixels.flip(dimension)), flip)
@@ -74,14 +73,12 @@ class RandomResizedCrop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale must be two shares in (0, 1], the smaller first, got {self.scale}")
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ValueError(f"ratio must be two positive numbers, the smaller first, got {self.ratio}")
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Crop and enlarge."""
         batch, _, *lengths = pixels.shape
         area = torch.empty(batch, device=pixels.device).uniform_(*self.scale)
         shape = torch.empty(batch, device=pixels.device)

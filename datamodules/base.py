@@ -41,7 +41,8 @@ class ImageDataModule(LightningDataModule, ABC):
     Batches are ``(images, labels)``: ``(B, C, H, W)`` float32 and ``(B,)`` int64.
 
     A data set of your own is a subclass with the class attributes below and ``read``. If it has arguments of its own,
-    its ``__init__`` names these and hands the rest on: ``def __init__(self, root: str = "data", **common: Any)``.
+    its ``__init__`` names these and hands the rest on: ``def __init__(self, root: str = "data", **common: Any)``. Those
+    of this package take all but ``root`` by name.
 
     Args:
         root: folder that holds the data set's own folder.
@@ -157,7 +158,6 @@ class ImageDataModule(LightningDataModule, ABC):
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read, resize and compute statistics, once."""
         if self._splits is not None:
             return
         train, val, test = self.read()
@@ -166,10 +166,8 @@ class ImageDataModule(LightningDataModule, ABC):
         self._normalization = NORMALIZATIONS[self.normalize](train)
         if self.train_limit is not None:
             if self.train_limit > len(train.labels):
-                raise ValueError(
-                    f"train_limit must be at most {len(train.labels)}, the size of the train split, "
-                    f"got {self.train_limit}"
-                )
+                most = f"{len(train.labels)}, the size of the train split"
+                raise ValueError(f"train_limit must be at most {most}, got {self.train_limit}")
             train = train.select(slice(self.train_limit))
         self._splits = Splits(train, val, test)
 
@@ -201,11 +199,9 @@ class ImageDataModule(LightningDataModule, ABC):
         return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader)
 
     def val_dataloader(self) -> Loader:
-        """Return the validation split in order."""
         return self._loader(self.splits.val)
 
     def test_dataloader(self) -> Loader:
-        """Return the test split in order."""
         return self._loader(self.splits.test)
 
     predict_dataloader = test_dataloader

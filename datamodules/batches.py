@@ -29,7 +29,6 @@ class Images(NamedTuple):
     """Where in ``pixels`` each sample is, ``(N,)`` int64: splits share an array that is too large to be copied."""
 
     def select(self, selection: slice | Tensor) -> "Images":
-        """Return some of the samples."""
         if self.rows is None:
             return Images(self.pixels[selection], self.labels[selection])
         return Images(self.pixels, self.labels[selection], self.rows[selection])
@@ -90,7 +89,6 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         self.streams = streams
 
     def __len__(self) -> int:
-        """Return the number of samples."""
         return len(self.images.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -104,8 +102,7 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         index = torch.as_tensor(indices).to(self.images.labels.device, non_blocking=True)
         pixels = self.images.take(index)
         if self.augment:
-            own = self.streams.stream(indices, pixels.device) if self.streams else nullcontext()
-            with own:
+            with self.streams.stream(indices, pixels.device) if self.streams else nullcontext():
                 for step in self.augment:
                     pixels = step(pixels)
         return self.transform(pixels), self.images.labels.index_select(0, index)
@@ -183,11 +180,7 @@ class Placement:
 
 
 def device_for(asked: str | None, computes_on: torch.device | None, needed: int) -> torch.device:
-    """Return where ``needed`` bytes of images are to be kept, as :class:`Placement` says.
-
-    Raises:
-        DataError: there is no such GPU, or the trainer does not compute there.
-    """
+    """Return where ``needed`` bytes of images are to be kept, as :class:`Placement` says, or raise DataError."""
     if asked in (None, "cpu"):
         return torch.device("cpu")
     if asked == "auto":

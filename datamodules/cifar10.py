@@ -39,7 +39,6 @@ class CIFAR10DataModule(ImageDataModule):
 
     Args:
         root: folder that holds ``cifar-10-batches-py/``.
-        batch_size: images per batch.
         val_size: validation images, a number or a share of the 50,000.
         test_limit: use only the first so many test images; None uses all.
         common: the arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
@@ -53,30 +52,25 @@ class CIFAR10DataModule(ImageDataModule):
     def __init__(
         self,
         root: str = "data",
-        batch_size: int = 100,
+        *,
         val_size: int | float = 1000,
         test_limit: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(root, batch_size, val_size, **common)
+        super().__init__(root, val_size=val_size, **common)
         check_bounds("test_limit", test_limit, 1)
         self.test_limit = test_limit
 
     def fetch(self) -> None:
-        """Download with torchvision, which checks the archive's sum before it unpacks it.
-
-        Its data set would also open the pickles, by a second read after the one that it has checked.
-        """
         official = TRAIN_MD5 | TEST_MD5
-        if not all(check_integrity(self.root / FOLDER / name, md5) for name, md5 in official.items()):
-            theirs = datasets.CIFAR10
-            with torchvision_download("CIFAR-10", self.root):
-                download_and_extract_archive(
-                    theirs.url, str(self.root), filename=theirs.filename, md5=theirs.tgz_md5
-                )
+        if all(check_integrity(self.root / FOLDER / name, md5) for name, md5 in official.items()):
+            return
+        # torchvision's data set would also open the pickles, by a second read after the one that it has checked.
+        theirs = datasets.CIFAR10
+        with torchvision_download("CIFAR-10", self.root):
+            download_and_extract_archive(theirs.url, self.root, filename=theirs.filename, md5=theirs.tgz_md5)
 
     def read(self) -> Splits:
-        """Read the six batches."""
         train, val = hold_out_last(self._images(TRAIN_MD5), self.val_size)
         test = self._images(TEST_MD5)
         return Splits(train, val, test.select(slice(self.test_limit)))
@@ -91,7 +85,6 @@ class CIFAR10DataModule(ImageDataModule):
             pixels.append(np.asarray(batch["data"], dtype=np.uint8).reshape(-1, *self.stored_shape))
             labels += batch["labels"]
         if len(labels) != sum(map(len, pixels)):
-            raise DatasetCorruptError(
-                self.root / FOLDER, f"{len(labels)} labels for {sum(map(len, pixels))} images"
-            )
+            problem = f"{len(labels)} labels for {sum(map(len, pixels))} images"
+            raise DatasetCorruptError(self.root / FOLDER, problem)
         return Images(torch.from_numpy(np.concatenate(pixels)), torch.tensor(labels))

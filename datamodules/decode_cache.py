@@ -5,6 +5,7 @@ the digests of files that have not changed since.
 """
 
 import json
+import math
 import os
 import shutil
 import time
@@ -66,6 +67,8 @@ class _Array(NamedTuple):
 
 Source = tuple[str, Path]
 """Digest of an image file, and one file that has it."""
+Entry = tuple[int, int, str]
+"""A file's size, time of modification in ns, and digest."""
 
 
 def default_cache() -> Path:
@@ -83,16 +86,9 @@ def decoded_images(
 
     They are decoded once, into ``cache/KEY.npy``, which later runs and other processes map. KEY follows from what the
     files hold, from the size and from the decoder, not from names, order or times: an image that changes makes another
-    array, a split by another seed takes the same. Two processes that need the same array build it once. It gets its
-    name when it is complete, and a damaged one is built again. Arrays that are no longer needed can be deleted at any
-    time.
-
-    Args:
-        files: what to decode; equal files share a row.
-        size: pixels each way.
-        cache: folder of decoded images.
-        unreadable: what to do with files that cannot be decoded: ``"error"`` names them all, ``"skip"`` warns.
-        name: what the images are, for messages.
+    array, a split by another seed takes the same; equal files share a row. Two processes that need the same array build
+    it once. It gets its name when it is complete, and a damaged one is built again. Arrays that are no longer needed
+    can be deleted at any time. Messages call the images ``name``.
 
     Raises:
         DataError: files cannot be decoded and ``unreadable`` is ``"error"``, or none can; the array does not fit on
@@ -116,7 +112,7 @@ def decoded_images(
                 )
             rank_zero_warn(f"{report}. They are left out")
     except OSError as error:
-        needed = _bytes(len(files), size) / 1e6
+        needed = len(files) * 3 * size**2 / 1e6
         raise DataError(
             f"decoded images cannot be kept in the folder {cache}: {error.strerror or error}; {needed:,.1f} MB are "
             "needed. Give another folder with --data.cache FOLDER"
@@ -148,56 +144,45 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
     An index in the cache, one for each folder of files, remembers size, time of modification and digest of each, as
     git's index does: only files with another size or time are read.
     """
-    paths = {file: str(file.absolute()) for file in files}
     folder = os.path.commonpath([file.absolute().parent for file in files])
     index = cache / "index" / f"{digest_of(os.fsencode(folder))}.json"
     remembered = _load_index(index)
     settled = time.time_ns() - TICK_NS
-    stamps: dict[Path, tuple[int, int]] = {}
-    digests: dict[Path, str] = {}
+    entries: dict[Path, Entry] = {}
     problems: dict[Path, str] = {}
-    for file, path in paths.items():
-        try:
-            status = file.stat()
-        except OSError as error:
-            problems[file] = _reason(error)
-            continue
-        stamps[file] = (status.st_size, status.st_mtime_ns)
-        if path in remembered and remembered[path][:2] == stamps[file]:
-            digests[file] = remembered[path][2]
-    changed = [file for file in stamps if file not in digests]
-    for read, failed in _in_parallel(_read, changed, "reading"):
-        digests |= read
+    look = partial(_look, remembered=remembered)
+    for found, failed in _in_parallel(look, list(dict.fromkeys(files)), "reading"):
+        entries |= found
         problems |= failed
-    fresh = [file for file in changed if file in digests and stamps[file][1] < settled]
-    if fresh:
+    known = remembered | {
+        str(file.absolute()): entry for file, entry in entries.items() if entry[1] < settled
+    }
+    if known != remembered:
         index.parent.mkdir(parents=True, exist_ok=True)
         new = index.with_name(f"{index.name}.{uuid.uuid4().hex}")
         try:
-            new.write_text(
-                json.dumps(remembered | {paths[file]: (*stamps[file], digests[file]) for file in fresh})
-            )
+            new.write_text(json.dumps(known))
             new.replace(index)
         finally:
             new.unlink(missing_ok=True)
-    return digests, problems
+    return {file: digest for file, (_, _, digest) in entries.items()}, problems
 
 
-def _read(files: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, str]]:
-    digests, problems = {}, {}
+def _look(files: Sequence[Path], remembered: dict[str, Entry]) -> tuple[dict[Path, Entry], dict[Path, str]]:
+    entries, problems = {}, {}
     for file in files:
         try:
-            digests[file] = digest_of(file.read_bytes())
+            status, before = file.stat(), remembered.get(str(file.absolute()))
+            stamp = status.st_size, status.st_mtime_ns
+            if before is None or before[:2] != stamp:
+                before = (*stamp, digest_of(file.read_bytes()))
+            entries[file] = before
         except OSError as error:
-            problems[file] = _reason(error)
-    return digests, problems
+            problems[file] = (error.strerror or str(error)).lower()
+    return entries, problems
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _load_index(index: Path) -> dict[str, tuple[int, int, str]]:
+def _load_index(index: Path) -> dict[str, Entry]:
     if not index.is_file():
         return {}
     try:
@@ -218,12 +203,7 @@ def _load_or_build(file: Path, sources: Sequence[Source], size: int) -> _Array:
         with suppress(Timeout), exclusive(left.with_suffix(".lock"), None):
             left.unlink(missing_ok=True)
     with exclusive(file.with_suffix(".lock"), f"decoding the images for {file}"):
-        array = _load(file, len(sources), size)
-        if array is None:
-            _build(file, sources, size)
-            array = _load(file, len(sources), size)
-    assert array is not None, "it was just built"
-    return array
+        return _load(file, len(sources), size) or _build(file, sources, size)
 
 
 def _load(file: Path, images: int, size: int) -> _Array | None:
@@ -243,9 +223,10 @@ def _load(file: Path, images: int, size: int) -> _Array | None:
     return _Array(torch.from_numpy(pixels), problems)
 
 
-def _build(file: Path, sources: Sequence[Source], size: int) -> None:
+def _build(file: Path, sources: Sequence[Source], size: int) -> _Array:
     start = time.perf_counter()
-    needed, free = _bytes(len(sources), size), shutil.disk_usage(file.parent).free
+    shape = (len(sources), 3, size, size)
+    needed, free = math.prod(shape), shutil.disk_usage(file.parent).free
     if free < needed:
         raise OSError(f"{_megabytes(free)} are free")
     if not Console().is_terminal:
@@ -257,7 +238,7 @@ def _build(file: Path, sources: Sequence[Source], size: int) -> None:
     try:
         # Written, not mapped: a disk that fills up under a mapping kills the process.
         with building.open("wb") as stream, strict_pillow():
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(sources), 3, size, size)}
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
             for pixels, found in _in_parallel(partial(_decode, size=size), sources, "decoding"):
                 stream.write(pixels.tobytes())
@@ -269,9 +250,11 @@ def _build(file: Path, sources: Sequence[Source], size: int) -> None:
     finally:
         building.unlink(missing_ok=True)
     seconds = time.perf_counter() - start
-    print(
-        f"cache {file}  {_megabytes(needed)}, {len(sources):,} images, decoded in {seconds:.1f} s", flush=True
-    )
+    images = f"{_megabytes(needed)}, {len(sources):,} images"
+    print(f"cache {file}  {images}, decoded in {seconds:.1f} s", flush=True)
+    array = _load(file, len(sources), size)
+    assert array is not None, "it was just built"
+    return array
 
 
 def _decode(sources: Sequence[Source], size: int) -> tuple[Pixels, dict[str, str]]:
@@ -284,9 +267,8 @@ def _decode(sources: Sequence[Source], size: int) -> tuple[Pixels, dict[str, str
             if digest_of(content) != digest:
                 raise OSError("its content is another one")
         except OSError as error:
-            raise DataError(
-                f"{file} was changed while it was read. Start again when the folder is complete"
-            ) from error
+            changed = f"{file} was changed while it was read. Start again when the folder is complete"
+            raise DataError(changed) from error
         try:
             pixels[place] = decode(content, size)
         # Pillow raises whatever its parsers stumble over in a damaged file; each is told to the user.
@@ -310,10 +292,6 @@ def _in_parallel(
             yield waiting.popleft().result()
             waiting.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
             bar.advance(task, CHUNK)
-
-
-def _bytes(images: int, size: int) -> int:
-    return images * 3 * size * size
 
 
 def _megabytes(count: int) -> str:

@@ -22,7 +22,6 @@ class DigitsDataModule(ImageDataModule):
 
     Args:
         root: not used; the data come with scikit-learn.
-        batch_size: images per batch.
         val_size: validation images, a number or a share of what the test split leaves.
         test_size: test images, a number or a share of all.
         common: the arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
@@ -34,19 +33,13 @@ class DigitsDataModule(ImageDataModule):
     augmentations = (RandomShift(1),)
 
     def __init__(
-        self,
-        root: str = "data",
-        batch_size: int = 100,
-        val_size: int | float = 0.15,
-        test_size: int | float = 0.2,
-        **common: Any,
+        self, root: str = "data", *, val_size: int | float = 0.15, test_size: int | float = 0.2, **common: Any
     ) -> None:
-        super().__init__(root, batch_size, val_size, **common)
+        super().__init__(root, val_size=val_size, **common)
         check_size("test_size", test_size)
         self.test_size = test_size
 
     def read(self) -> Splits:
-        """Take the digits from scikit-learn and split them."""
         digits = load_digits()
         # 17 grey levels, 0 to 16, spread over 0 to 255.
         pixels = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
@@ -63,10 +56,8 @@ class DigitsDataModule(ImageDataModule):
             )
         left = len(images.labels) - count
         if left < self.num_classes:
-            raise ValueError(
-                f"{name} must leave {self.num_classes} images or more, one of each digit: {size} of "
-                f"{len(images.labels)} leaves {left}"
-            )
+            least = f"{self.num_classes} images or more, one of each digit"
+            raise ValueError(f"{name} must leave {least}: {size} of {len(images.labels)} leaves {left}")
         indices, labels = torch.arange(len(images.labels)).numpy(), images.labels.numpy()
         parts = train_test_split(indices, test_size=count, random_state=self.seed, stratify=labels)
         kept, held_out = (images.select(torch.from_numpy(part)) for part in parts)

@@ -1,12 +1,12 @@
 """Official files: fetched over HTTP, checked, and unpacked."""
 
-import contextlib
 import hashlib
 import io
 import shutil
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
@@ -59,10 +59,8 @@ def fetch_archive(archive: Archive, root: Path) -> None:
 
     The zip file grows as ``root/FOLDER.zip.partial``, which stays if the connection is cut: the next call resumes
     there. It is removed once it is unpacked, or found not to be the official one. The folder appears whole or not at
-    all. Of several processes that ask for one folder one fetches and the others wait.
-
-    Raises:
-        DownloadError: the archive could not be fetched, is not the official one, or there is no room for it.
+    all. Of several processes that ask for one folder one fetches and the others wait. Whatever fails raises
+    DownloadError.
     """
     target, partial = root / archive.folder, root / f"{archive.folder}.zip.partial"
     if target.exists():
@@ -76,7 +74,7 @@ def fetch_archive(archive: Archive, root: Path) -> None:
                 _fetch(archive, partial, target)
     except (OSError, HTTPException, RefusedError, *NOT_A_ZIP) as error:
         # Folders that were made for nothing; those on the way to a partial file stay.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             for folder in new_folders:
                 folder.rmdir()
         problem = str(error) or type(error).__name__
@@ -150,14 +148,11 @@ def _answer(archive: Archive, start: int) -> HTTPResponse:
 
 
 def unpack(file: Path | IO[bytes], target: Path, most_members: int, most_bytes: int) -> None:
-    """Unpack a zip file of one folder to ``target``, whole or not at all.
-
-    The folder's name is that of the target, which must not exist.
+    """Unpack a zip file of one folder, called as ``target``, which must not exist, to there, whole or not at all.
 
     Raises:
         RefusedError: a member may not be unpacked; nothing was written.
-        BadZipFile: it is no zip file, or damaged; so says any of NOT_A_ZIP.
-        OSError: the target or a file cannot be written.
+        NOT_A_ZIP: it is no zip file, or damaged.
     """
     beside = target.with_name(f".{target.name}.unpacking")
     with ZipFile(file) as content, _progress_bar() as progress:
@@ -224,12 +219,12 @@ def read_verified(file: Path, md5: str) -> bytes:
     return content
 
 
-@contextlib.contextmanager
+@contextmanager
 def torchvision_download(dataset: str, root: Path) -> Iterator[None]:
     """Raise DownloadError if torchvision, called inside, cannot download official files into ``root``."""
     try:
         # torchvision prints a line for each file that is there already.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()):
             yield
     except (URLError, RuntimeError, OSError) as error:
         raise DownloadError(dataset, root, str(error)) from error

@@ -44,8 +44,7 @@ def _fail(error: OSError) -> None:
 def given_splits(root: Path) -> dict[str, Path]:
     """Return the folders ``train``, ``val`` and ``test`` that a root gives; none where it holds classes itself.
 
-    Raises:
-        DataError: there are classes beside ``train/``, or validation images under two names.
+    Classes beside ``train/``, or validation images under two names, raise DataError.
     """
     train = root / "train"
     if not train.is_dir() or not subfolders(train):
@@ -58,14 +57,10 @@ def given_splits(root: Path) -> dict[str, Path]:
         return {}
     named_val = [root / name for name in VAL_NAMES if (root / name).is_dir()]
     if len(named_val) > 1:
-        raise DataError(
-            f"{root} holds validation images twice: {' and '.join(path.name for path in named_val)}. Keep one"
-        )
-    splits = {"train": train}
-    if named_val:
-        splits["val"] = named_val[0]
-    if (root / "test").is_dir():
-        splits["test"] = root / "test"
+        twice = " and ".join(path.name for path in named_val)
+        raise DataError(f"{root} holds validation images twice: {twice}. Keep one")
+    found = {"train": train, "val": next(iter(named_val), None), "test": root / "test"}
+    splits = {name: folder for name, folder in found.items() if folder is not None and folder.is_dir()}
     others = [path for path in subfolders(root) if path not in splits.values() and image_files(path)]
     if others:
         raise DataError(
@@ -75,8 +70,8 @@ def given_splits(root: Path) -> dict[str, Path]:
     return splits
 
 
-def find_root(root: Path) -> Path:
-    """Return the root, or raise DataError unless it is a folder with folders in it."""
+def class_folders(root: Path) -> tuple[str, ...]:
+    """Return the names of the folders of classes in a root or its ``train``, sorted; raise DataError below two."""
     if not root.is_dir():
         raise DataError(
             f"no folder {root} ({root.resolve()}): give the folder that holds a folder of images for each class "
@@ -87,11 +82,7 @@ def find_root(root: Path) -> Path:
             f"{root.resolve()} holds no folders: it should hold one for each class, with that class's images, or "
             "train, val and test with such folders"
         )
-    return root
-
-
-def classes_of(folder: Path) -> tuple[str, ...]:
-    """Return the names of a folder's class folders, sorted; raise DataError if there is but one."""
+    folder = given_splits(root).get("train", root)
     names = tuple(path.name for path in subfolders(folder))
     if len(names) < 2:
         raise DataError(

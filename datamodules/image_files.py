@@ -22,7 +22,6 @@ class LabelledFiles(NamedTuple):
     """``(N,)`` int64."""
 
     def select(self, index: Tensor) -> "LabelledFiles":
-        """Return some of the files, by indices."""
         return LabelledFiles([self.files[place] for place in index.tolist()], self.labels[index])
 
 
@@ -42,8 +41,6 @@ class DecodedDataModule(ImageDataModule, ABC):
 
     Args:
         root: folder that holds the data set's own folder.
-        batch_size: images per batch.
-        val_size: validation images, a number or a share of the training images in (0, 1).
         image_size: decode to so many pixels square.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
@@ -54,14 +51,13 @@ class DecodedDataModule(ImageDataModule, ABC):
     def __init__(
         self,
         root: str = "data",
-        batch_size: int = 100,
-        val_size: int | float = 0.1,
+        *,
         image_size: int = 64,
         cache: str | None = None,
         unreadable: Unreadable = "error",
         **common: Any,
     ) -> None:
-        super().__init__(root, batch_size, val_size, image_size=image_size, **common)
+        super().__init__(root, image_size=image_size, **common)
         if unreadable not in ("error", "skip"):
             raise ValueError(f"unreadable must be 'error' or 'skip', got {unreadable!r}")
         self.cache = default_cache() if cache is None else Path(cache).expanduser()
@@ -87,7 +83,6 @@ class DecodedDataModule(ImageDataModule, ABC):
         """Find the files of each split and their labels, or raise DataError."""
 
     def read(self) -> Splits:
-        """Decode all files, or take them from the cache."""
         parts = self.find()
         files = [file for part in parts for file in part.files]
         decoded = decoded_images(files, self.size, self.cache, self.unreadable, type(self).__name__)

@@ -11,7 +11,7 @@ from torch import Generator
 
 from dropout_lab.datamodules.augment import RandomFlip, RandomResizedCrop
 from dropout_lab.datamodules.errors import DataError
-from dropout_lab.datamodules.folders import check_filled, classes_of, find_root, given_splits, images_by_class
+from dropout_lab.datamodules.folders import check_filled, class_folders, given_splits, images_by_class
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
 from dropout_lab.datamodules.splits import check_size, count_of, draw_stratified
 
@@ -33,7 +33,6 @@ class ImageFolderDataModule(DecodedDataModule):
 
     Args:
         root: folder of class folders, or of ``train``, ``val``, ``test``.
-        batch_size: images per batch.
         val_size: validation images, a number or a share of what the test split leaves; not used where given.
         test_size: test images, a number or a share of all; not used where given.
         common: the arguments of :class:`dropout_lab.datamodules.image_files.DecodedDataModule`.
@@ -42,30 +41,21 @@ class ImageFolderDataModule(DecodedDataModule):
     augmentations = (RandomResizedCrop(), RandomFlip())
 
     def __init__(
-        self,
-        root: str = "data",
-        batch_size: int = 100,
-        val_size: int | float = 0.15,
-        test_size: int | float = 0.2,
-        **common: Any,
+        self, root: str = "data", *, val_size: int | float = 0.15, test_size: int | float = 0.2, **common: Any
     ) -> None:
-        super().__init__(root, batch_size, val_size, **common)
+        super().__init__(root, val_size=val_size, **common)
         check_size("test_size", test_size)
         self.test_size = test_size
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]  # elsewhere an attribute, known in advance
-        """Names of the class folders, sorted."""
-        root = find_root(self.root)
-        return classes_of(given_splits(root).get("train", root))
+        return class_folders(self.root)
 
     @cached_property
     def num_classes(self) -> int:  # type: ignore[override]
-        """How many class folders there are."""
         return len(self.class_names)
 
     def find(self) -> SplitFiles:
-        """Find the images, and draw the splits that are not given."""
         classes = self.class_names
         given = given_splits(self.root)
         folder = given.get("train", self.root)
@@ -73,18 +63,16 @@ class ImageFolderDataModule(DecodedDataModule):
         check_filled(images, folder, least=1 + ("val" not in given) + ("test" not in given))
         generator = Generator().manual_seed(self.seed)
         train = _labelled(images)
-        if "test" in given:
-            test = _given(given["test"], classes)
-        else:
-            left = 1 if "val" in given else 2
-            train, test = _held_out(train, "test_size", self.test_size, len(classes), left, generator)
-        if "val" in given:
-            val = _given(given["val"], classes)
-        else:
-            train, val = _held_out(train, "val_size", self.val_size, len(classes), 1, generator)
+        drawn = {"test": (self.test_size, 1 if "val" in given else 2), "val": (self.val_size, 1)}
+        parts = {}
+        for name, (size, left) in drawn.items():
+            if name in given:
+                parts[name] = _given(given[name], classes)
+            else:
+                train, parts[name] = _held_out(train, f"{name}_size", size, len(classes), left, generator)
         # The first so many, train_limit, should be of all classes.
         shuffled = torch.randperm(len(train.files), generator=generator)
-        return SplitFiles(train.select(shuffled), val, test)
+        return SplitFiles(train.select(shuffled), **parts)
 
 
 def _given(folder: Path, classes: Sequence[str]) -> LabelledFiles:

@@ -35,7 +35,6 @@ class ISICDataModule(DecodedDataModule):
 
     Args:
         root: folder that holds ``isic2020/``, or that folder itself.
-        batch_size: images per batch.
         val_size: validation images, about so many or about this share of all.
         test_size: test images, likewise.
         limit: use at most so many images, drawn at random by ``seed``, each class at its share; None uses all.
@@ -54,7 +53,7 @@ class ISICDataModule(DecodedDataModule):
     def __init__(
         self,
         root: str = "data",
-        batch_size: int = 100,
+        *,
         val_size: int | float = 0.1,
         test_size: int | float = 0.2,
         limit: int | None = None,
@@ -64,7 +63,7 @@ class ISICDataModule(DecodedDataModule):
         image_size: int = 128,
         **common: Any,
     ) -> None:
-        super().__init__(root, batch_size, val_size, image_size, **common)
+        super().__init__(root, val_size=val_size, image_size=image_size, **common)
         check_size("test_size", test_size)
         check_bounds("limit", limit, 3)
         if balance not in ("none", "sampler"):
@@ -84,12 +83,11 @@ class ISICDataModule(DecodedDataModule):
         return train, val, test
 
     def fetch(self) -> None:
-        """Say what to fetch by hand where there is nothing."""
+        # Its owner wants the terms accepted, so that it is fetched by hand.
         if not (self.root / isic_files.FOLDER).is_dir():
             raise isic_files.not_found(isic_files.FOLDER, self.root)
 
     def find(self) -> SplitFiles:
-        """Match labels with images, and split."""
         found = isic_files.find_images(self.root, self.labels, self.images)
         _report(found)
         if self.limit is not None and self.limit < len(found.cases):
@@ -113,16 +111,11 @@ class ISICDataModule(DecodedDataModule):
         return SplitFiles(train, val, test)
 
     def train_sampler(self) -> Sampler[int] | None:
-        """Draw both classes as often, if asked for."""
         return BalancedSampler(self.splits.train.labels, self.seed) if self.balance == "sampler" else None
 
 
 def split_shares(images: int, val_size: int | float, test_size: int | float) -> tuple[float, float, float]:
-    """Return the shares of train, val and test.
-
-    Raises:
-        ValueError: nothing is left to train on.
-    """
+    """Return the shares of train, val and test; raise ValueError if nothing is left to train on."""
     val, test = (size if isinstance(size, float) else size / images for size in (val_size, test_size))
     if val + test >= 1:
         raise ValueError(

@@ -58,7 +58,6 @@ class Metadata(NamedTuple):
 
     @classmethod
     def of(cls, cases: Sequence[Case]) -> "Metadata":
-        """Turn rows into columns."""
         return cls(*(tuple(getattr(case, name) for case in cases) for name in cls._fields))
 
 
@@ -109,16 +108,10 @@ def not_found(missing: str, root: Path) -> TermsNotAcceptedError:
 
 
 def find_images(root: Path, labels: str | None, images: str | None) -> LabelledImages:
-    """Find ISIC 2020 in ``root/isic2020``, or in ``root`` itself.
+    """Find ISIC 2020 in ``root/isic2020``, or in ``root`` itself; raise DataError if that cannot be.
 
-    Args:
-        root: where to look.
-        labels: the label file; None takes the first known one, or where there is none, a folder sorted into
-            ``benign/`` and ``malignant/``.
-        images: the folder of images; None takes the first known one.
-
-    Raises:
-        DataError: there are no labels or no images, the label file cannot be used, or no image has a label.
+    Without names the first known label file and folder of images are taken, or where there is no such file, a folder
+    sorted into ``benign/`` and ``malignant/``.
     """
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     label_names = LABELS if labels is None else (labels,)
@@ -182,10 +175,8 @@ def read_cases(file: Path) -> list[Case]:
     """Read a label file, Kaggle's ``train.csv`` or the archive's ``ISIC_2020_Training_GroundTruth_v2.csv``.
 
     They differ in line ends, in ages (``45.0``, ``45``) and in a column ``lesion_id``. ``age_approx``, ``sex``,
-    ``anatom_site_general_challenge`` and ``benign_malignant`` may be missing as columns or be empty in rows.
-
-    Raises:
-        DatasetCorruptError: the file is no such file, is empty, or a row cannot be right.
+    ``anatom_site_general_challenge`` and ``benign_malignant`` may be missing as columns or be empty in rows. What else
+    cannot be right raises DatasetCorruptError.
     """
     cases: list[Case] = []
     lines: dict[str, int] = {}
@@ -216,21 +207,15 @@ def _case(row: dict[str, str], file: Path, line: int) -> Case:
     word = row.get("benign_malignant", "")
     if word not in ("", CLASSES[target]):
         raise _wrong(file, line, f"benign_malignant is {word!r}, but target is {target}, {CLASSES[target]}")
-    age = _age(row.get("age_approx", ""), file, line)
-    site = row.get("anatom_site_general_challenge")
-    return Case(row["image_name"], target, row["patient_id"], age, row.get("sex") or None, site or None)
-
-
-def _age(text: str, file: Path, line: int) -> float | None:
-    if not text:
-        return None
+    years = row.get("age_approx", "")
     try:
-        age = float(text)
+        age = float(years) if years else None
     except ValueError:
         age = math.nan
-    if not 0 <= age < math.inf:
-        raise _wrong(file, line, f"age_approx must be a number of years or empty, got {text!r}")
-    return age
+    if age is not None and not 0 <= age < math.inf:
+        raise _wrong(file, line, f"age_approx must be a number of years or empty, got {years!r}")
+    site = row.get("anatom_site_general_challenge")
+    return Case(row["image_name"], target, row["patient_id"], age, row.get("sex") or None, site or None)
 
 
 def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -249,12 +234,13 @@ def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
             raise _wrong(file, None, "is empty")
         absent = [name for name in required if name not in header]
         if absent:
-            problem = f"no column {', '.join(absent)}; there are {', '.join(header)}"
-            raise _wrong(file, 1, problem, "Name another file of training labels with the option labels")
+            remedy = "Name another file of training labels with the option labels"
+            raise _wrong(file, 1, f"no column {', '.join(absent)}; there are {', '.join(header)}", remedy)
         for values in filter(None, reader):
             if len(values) != len(header):
-                problem = f"{len(values)} values, where the header has {len(header)}"
-                raise _wrong(file, reader.line_num, problem)
+                raise _wrong(
+                    file, reader.line_num, f"{len(values)} values, where the header has {len(header)}"
+                )
             yield reader.line_num, dict(zip(header, map(str.strip, values), strict=True))
     except csv.Error as error:
         raise _wrong(file, reader.line_num, f"is no CSV: {error}") from error

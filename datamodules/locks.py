@@ -11,15 +11,8 @@ from filelock import FileLock, Timeout
 def exclusive(lock_file: Path, doing: str | None) -> Iterator[None]:
     """Hold a lock file, and remove it at the end.
 
-    A lock goes with its process: that of a killed one does not stop the next.
-
-    Args:
-        lock_file: its folder is there.
-        doing: what another process that holds it is said to be doing, while this one waits; None: it does not wait.
-
-    Raises:
-        Timeout: another process holds it, and ``doing`` is None.
-        OSError: it cannot be written.
+    A lock goes with its process: that of a killed one does not stop the next. ``doing`` is what another process that
+    holds it is said to be doing, while this one waits; None raises Timeout instead.
     """
     lock = FileLock(lock_file)
     try:

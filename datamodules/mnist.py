@@ -32,10 +32,8 @@ def parse_idx(content: bytes, dimensions: int, file: Path) -> Tensor:
     """
     expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     if content[:4] != expected:
-        raise DatasetCorruptError(
-            file,
-            f"not an IDX file of {dimensions} dimension(s): begins with {content[:4]!r}, not {expected!r}",
-        )
+        found = f"begins with {content[:4]!r}, not {expected!r}"
+        raise DatasetCorruptError(file, f"not an IDX file of {dimensions} dimension(s): {found}")
     header = 4 + 4 * dimensions
     shape = [int.from_bytes(content[start : start + 4], "big") for start in range(4, header, 4)]
     length = header + math.prod(shape)
@@ -60,7 +58,6 @@ class MNISTDataModule(ImageDataModule):
 
     Args:
         root: folder that holds ``MNIST/``.
-        batch_size: images per batch.
         val_size: validation images, a number or a share of the 60,000.
         common: the arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
     """
@@ -70,18 +67,15 @@ class MNISTDataModule(ImageDataModule):
     stored_shape = (1, 28, 28)
     augmentations = (RandomShift(2),)
 
-    def __init__(
-        self, root: str = "data", batch_size: int = 100, val_size: int | float = 5000, **common: Any
-    ) -> None:
-        super().__init__(root, batch_size, val_size, **common)
+    def __init__(self, root: str = "data", *, val_size: int | float = 5000, **common: Any) -> None:
+        super().__init__(root, val_size=val_size, **common)
 
     def fetch(self) -> None:
-        """Download and unpack with torchvision, which checks the sums."""
+        # torchvision checks the sums.
         with torchvision_download("MNIST", self.root):
             datasets.MNIST(str(self.root), download=True)
 
     def read(self) -> Splits:
-        """Read the four files, unpacked or packed."""
         train, val = hold_out_last(self._images("train"), self.val_size)
         return Splits(train, val, self._images("t10k"))
 

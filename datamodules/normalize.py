@@ -38,7 +38,6 @@ class Normalization:
         return images
 
     def to(self, device: torch.device) -> "Normalization":
-        """Return the same on a device."""
         return replace(self, shift=self.shift.to(device), scale=self.scale.to(device))
 
     def inverse(self, images: Tensor) -> Tensor:

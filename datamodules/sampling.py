@@ -44,7 +44,6 @@ class EpochOrder(DistributedSampler[int], ABC):
         """Return the indices of an epoch's images for all processes, ``(total_size,)``."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the order of this epoch from now on."""
         super().set_epoch(epoch)
         self.shared_epoch.fill_(epoch)
         self._drawn = False
@@ -55,7 +54,6 @@ class EpochOrder(DistributedSampler[int], ABC):
         self.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[int]:
-        """Draw this process's samples of the epoch."""
         if self._drawn:
             self.set_epoch(self.epoch + 1)
         self._drawn = True
@@ -70,7 +68,6 @@ class Shuffled(EpochOrder):
     """Draws each image once, in random order; some twice where processes must have as many each."""
 
     def draw(self, generator: np.random.Generator) -> Indices:
-        """Return a permutation, filled up from its beginning."""
         return np.resize(generator.permutation(self.length), self.total_size)
 
 
@@ -87,7 +84,6 @@ class BalancedSampler(EpochOrder):
         self.probabilities = (1 / (counts[labels] * (counts > 0).sum()).double()).numpy()
 
     def draw(self, generator: np.random.Generator) -> Indices:
-        """Draw for all processes."""
         return generator.choice(len(self.probabilities), self.total_size, p=self.probabilities)
 
 
@@ -107,7 +103,6 @@ class InEpochs(EpochOrder):
         self._order: list[int] = []
 
     def draw(self, generator: np.random.Generator) -> Indices:
-        """Return what the sampler gives, filled up from its beginning."""
         if self._orders > self.epoch + 1:
             raise RuntimeError(f"epoch {self.epoch} was drawn before: a sampler of one's own has no way back")
         while self._orders <= self.epoch:
@@ -127,11 +122,10 @@ class ResumableLoader(DataLoader[tuple[Tensor, Tensor]]):
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take nothing."""
+        pass
 
 
 def batches_done(trainer: Trainer) -> tuple[int, int]:

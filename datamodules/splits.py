@@ -12,11 +12,9 @@ from dropout_lab.datamodules.sampling import Indices
 
 def check_bounds(name: str, value: int | None, least: int, most: int | None = None) -> None:
     """Raise ValueError if an argument is given and out of bounds."""
-    if value is None:
-        return
-    if value < least:
+    if value is not None and value < least:
         raise ValueError(f"{name} must be {least} or more, got {value}")
-    if most is not None and value > most:
+    if value is not None and most is not None and value > most:
         raise ValueError(f"{name} must be {most} or less, got {value}")
 
 
@@ -67,10 +65,8 @@ def stratified_sample(labels: Indices, count: int, seed: int) -> Indices:
     counts = np.floor(exact).astype(np.int64)
     # What rounding down has left over goes to the classes that it took most from.
     counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
-    generator = np.random.default_rng(seed)
-    drawn = [
-        generator.permutation(np.flatnonzero(labels == label))[:wanted] for label, wanted in enumerate(counts)
-    ]
+    permuted = np.random.default_rng(seed).permutation
+    drawn = [permuted(np.flatnonzero(labels == label))[:wanted] for label, wanted in enumerate(counts)]
     return np.sort(np.concatenate(drawn))
 
 
@@ -101,14 +97,8 @@ def split_groups(groups: Indices, labels: Indices, shares: Sequence[float], seed
 
     Departs from scikit-learn's StratifiedGroupKFold, whose parts are all of one size.
 
-    Args:
-        groups: number of each sample's group, ``(N,)``.
-        labels: class of each sample, ``(N,)``.
-        shares: of each part, above 0; they add up to 1.
-        seed: decides between groups that are alike.
-
-    Returns:
-        Ascending indices of the samples of each part.
+    ``groups`` and ``labels``, both ``(N,)``, are of each sample; ``shares``, above 0, add up to 1; ``seed`` decides
+    between groups that are alike. Returns ascending indices of the samples of each part.
     """
     numbers, group_of = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(numbers), int(labels.max(initial=0)) + 1))

@@ -46,8 +46,8 @@ def read_wnids(root: Path) -> tuple[str, ...]:
 
 def read_names(root: Path, wnids: Sequence[str]) -> tuple[str, ...]:
     """Return the first synonym of each class in ``words.txt``; a class that is missing there keeps its WordNet id."""
-    lines = (line.partition("\t") for line in _lines(root / FOLDER / "words.txt", root))
-    synonyms = {wnid: words for wnid, _, words in lines}
+    lines = _lines(root / FOLDER / "words.txt", root)
+    synonyms = {wnid: words for wnid, _, words in (line.partition("\t") for line in lines)}
     return tuple(synonyms.get(wnid, wnid).partition(",")[0].strip() for wnid in wnids)
 
 
@@ -157,15 +157,12 @@ class TinyImageNetDataModule(DecodedDataModule):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """First synonyms, by label."""
         return read_names(self.root, read_wnids(self.root))
 
     def fetch(self) -> None:
-        """Download the official archive, 248 MB, and unpack it."""
         fetch_archive(OFFICIAL, self.root)
 
     def find(self) -> SplitFiles:
-        """List the images of each split."""
         wnids = read_wnids(self.root)
         # A words.txt that is missing is found now, not when a figure first wants names.
         read_names(self.root, wnids)

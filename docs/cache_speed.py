@@ -65,7 +65,11 @@ def measure(folder: Path, rounds: int, temporary: Path) -> dict[str, list[float]
     files = image_files(folder)
     data = {
         workers: ImageFolderDataModule(
-            str(folder), BATCH, image_size=SIZE, num_workers=workers, cache=str(temporary / "cache")
+            str(folder),
+            batch_size=BATCH,
+            image_size=SIZE,
+            num_workers=workers,
+            cache=str(temporary / "cache"),
         )
         for workers in WORKERS
     }

@@ -25,7 +25,7 @@ from scipy import stats
 
 from dropout_lab.app.benchmark.output import write_csv
 from dropout_lab.app.benchmark.subjects import Setup, choose_device
-from dropout_lab.app.benchmark.timing import interleaved, ratio
+from dropout_lab.app.benchmark.timing import interleave, ratio
 from dropout_lab.app.errors import CommandParser, UserError
 from dropout_lab.app.files import folder_for
 from dropout_lab.callbacks.timing import seconds
@@ -80,7 +80,7 @@ def compare(
     part: str, what: str, ways: list[Way], images: int, budget: float, console: Console, warm_up: int
 ) -> list[Speed]:
     """Let ways take turns; their seconds are for so many images each."""
-    times = interleaved({way.label: way.run for way in ways}, budget, what, console, warm_up)
+    times = interleave({way.label: way.run for way in ways}, budget, what, console, warm_up)
     scripts = [way.label for way in ways if way.name == SCRIPT]
     best = min(scripts, key=lambda label: times[label].median())
     return [
@@ -229,7 +229,7 @@ def ratio_line(
         FitProcess(HERE, settings, Path(folder, "this"), whole) as this,
         FitProcess(other, settings, Path(folder, "other"), whole) as that,
     ):
-        times = interleaved({"this": this.epoch, "other": that.epoch}, budget, fit.title, console, warm_up=1)
+        times = interleave({"this": this.epoch, "other": that.epoch}, budget, fit.title, console, warm_up=1)
     ratios = times["this"] / times["other"]
     sure = stats.quantile_test(ratios, p=0.5).confidence_interval(0.95)
     cells = [

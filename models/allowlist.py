@@ -9,7 +9,6 @@ import importlib.util
 import inspect
 import os
 import pkgutil
-import site
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -29,14 +28,7 @@ MODEL_ROLES: Roles = (nn.Module, Optimizer, LRScheduler)
 ROOMS = ("app", "callbacks", "datamodules", "models")
 """What this package's parts were imported as before it had the import name ``dropout_lab``."""
 
-_INSTALLED = {
-    Path(path).resolve()
-    for path in (
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        *site.getsitepackages(),
-        site.getusersitepackages(),
-    )
-}
+_HOME = Path(__file__).resolve().parents[1]
 
 
 def renamed(path: str) -> str | None:
@@ -63,8 +55,7 @@ def with_todays_names(settings: Any) -> Any:
 def _is_users(room: str) -> bool:
     """Tell whether a module of that name is not the room itself, which is found in a checkout too."""
     spec = importlib.util.find_spec(room)
-    ours = Path(__file__).resolve().parents[1] / room / "__init__.py"
-    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != ours)
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve().parent != _HOME / room)
 
 
 def _exists(path: str) -> bool:
@@ -127,8 +118,20 @@ def _check_one(found: object, path: str, roles: Roles) -> None:
 
 
 def _is_own(function: Callable[..., object]) -> bool:
+    """Tell whether a function is the user's own: neither Python's, nor this package's, nor of an installed package."""
     file = getattr(sys.modules.get(function.__module__), "__file__", None)
-    return file is not None and not _INSTALLED & set(Path(file).resolve().parents)
+    if file is None:
+        return False
+    python = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
+    others = [*python, *(_HOME / room for room in ROOMS), *filter(_holds_packages, map(Path, sys.path))]
+    # Not resolved alone: an installer may have put links to files elsewhere.
+    folders = {*Path(file).absolute().parents, *Path(file).resolve().parents}
+    return not any({other.absolute(), other.resolve()} & folders for other in others)
+
+
+def _holds_packages(folder: Path) -> bool:
+    """Tell whether a folder of the import path holds installed packages, of this environment or of another."""
+    return folder.name in ("site-packages", "dist-packages") or any(folder.glob("*.dist-info"))
 
 
 def _resolved(path: str) -> object:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from typing import Any, Literal, Protocol, final, runtime_checkable
+from typing import Any, Literal, Protocol, final, get_args, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 
-from dropout_lab.models.compiled import CompileMode, check_mode, compile_network, replays_graphs
 from dropout_lab.models.dropout import Dropout, divergence, sampling
 from dropout_lab.models.dropout.base import check_count
 from dropout_lab.models.from_checkpoint import FromCheckpoint
@@ -20,6 +19,8 @@ from dropout_lab.models.metrics import SplitMetrics
 from dropout_lab.models.networks import Network
 from dropout_lab.models.optimizers import optimizer_and_scheduler
 from dropout_lab.models.steps import Batch, Prediction, StepLog, StepOutput, entropy, seed_stream
+
+CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
 
 
 @final
@@ -68,7 +69,10 @@ class ImageClassifier(FromCheckpoint):
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight must be a number of 0 or more, got {kl_weight}")
         check_count("mc_samples", mc_samples, least=0)
-        check_mode(compile)
+        if compile is not None and compile not in get_args(CompileMode):
+            raise ValueError(
+                f"compile must be null or one of {', '.join(get_args(CompileMode))}, got {compile!r}"
+            )
         self.network = network
         # Not by the argument's name: that is a method of every module.
         self.compile_mode = compile
@@ -125,15 +129,18 @@ class ImageClassifier(FromCheckpoint):
 
     def logged_metrics(self) -> list[str]:
         """Return the names of what a fit logs once an epoch, to be watched by callbacks and schedulers."""
-        names = self.val_metrics.names()
-        return [f"{prefix}/{name}" for prefix in ("train", "val") for name in names]
+        return [f"{prefix}/{name}" for prefix in ("train", "val") for name in self.val_metrics.names()]
 
     def on_fit_start(self) -> None:
         self.steps.restart()
         self._learned = [each for each in self.network.dropout_layers().values() if each.kl() is not None]
         self._replays_graphs = replays_graphs(self.compile_mode, self.device)
         if self.compile_mode is not None:
-            compile_network(self.network, self.compile_mode)
+            # What was compiled for an earlier fit in this process has that fit's hooks, and counts against the number
+            # of versions that PyTorch keeps before it stops compiling.
+            torch.compiler.reset()
+            # It is compiled when it is first called: forward hooks must be there by then.
+            self.network.compile(mode=self.compile_mode)
         # Ranks that a script seeded alike, or that were forked, must have one too.
         own = str(torch.initial_seed()) if self.trainer.world_size > 1 else None
         self._seed = os.environ.get("PL_GLOBAL_SEED", own)
@@ -169,8 +176,7 @@ class ImageClassifier(FromCheckpoint):
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         images, target = batch
         log_probabilities = self._log_probabilities(images)
-        probabilities = log_probabilities.exp()
-        return Prediction(probabilities, entropy(log_probabilities), target)
+        return Prediction(log_probabilities.exp(), entropy(log_probabilities), target)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # What all ranks have counted so far, in the midst of an epoch too.
@@ -235,6 +241,11 @@ class ImageClassifier(FromCheckpoint):
         self.log(in_bar, results.pop(in_bar), prog_bar=True, sync_dist=True)
         self.log_dict(results, sync_dist=True)
         metrics.reset()
+
+
+def replays_graphs(mode: CompileMode | None, device: torch.device) -> bool:
+    """Tell whether compiled code replays CUDA graphs, whose outputs the next call overwrites."""
+    return mode in ("reduce-overhead", "max-autotune") and device.type == "cuda"
 
 
 @runtime_checkable

@@ -43,9 +43,7 @@ class FromCheckpoint(LightningModule, ABC):
         checkpoint or holds code, and settings that name what may not be named.
         """
         if not weights_only:
-            raise ValueError(
-                "weights_only must be True, got False: a checkpoint of a stranger's could run code"
-            )
+            raise ValueError("weights_only must be True, got False: a stranger's checkpoint could run code")
         file = Path(checkpoint_path)
         # One open file for both looks, so that nothing comes between them.
         with file.open("rb") as stream:

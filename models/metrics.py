@@ -149,7 +149,6 @@ class SplitMetrics(nn.Module):
         self._numbers = 0
 
     def names(self) -> list[str]:
-        """Return the names of what ``compute`` returns."""
         return ["loss", *self.metrics, *(TWO_CLASS_NAMES if self.two_classes else ())]
 
     # A list that grows is a constant of a compiled graph, and every batch another one.
@@ -173,7 +172,6 @@ class SplitMetrics(nn.Module):
         return {"loss": self.loss.compute(), **self.metrics.compute(), **of_two}
 
     def reset(self) -> None:
-        """Forget all batches."""
         self._held, self._numbers = [], 0
         for metric in self._all().values():
             metric.reset()
@@ -185,10 +183,7 @@ class SplitMetrics(nn.Module):
         """
         held: dict[str, Any] = {name: [batch[i].cpu() for batch in self._held] for i, name in enumerate(HELD)}
         counted = {name: metric for name, metric in self._all().items() if metric.update_called}
-        return {
-            **held,
-            "counted": {name: _moved(metric.metric_state, "cpu") for name, metric in counted.items()},
-        }
+        return {**held, "counted": {name: _moved(each.metric_state, "cpu") for name, each in counted.items()}}
 
     def resume(self, progress: dict[str, Any], device: torch.device) -> None:
         """Take up what :meth:`progress` has returned."""

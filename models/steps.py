@@ -83,7 +83,6 @@ class StepLog:
         return interval > 0 and (step + 1) % interval == 0 and step != self._written
 
     def write(self, trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
-        """Write scalars at the step that is being done."""
         self._written = trainer.global_step
         self.latest = {name: value.item() for name, value in metrics.items()}
         for logger in trainer.loggers:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -19,10 +20,14 @@ from filelock import FileLock
 from dropout_lab.datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
 from tests.data.isic import write_isic
+from tests.programs import REPOSITORY, TESTS
 
-REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = Path(os.environ.get("DROPOUT_LAB_DATA", REPOSITORY.parent / "shared" / "data"))
 CACHES = count()
+TESTS.mkdir(parents=True, exist_ok=True)
+with suppress(FileExistsError):
+    (TESTS / "tests").symlink_to(Path("../../tests"))
+sys.path.append(str(TESTS))
 UNPACKED = REPOSITORY / ".cache" / "real-data"
 
 

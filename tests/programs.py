@@ -26,8 +26,11 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).resolve().parents[1]
 CLI = REPOSITORY / "cli.py"
+
+TESTS = REPOSITORY / ".cache" / "importable"
+"""Where processes find what tests name in configs: the program takes the checkout itself from their paths."""
 
 # After Ctrl-C and after SIGTERM.
 INTERRUPTED = (130, 143)
@@ -47,7 +50,11 @@ IMPORTED = [
 ]
 
 # As `python cli.py` has it: the script's folder in place of the one where Python is started.
-PATH = [str(REPOSITORY), *(each for each in sys.path if each not in ("", str(REPOSITORY)))]
+PATH = [
+    str(REPOSITORY),
+    *(each for each in sys.path if each not in ("", str(REPOSITORY), str(TESTS))),
+    str(TESTS),
+]
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser
 
-from dropout_lab.app.config import allowlist
+from dropout_lab.app.config.allowlist import parse
 from dropout_lab.app.config.explain import explain
 from dropout_lab.app.errors import UserError
 from dropout_lab.models.dropout import Dropout, DropoutFactory, as_dropout
@@ -47,7 +47,7 @@ VARIANTS = (
 sample, which takes gigabytes."""
 
 
-def spec_of(text: str) -> Spec:
+def parse_class(text: str) -> Spec:
     """Read a class and its arguments.
 
     Raises:
@@ -55,7 +55,7 @@ def spec_of(text: str) -> Spec:
     """
     try:
         node = ast.parse(text.strip(), mode="eval").body
-        return _call(node) if isinstance(node, ast.Call) else {"class_path": _path(node)}
+        return _parse_call(node) if isinstance(node, ast.Call) else {"class_path": _parse_path(node)}
     except (SyntaxError, ValueError) as error:
         raise UserError(
             f"{text!r} is no class as benchmark reads it: give a name or an import path, with arguments by name if "
@@ -63,29 +63,29 @@ def spec_of(text: str) -> Spec:
         ) from error
 
 
-def _call(node: ast.Call) -> Spec:
+def _parse_call(node: ast.Call) -> Spec:
     names = [keyword.arg for keyword in node.keywords]
     if node.args or None in names:
         raise ValueError("arguments without names")
-    values = [_value(keyword.value) for keyword in node.keywords]
-    return {"class_path": _path(node.func), "init_args": dict(zip(names, values, strict=True))}
+    values = [_parse_value(keyword.value) for keyword in node.keywords]
+    return {"class_path": _parse_path(node.func), "init_args": dict(zip(names, values, strict=True))}
 
 
-def _path(node: ast.expr) -> str:
+def _parse_path(node: ast.expr) -> str:
     if not all(isinstance(each, ast.Name | ast.Attribute | ast.Load) for each in ast.walk(node)):
         raise ValueError("no name")
     return ast.unparse(node)
 
 
-def _value(node: ast.expr) -> Any:
+def _parse_value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call):
-        return _call(node)
+        return _parse_call(node)
     if isinstance(node, ast.List | ast.Tuple):
-        return [_value(each) for each in node.elts]
+        return [_parse_value(each) for each in node.elts]
     return ast.literal_eval(node)
 
 
-def variants_to_measure(asked: Sequence[str] | None) -> list[str]:
+def choose_variants(asked: Sequence[str] | None) -> list[str]:
     """Return the baselines, then the variants asked for, each of which can be built; None asks for all."""
     others = dict.fromkeys(VARIANTS if asked is None else asked)
     variants = [NONE, TORCH, *(each for each in others if each not in (NONE, TORCH))]
@@ -96,25 +96,27 @@ def variants_to_measure(asked: Sequence[str] | None) -> list[str]:
 
 def build_dropout(variant: str) -> Dropout:
     """Build a layer."""
-    make: DropoutFactory = build({"dropout": spec_of(variant)}).dropout
-    with explained():
+    make: DropoutFactory = build({"dropout": parse_class(variant)}).dropout
+    with explain_errors():
         return as_dropout(make())
 
 
 def build(specs: dict[str, Spec]) -> Namespace:
     """Build a ``network``, or what makes layers of a ``dropout``."""
-    with explained():
-        return allowlist.built(_parser(), specs)
+    settings = parse_specs(specs)
+    with explain_errors():
+        parts: Namespace = _parser().instantiate_classes(settings)
+    return parts
 
 
-def check(specs: dict[str, Spec]) -> None:
-    """Check what :func:`build` would build, without its values."""
-    with explained():
-        allowlist.parsed(_parser(), specs)
+def parse_specs(specs: dict[str, Spec]) -> Namespace:
+    """Check what :func:`build` would build, as far as that goes without its values."""
+    with explain_errors():
+        return parse(_parser(), specs)
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explain_errors() -> Iterator[None]:
     """Raise UserError, which says in one line why something cannot be built."""
     try:
         yield

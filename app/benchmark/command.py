@@ -27,11 +27,7 @@ LAYERS = [1000, 4096]
 
 
 def parse(words: list[str]) -> Namespace:
-    """Parse the words after ``benchmark``.
-
-    Raises:
-        UserError: an option is wrong.
-    """
+    """Parse the words after ``benchmark``, or raise UserError."""
     if "--pipeline" in words:
         raise UserError(
             "--pipeline measures this project, not a variant, and is a script of its checkout now: "
@@ -62,20 +58,12 @@ def parse(words: list[str]) -> Namespace:
         help="folder of the files (default: benchmark)")
     # fmt: on
     options = parser.parse_args(words)
-    sizes = [name for name in ("networks", "layers", "batch_size", "image_shape")
-             if getattr(options, name) != parser.get_default(name)]  # fmt: skip
-    if options.scaling and sizes:
-        given = ", ".join(f"--{name}" for name in sizes)
-        raise UserError(f"--scaling measures layers of sizes of its own: leave out {given}")
-    _check(options)
-    return options
-
-
-def _check(options: Namespace) -> None:
-    """Refuse values that cannot be measured."""
+    sizes = ("networks", "layers", "batch_size", "image_shape")
+    given = [f"--{name}" for name in sizes if getattr(options, name) != parser.get_default(name)]
+    if options.scaling and given:
+        raise UserError(f"--scaling measures layers of sizes of its own: leave out {', '.join(given)}")
     for name in ("batch_size", "threads"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
+        if (value := getattr(options, name)) is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")
     if min(options.layers, default=2) < 2:
         raise UserError(f"--layers must be numbers of units, 2 or more, got {min(options.layers)}")
@@ -91,6 +79,7 @@ def _check(options: Namespace) -> None:
         raise UserError(
             f"--out: cannot make the folder {options.out}: {there} is a file; choose another --out"
         )
+    return options
 
 
 def run(words: list[str]) -> None:
@@ -102,7 +91,7 @@ def run(words: list[str]) -> None:
     try:
         # Before anything is measured, which takes minutes.
         with folder_for(options.out):
-            measure(options)
+            _measure(options)
     except KeyboardInterrupt:
         left = f"; what was written until then is in {options.out}" if options.out.is_dir() else ""
         raise StoppedByUser(f"interrupted{left}") from None
@@ -113,19 +102,18 @@ def run(words: list[str]) -> None:
         raise UserError(line) from error
 
 
-def measure(options: Namespace) -> None:
-    """Measure steps or growth; the folder is there."""
+def _measure(options: Namespace) -> None:
     import torch
 
     from dropout_lab.app.benchmark import scaling, steps
-    from dropout_lab.app.benchmark.classes import variants_to_measure
+    from dropout_lab.app.benchmark.classes import choose_variants
     from dropout_lab.app.benchmark.subjects import LayerSubject, NetworkSubject, Setup, choose_device
     from dropout_lab.app.console import print_line
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     setup = Setup(choose_device(options.device), options.precision, options.compile)
-    variants = variants_to_measure(options.variants)
+    variants = choose_variants(options.variants)
     print_line(f"measured on  {setup}")
     if options.scaling:
         scaling.benchmark(variants, setup, options.seconds, options.out)

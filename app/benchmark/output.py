@@ -19,20 +19,20 @@ from dropout_lab.app.files import whole_file
 from dropout_lab.app.plotting import BASELINE, FAINT, GRID, PALETTE, WIDTH, save, styled
 
 
-def write_csv(rows: Sequence[Any], file: Path) -> None:
-    """Write dataclasses, a column for each field, numbers to five digits; the folder is there."""
+def write_csv(rows: pd.DataFrame | Sequence[Any], file: Path) -> None:
+    """Write a table, or dataclasses, a column for each field, numbers to five digits; the folder is there."""
     with whole_file(file) as stream:
         pd.DataFrame(rows).to_csv(stream, index=False, float_format="%.5g", lineterminator="\n")
 
 
-def variant_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
-    """Return a table for the terminal; rows are by variant, and their numbers by heading."""
+def variant_table(title: str, numbers: pd.DataFrame) -> Table:
+    """Return a table for the terminal, as it is, variants in its index."""
     table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("variant", overflow="fold")
-    for heading in next(iter(rows.values())):
+    for heading in map(str, numbers):
         table.add_column(heading, justify="right")
-    for variant, numbers in rows.items():
-        table.add_row(Text(variant), *(f"{number:,.2f}" for number in numbers.values()))
+    for variant, row in numbers.iterrows():
+        table.add_row(Text(str(variant)), *(f"{number:,.2f}" for number in row))
     return table
 
 
@@ -42,7 +42,7 @@ class DotPanel:
 
     title: str
     label: str
-    values: Mapping[str, float]
+    values: Mapping[Any, float]
     limit: float
 
 

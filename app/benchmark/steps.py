@@ -3,17 +3,17 @@
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from dropout_lab.app.benchmark.classes import NONE, TORCH
 from dropout_lab.app.benchmark.output import DotPanel, draw_dots, variant_table, write_csv
 from dropout_lab.app.benchmark.subjects import Setup, Subject, Workload, forget_masks, workloads
-from dropout_lab.app.benchmark.timing import clocked, interleaved, ratio
+from dropout_lab.app.benchmark.timing import interleave, ratio, stopwatch
 from dropout_lab.app.console import console, print_line
 
 # Of the time for a subject, what evaluation gets.
@@ -24,98 +24,71 @@ LIMITS = {NONE: 1.10, TORCH: 2.0}
 LABELS = {NONE: "over no dropout", TORCH: "over torch.nn.Dropout"}
 
 
-@dataclass(frozen=True)
-class StepCost:
-    """What a variant costs in a network or as a layer; a line of benchmark.csv.
-
-    Attributes:
-        ratio_to_none: median over turns of the step's time over that with ``NoDropout`` in the same turn.
-        ratio_to_torch: likewise, over that with ``torch.nn.Dropout``.
-        peak_mb: the most memory that a step needs at a time, in MiB.
-    """
-
-    network: str
-    variant: str
-    device: str
-    batch_size: int
-    step_ms: float
-    step_ms_p95: float
-    ratio_to_none: float
-    ratio_to_torch: float
-    eval_ms: float
-    peak_mb: float
-
-
 def benchmark(
     subjects: Sequence[Subject], variants: Sequence[str], setup: Setup, seconds: float, folder: Path
 ) -> None:
     """Measure, so many seconds a subject; write benchmark.csv and benchmark.png into a folder, print tables."""
-    costs: list[StepCost] = []
+    costs: list[pd.DataFrame] = []
     panels: list[DotPanel] = []
     for subject in subjects:
-        found = measure(subject, variants, setup, seconds)
-        _show(found)
-        costs += found
+        costs.append(measure(subject, variants, setup, seconds))
         # What has been measured stays, whatever happens to the next.
-        write_csv(costs, folder / "benchmark.csv")
-        panels.append(_panel(subject, found))
+        write_csv(pd.concat(costs), folder / "benchmark.csv")
+        found = costs[-1].set_index("variant")
+        _show(f"{subject.title}, batch {subject.batch_size}: a training step", found)
+        over = found["ratio_to_none" if subject.baseline == NONE else "ratio_to_torch"].drop(NONE)
+        panels.append(
+            DotPanel(subject.title, LABELS[subject.baseline], over.to_dict(), LIMITS[subject.baseline])
+        )
     draw_dots(panels, str(setup), folder / "benchmark.png")
     print_line(f"written      {folder}: benchmark.csv, benchmark.png")
 
 
-def measure(subject: Subject, variants: Sequence[str], setup: Setup, seconds: float) -> list[StepCost]:
-    """Measure variants in a subject, in turn; those that cannot be there are named in a line and left out."""
+def measure(subject: Subject, variants: Sequence[str], setup: Setup, seconds: float) -> pd.DataFrame:
+    """Measure variants in a subject, in turn; those that cannot be there are named in a line and left out.
+
+    Returns:
+        The lines of benchmark.csv, one a variant. A ratio is the median over turns of the step's time over that with
+        ``NoDropout``, or ``torch.nn.Dropout``, in the same turn; the peak is the most memory that a step needs at a
+        time, in MiB.
+    """
     ready = workloads(subject, variants, setup)
     for each in ready.values():
         each.module.train()
-    training = {name: clocked(each.step, setup.device) for name, each in ready.items()}
-    steps = interleaved(training, seconds * (1 - EVALUATION), f"{subject.title}: steps", console)
-    peaks = {name: peak_megabytes(each, setup.device) for name, each in ready.items()}
+    training = {name: stopwatch(each.step, setup.device) for name, each in ready.items()}
+    steps = interleave(training, seconds * (1 - EVALUATION), f"{subject.title}: steps", console)
+    peaks = [peak_megabytes(each, setup.device) for each in ready.values()]
     for each in ready.values():
         each.module.eval()
-    evaluation = {name: clocked(each.evaluate, setup.device) for name, each in ready.items()}
-    passes = interleaved(evaluation, seconds * EVALUATION, f"{subject.title}: evaluation", console)
-    return [
-        StepCost(
-            network=subject.title,
-            variant=name,
-            device=setup.device_name,
-            batch_size=subject.batch_size,
-            step_ms=1e3 * steps[name].median(),
-            step_ms_p95=1e3 * float(steps[name].quantile(0.95)),
-            ratio_to_none=ratio(steps, name, NONE),
-            ratio_to_torch=ratio(steps, name, TORCH),
-            eval_ms=1e3 * passes[name].median(),
-            peak_mb=peaks[name],
-        )
-        for name in ready
-    ]
-
-
-def _show(costs: list[StepCost]) -> None:
-    """Print the costs in one subject; evaluation and memory are over those without dropout."""
-    (none,) = (cost for cost in costs if cost.variant == NONE)
-    rows = {
-        cost.variant: {
-            "ms": cost.step_ms,
-            "95 %": cost.step_ms_p95,
-            "/none": cost.ratio_to_none,
-            "/torch": cost.ratio_to_torch,
-            "eval/none": cost.eval_ms / none.eval_ms,
-            "memory/none": cost.peak_mb / none.peak_mb,
+    evaluation = {name: stopwatch(each.evaluate, setup.device) for name, each in ready.items()}
+    passes = interleave(evaluation, seconds * EVALUATION, f"{subject.title}: evaluation", console)
+    return pd.DataFrame(
+        {
+            "network": subject.title,
+            "variant": list(ready),
+            "device": setup.device_name,
+            "batch_size": subject.batch_size,
+            "step_ms": 1e3 * steps.median().to_numpy(),
+            "step_ms_p95": 1e3 * steps.quantile(0.95).to_numpy(),
+            "ratio_to_none": [ratio(steps, name, NONE) for name in ready],
+            "ratio_to_torch": [ratio(steps, name, TORCH) for name in ready],
+            "eval_ms": 1e3 * passes.median().to_numpy(),
+            "peak_mb": peaks,
         }
-        for cost in costs
-    }
-    console.print(variant_table(f"{none.network}, batch {none.batch_size}: a training step", rows))
+    )
 
 
-def _panel(subject: Subject, costs: list[StepCost]) -> DotPanel:
-    ratios = {
-        cost.variant: cost.ratio_to_none if subject.baseline == NONE else cost.ratio_to_torch
-        for cost in costs
-        if cost.variant != NONE
+def _show(title: str, costs: pd.DataFrame) -> None:
+    """Print the costs in one subject; evaluation and memory are over those without dropout."""
+    columns = {
+        "ms": costs["step_ms"],
+        "95 %": costs["step_ms_p95"],
+        "/none": costs["ratio_to_none"],
+        "/torch": costs["ratio_to_torch"],
+        "eval/none": costs["eval_ms"] / costs["eval_ms"][NONE],
+        "memory/none": costs["peak_mb"] / costs["peak_mb"][NONE],
     }
-    return DotPanel(subject.title, LABELS[subject.baseline], ratios, LIMITS[subject.baseline])
+    console.print(variant_table(title, pd.DataFrame(columns)))
 
 
 def peak_megabytes(workload: Workload, device: torch.device) -> float:

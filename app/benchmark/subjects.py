@@ -20,9 +20,9 @@ from dropout_lab.app.benchmark.classes import (
     Spec,
     build,
     build_dropout,
-    check,
-    explained,
-    spec_of,
+    explain_errors,
+    parse_class,
+    parse_specs,
 )
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
@@ -55,7 +55,7 @@ class Setup:
         return torch.autocast(self.device.type, torch.bfloat16 if self.precision == "bf16" else torch.float16)
 
     def __str__(self) -> str:
-        """Return device, threads, versions and how it is measured in a line."""
+        """Return all that a time depends on, in a line."""
         words = [
             f"cpu ({platform.machine()})" if self.device.type == "cpu" else self.device_name,
             f"threads of torch: {torch.get_num_threads()} on {os.cpu_count() or 1} cores",
@@ -68,7 +68,7 @@ class Setup:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that an option names: ``auto``, ``cpu``, ``cuda``."""
+    """Return the device that ``auto``, ``cpu`` or ``cuda`` stands for here."""
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
         raise UserError("--device cuda: torch sees no GPU here; leave --device out to measure on the CPU")
@@ -108,7 +108,7 @@ class LayerSubject:
         weight = torch.randn(CLASSES, self.units, device=setup.device) / self.units**0.5
         layer = build_dropout(variant).to(setup.device)
         # A layer that cannot be alone says so now; a lazy one takes its shape.
-        with explained():
+        with explain_errors():
             layer(units, target, weight)
         if setup.compile:
             layer.compile()
@@ -136,23 +136,17 @@ BATCHES = {"VGG16": 32}
 
 @final
 class NetworkSubject:
-    """A network, on random images; all variants in it share its weights.
-
-    Args:
-        network: its name, as :func:`spec_of` reads it.
-        image_shape: channels, height, width; None: its own.
-        batch_size: images; None: what is usual for it.
-    """
+    """A network, on random images of its own shape unless another is given; all variants in it share its weights."""
 
     baseline = NONE
 
     def __init__(self, network: str, image_shape: ImageShape | None, batch_size: int | None) -> None:
-        self.spec = spec_of(network)
+        self.spec = parse_class(network)
         if "dropout" in self.spec.get("init_args", {}):
             raise UserError(f"{network}: the dropout comes from --variants: leave it out")
         if image_shape is not None:
             self.spec = _with(self.spec, image_shape=list(image_shape))
-        check({"network": _with(self.spec, dropout=spec_of(NONE))})
+        parse_specs({"network": _with(self.spec, dropout=parse_class(NONE))})
         self.title = network
         kind = self.spec["class_path"].rpartition(".")[2]
         self.batch_size = batch_size or BATCHES.get(kind, BATCH)
@@ -161,7 +155,7 @@ class NetworkSubject:
 
     def workload(self, variant: str, setup: Setup) -> Workload:
         """Build the network, its optimizer and a batch, or raise UserError."""
-        spec = _with(self.spec, dropout=spec_of(variant))
+        spec = _with(self.spec, dropout=parse_class(variant))
         network: Network = build({"network": spec}).network.to(setup.device)
         self._share(network)
         optimizer = self._optimizer(network.parameters())

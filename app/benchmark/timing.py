@@ -17,7 +17,7 @@ WARM_UP = 3
 LEAST_TURNS, MOST_TURNS = 5, 300
 
 
-def clocked(way: Callable[[], object], device: torch.device) -> Callable[[], float]:
+def stopwatch(way: Callable[[], object], device: torch.device) -> Callable[[], float]:
     """Return what does something and returns its seconds; the device is synchronized before the clock is read."""
 
     def timed() -> float:
@@ -28,7 +28,7 @@ def clocked(way: Callable[[], object], device: torch.device) -> Callable[[], flo
     return timed
 
 
-def interleaved(
+def interleave(
     ways: Mapping[str, Callable[[], float]],
     budget: float,
     title: str,

@@ -1,4 +1,4 @@
-"""What configs, flags, studies and benchmarks may name, and building what they have named."""
+"""What configs, flags, studies and benchmarks may name."""
 
 import re
 from typing import Any
@@ -13,6 +13,7 @@ from pytorch_lightning.plugins import LayerSync, Precision
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
 
+from dropout_lab.app.config.settings import leaves
 from dropout_lab.app.config.yaml_files import check_bounds
 from dropout_lab.app.errors import UserError
 from dropout_lab.callbacks.schedules import Schedule
@@ -42,37 +43,17 @@ def _load_within_bounds(text: str) -> Any:
 
 
 def check_renamed(settings: Any, where: str = "") -> None:
-    """Check that settings name no class of this program as it was named before the import name ``dropout_lab``.
-
-    Raises:
-        UserError: they do; the message begins with ``where`` and has today's name.
-    """
-    if isinstance(settings, dict | list):
-        for each in settings.values() if isinstance(settings, dict) else settings:
-            check_renamed(each, where)
-    # A class, and no folder that is called models.
-    elif isinstance(settings, str) and CLASS_PATH.fullmatch(settings) and (today := renamed(settings)):
-        raise UserError(f"{where}{settings} is {today} now; name it so, or {today.rpartition('.')[2]} alone")
+    """Check that settings name no class of this program as it was named before the import name ``dropout_lab``."""
+    for _, value in leaves(settings):
+        # A class, and no folder that is called models.
+        if isinstance(value, str) and CLASS_PATH.fullmatch(value) and (today := renamed(value)):
+            raise UserError(f"{where}{value} is {today} now; name it so, or {today.rpartition('.')[2]} alone")
 
 
-def parsed(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
-    """Parse settings, and check what they name; nothing is built.
-
-    Raises:
-        ArgumentError, ValueError, UserError: they are not taken, or name what may not be named.
-    """
+def parse(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
+    """Parse settings, and check what they name: ArgumentError, ValueError or UserError; nothing is built."""
     restrict()
     check_renamed(settings)
     found: Namespace = parser.parse_object(settings)
     check_named(found, ROLES)
     return found
-
-
-def built(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
-    """Parse settings, check what they name, and build it.
-
-    Raises:
-        ArgumentError, ValueError, UserError: as :func:`parsed`; or a class does not take its arguments.
-    """
-    made: Namespace = parser.instantiate_classes(parsed(parser, settings))
-    return made

@@ -38,14 +38,7 @@ CHILDREN = ("spawn", "fork", "notebook")
 
 
 def check_trainer_options(trainer: Any) -> None:
-    """Check the trainer's numbers.
-
-    Args:
-        trainer: its arguments by name, as attributes.
-
-    Raises:
-        UserError: one is out of range, in one line with what to give instead.
-    """
+    """Check the numbers among the trainer's arguments, which are attributes by their names."""
     for name, (least, remedy) in LEAST.items():
         value = getattr(trainer, name)
         if value is not None and not least <= value < math.inf:
@@ -56,11 +49,9 @@ def check_trainer_options(trainer: Any) -> None:
             f"trainer.val_check_interval must be above 0, got {interval}; give a number of batches, a share of an "
             "epoch in (0, 1], or --trainer.limit_val_batches 0 for no validation"
         )
-    devices, cores = str(trainer.devices), os.cpu_count() or 1
-    if trainer.accelerator != "cpu" or devices == "auto":
-        return
-    most = max(cores, MOST_PROCESSES)
-    if not (devices.isdecimal() and 1 <= int(devices) <= most):
+    devices, most = str(trainer.devices), max(os.cpu_count() or 1, MOST_PROCESSES)
+    given = devices == "auto" or (devices.isdecimal() and 1 <= int(devices) <= most)
+    if trainer.accelerator == "cpu" and not given:
         raise UserError(
             f"trainer.devices must be a number of processes from 1 to {most} on the CPU, got {trainer.devices!r}; "
             "give 1, or auto"
@@ -68,15 +59,9 @@ def check_trainer_options(trainer: Any) -> None:
 
 
 def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
-    """Check that callbacks watch metrics that there are; Lightning asks only after an epoch.
-
-    Those are the model's, and the curves that other callbacks say they draw.
-
-    Raises:
-        UserError: one watches a metric that is not logged.
-    """
+    """Check that callbacks watch metrics of the model's, or curves that others draw; Lightning asks after an epoch."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    charts = [each.charts() for each in callbacks if isinstance(each, Charted)]
+    charts = [each.charts for each in callbacks if isinstance(each, Charted)]
     drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
     known = [*map(re.escape, model.logged_metrics()), *drawn]
     for callback in callbacks:
@@ -89,26 +74,17 @@ def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
             )
 
 
-def check_told_apart(callbacks: list[Callback]) -> None:
-    """Check that no two callbacks would share a state in checkpoints, which Lightning refuses with a traceback.
-
-    Raises:
-        UserError: two would.
-    """
+def check_state_keys(callbacks: list[Callback]) -> None:
+    """Check that no two callbacks would share a state in checkpoints, which Lightning refuses with a traceback."""
     keys = [each.state_key for each in callbacks if is_overridden("state_dict", each, parent=Callback)]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise UserError(f"trainer.callbacks has {twice} twice, perhaps by two config files: leave one out")
 
 
 def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
-    """Return the user's :class:`BestStep`, which then says what is best, or a new one among the callbacks.
+    """Return the user's :class:`BestStep`, or a new one that joins the callbacks.
 
-    Args:
-        trainer: has the callbacks.
-        monitor: metric that says what is best; None leaves it to BestStep, as a BestStep without one leaves it here.
-
-    Raises:
-        UserError: there are two, or they are not of one mind; the metric is better the lower it is.
+    The metric that says what is best is ``monitor``, or that of the user's BestStep; both may leave it to the other.
     """
     if monitor in LOWER_IS_BETTER:
         raise UserError(f"monitor must be a metric that is better the higher it is, got {monitor!r}")
@@ -123,7 +99,7 @@ def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
         ours = BestStep(monitor)
         callbacks.append(ours)
         return ours
-    best = theirs[0]
+    (best,) = theirs
     if monitor is not None and not best.chosen:
         best.watch(monitor)
     if monitor not in (None, best.monitor):
@@ -134,12 +110,8 @@ def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
     return best
 
 
-def check_trainer(settings: Settings) -> None:
-    """Check that a run can be a part of a study.
-
-    Raises:
-        UserError: it is on several machines, or its strategy does not tell what it has come to.
-    """
+def check_study_trainer(settings: Settings) -> None:
+    """Check that a run can be a part of a study: it is on one machine, and its processes tell what it comes to."""
     trainer = settings.get("trainer") or {}
     if trainer.get("num_nodes", 1) not in (1, "1"):
         raise UserError(

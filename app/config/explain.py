@@ -1,13 +1,13 @@
 """What is wrong with configs and flags in one line: the place, the value and the remedy."""
 
-import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jsonargparse import ArgumentParser
 from pytorch_lightning import Callback, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from dropout_lab.app.config.allowlist import check_renamed
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import read_yaml
-from dropout_lab.app.errors import UserError
+from dropout_lab.app.errors import UserError, suggest
 from dropout_lab.callbacks.schedules import Schedule
 from dropout_lab.datamodules import ImageDataModule
 from dropout_lab.models import ImageClassifier
@@ -63,12 +63,12 @@ class ParserReport(NamedTuple):
 
 # What a line of a report says, and the same in our words.
 LINES: dict[str, Callable[[re.Match[str], ParserReport], str]] = {
-    r"Expected a dot import path string: (.*)": lambda line, report: unknown_class(report.place, line[1]),
-    r"(?:Option|Key) '(.+?)' is not accepted": lambda line, report: (
-        f"no option {report.place and report.place + '.'}{line[1]}{meant(line[1], _arguments(report.owner))}"
+    r"Expected a dot import path string: (.*)": lambda line, report: _no_class(report.place, line[1]),
+    r"(?:Option|Key) '(.+?)' is not accepted": lambda line, report: _no_option(
+        line[1], _arguments(report.owner), report.place and f"{report.place}."
     ),
-    r"Group '(.+?)' does not accept option '(.+?)'": lambda line, report: (
-        f"no option {line[1]}.{line[2]}{meant(line[2], _parameters(GROUPS.get(line[1])) or _arguments(report.owner))}"
+    r"Group '(.+?)' does not accept option '(.+?)'": lambda line, report: _no_option(
+        line[2], _parameters(GROUPS.get(line[1])) or _arguments(report.owner), f"{line[1]}."
     ),
     r"Importing '(.+?)' is not allowed": lambda line, _: (
         f"{line[1]} may not be named in settings: it is Python's own, and nothing that they are made of"
@@ -108,13 +108,13 @@ def explain(message: str) -> str:
         value=given and re.sub(r"^NestedArg\(key=.*?, val='?(.*?)'?\)$", r"\1", NAMESPACE.sub("", given[1])),
     )
     lines = [PREFIX.sub("", line).strip() for line in message.splitlines()]
-    leaves = [_reworded(NAMESPACE.sub("", line), report) for line in lines if line and not NOISE.match(line)]
+    leaves = [_reword(NAMESPACE.sub("", line), report) for line in lines if line and not NOISE.match(line)]
     wanted = re.search(r"Not a valid subclass of (\w+)", message)
     reason = _join(dict.fromkeys(leaves)) or (f"must be a {wanted[1]}" if wanted else message.strip())
     return f"{report.place}: {reason}" if report.place and not reason.startswith("no ") else reason
 
 
-def _reworded(text: str, report: ParserReport) -> str:
+def _reword(text: str, report: ParserReport) -> str:
     for pattern, words in LINES.items():
         if line := re.match(pattern, text):
             return words(line, report)
@@ -127,7 +127,6 @@ def _got(value: str | None) -> str:
 
 
 def _join(leaves: Iterable[str]) -> str:
-    """Join reasons; alternatives of one type error become one."""
     typed = re.compile(r"must be of type (.*?)(, got .*)?$")
     types = [found for leaf in leaves if (found := typed.match(leaf))]
     others = [leaf for leaf in leaves if not typed.match(leaf)]
@@ -142,31 +141,26 @@ def _unknown_option(option: str) -> str:
         return f"{option!r} is no option: options begin with --"
     head, _, tail = option.removeprefix("--").partition(".")
     if head in GROUPS and tail:
-        return f"no option {option}{meant(tail.partition('.')[0], _parameters(GROUPS[head]))}"
-    close = difflib.get_close_matches(head, [*GROUPS, *OPTIONS], n=1)
-    return f"no option {option}; {f'did you mean --{close[0]}?' if close else '--help_all lists all options'}"
+        return _no_option(tail, _parameters(GROUPS[head]), f"--{head}.")
+    flags = [f"--{each}" for each in (*GROUPS, *OPTIONS)]
+    return f"no option {option}; {suggest(f'--{head}', flags, '--help_all lists all options', cutoff=0.7)}"
 
 
-def unknown_class(place: str, name: str) -> str:
-    """Say that there is no such class in a place, and which one may be meant."""
-    last = place.rsplit(".", 1)[-1]
+def _no_class(place: str, name: str) -> str:
+    last = place.rpartition(".")[2]
     if last not in PLACES:
         return f"no value or class {name!r} for {place}; a class is named by its import path"
     role, bases = PLACES[last]
     known = sorted({each.__name__ for base in bases for each in _concrete(base)})
-    close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1, cutoff=0.5)
-    if close or len(known) >= 30:
-        return f"no {role} {name!r} for {place}; {f'did you mean {close[0]}?' if close else 'give its import path'}"
-    return f"no {role} {name!r} for {place}; there are {', '.join(known)}"
+    otherwise = f"there are {', '.join(known)}" if len(known) < 30 else "give its import path"
+    return f"no {role} {name!r} for {place}; {suggest(name.rpartition('.')[2], known, otherwise, cutoff=0.5)}"
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names may be meant, as the end of an error."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; there are {', '.join(known)}" if known else "; it takes none: is its class_path the one meant?"
+def _no_option(name: str, known: Sequence[str], within: str = "") -> str:
+    otherwise = (
+        f"there are {', '.join(known)}" if known else "it takes none: is its class_path the one meant?"
+    )
+    return f"no option {within}{name}; {suggest(name.partition('.')[0], known, otherwise, cutoff=0.5)}"
 
 
 def _concrete(base: type) -> Iterator[type]:
@@ -187,16 +181,8 @@ def _arguments(owner: str | None) -> list[str]:
 
 
 def _parameters(owner: type | None) -> list[str]:
-    """Return what a class takes; what it takes as ``**common`` are arguments of its base."""
-    names: dict[str, None] = {}
-    for base in () if owner is None else owner.__mro__:
-        if base is owner or "__init__" in vars(base):
-            kinds = {each.name: each.kind for each in inspect.signature(base).parameters.values()}
-            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-            names |= {name: None for name, kind in kinds.items() if kind not in variadic}
-            if inspect.Parameter.VAR_KEYWORD not in kinds.values():
-                break
-    return list(names)
+    """Return what a class takes, as ``**common`` for its base too."""
+    return [] if owner is None else ArgumentParser().add_class_arguments(owner, fail_untyped=False)
 
 
 def find_configs(words: list[str]) -> list[str]:
@@ -204,33 +190,26 @@ def find_configs(words: list[str]) -> list[str]:
 
     The parser itself takes the last of two equal keys, leaves out an unknown key without a value, and names neither
     the file nor the line of what is no YAML.
-
-    Args:
-        words: the command and its options.
-
-    Raises:
-        UserError: a file is missing, no text or no YAML, or is no config; a class is named as it was once.
     """
     found: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
         flag, equals, value = word.partition("=")
         if before in CONFIG:
-            found.append(str(_checked(find_config(word))))
+            found.append(str(_check_config(find_config(word))))
         elif flag in CONFIG and equals:
-            found.append(f"{flag}={_checked(find_config(value))}")
+            found.append(f"{flag}={_check_config(find_config(value))}")
         else:
             check_renamed(value if flag.startswith("-") else word)
             found.append(word)
     return found
 
 
-def _checked(file: Path) -> Path:
-    """Return a config file if what it says can be that of one."""
+def _check_config(file: Path) -> Path:
     content = read_yaml(file)
     check_renamed(content, f"{file}: ")
     for key, value in content.items():
         if key not in (*GROUPS, *OPTIONS) and value in (None, {}, []):
-            raise UserError(f"{file}: no option {key}{meant(str(key), (*GROUPS, *OPTIONS))}")
+            raise UserError(f"{file}: {_no_option(str(key), (*GROUPS, *OPTIONS))}")
     for group in [each for each in ("trainer", "model") if each in content]:
         settings: Any = content[group]
         if not isinstance(settings, dict):
@@ -239,5 +218,5 @@ def _checked(file: Path) -> Path:
         for key in settings:
             # ``callbacks+`` adds to a list.
             if isinstance(key, str) and key.removesuffix("+").partition(".")[0] not in known:
-                raise UserError(f"{file}: no option {group}.{key}{meant(key, known)}")
+                raise UserError(f"{file}: {_no_option(key, known, f'{group}.')}")
     return file

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,10 @@ VALUES = "values"
 PLACEHOLDER = re.compile(r"\$\{(\w+(?:\.\w+)?)\}")
 
 
-def merged(old: Any, new: Any) -> Any:
+def merge(old: Any, new: Any) -> Any:
     """Lay settings over others.
 
-    Mappings are merged, everything else is replaced; ``key+`` adds to a list. A class (``class_path`` and
+    Mappings are merge, everything else is replaced; ``key+`` adds to a list. A class (``class_path`` and
     ``init_args``, or its name alone) that is replaced by another takes nothing from it; arguments may be given without
     ``init_args``, as in flags.
     """
@@ -53,9 +53,9 @@ def merged(old: Any, new: Any) -> Any:
     result = dict(old)
     for key, value in new.items():
         if isinstance(key, str) and key.endswith("+"):
-            result[key[:-1]] = [*_as_list(result.get(key[:-1])), *_as_list(value)]
+            result[key[:-1]] = [*as_list(result.get(key[:-1])), *as_list(value)]
         else:
-            result[key] = merged(result.get(key), value)
+            result[key] = merge(result.get(key), value)
     return result
 
 
@@ -65,13 +65,14 @@ def _with_init_args(spec: Settings) -> Settings:
     return {**own, "init_args": {**(own.get("init_args") or {}), **arguments}} if arguments else own
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """Return what stands for a list: one, none, or a list of them."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
-def nested(key: str, value: Any) -> Settings:
+def nest(key: str, value: Any) -> Settings:
     """Return ``a.b`` and a value as ``{a: {b: value}}``."""
     for part in reversed(key.split(".")):
         value = {part: value}
@@ -79,12 +80,12 @@ def nested(key: str, value: Any) -> Settings:
     return settings
 
 
-def filled_in(settings: Any, values: Mapping[str, Label]) -> Any:
+def fill_placeholders(settings: Any, values: Mapping[str, Label]) -> Any:
     """Put values in the place of ``${name}``; where it is the whole text the value keeps its type."""
     if isinstance(settings, dict):
-        return {key: filled_in(value, values) for key, value in settings.items()}
+        return {key: fill_placeholders(value, values) for key, value in settings.items()}
     if isinstance(settings, list):
-        return [filled_in(value, values) for value in settings]
+        return [fill_placeholders(value, values) for value in settings]
     if not isinstance(settings, str):
         return settings
     if whole := PLACEHOLDER.fullmatch(settings):
@@ -92,18 +93,30 @@ def filled_in(settings: Any, values: Mapping[str, Label]) -> Any:
     return PLACEHOLDER.sub(lambda found: str(values[found[1]]), settings)
 
 
-def placeholders(settings: Any) -> set[str]:
+def find_placeholders(settings: Any) -> set[str]:
     """Return the names in all ``${name}``."""
-    if isinstance(settings, dict | list):
-        each = settings.values() if isinstance(settings, dict) else settings
-        return {name for value in each for name in placeholders(value)}
-    return set(PLACEHOLDER.findall(settings)) if isinstance(settings, str) else set()
+    texts = (value for _, value in leaves(settings) if isinstance(value, str))
+    return {name for text in texts for name in PLACEHOLDER.findall(text)}
+
+
+def leaves(settings: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and the value of all that holds nothing itself: ``trainer.callbacks.0``, …"""
+    if not (isinstance(settings, dict | list) and settings):
+        yield path, settings
+        return
+    for key, value in settings.items() if isinstance(settings, dict) else enumerate(settings):
+        yield from leaves(value, f"{path}.{key}" if path else str(key))
+
+
+def network_of(settings: Settings) -> Settings:
+    """Return what the settings of a run say of the network; its ``init_args`` are there."""
+    network: Settings = merge((settings.get("model") or {}).get("network"), {"init_args": {}})
+    return network
 
 
 def dropout_of(settings: Settings) -> Any:
     """Return what the settings of a run make the network's dropout of, a class or its name; None if they do not."""
-    network: Settings = merged((settings.get("model") or {}).get("network"), {"init_args": {}})
-    return network["init_args"].get("dropout")
+    return network_of(settings)["init_args"].get("dropout")
 
 
 def short_name(spec: Settings | str | None) -> str | None:
@@ -129,14 +142,17 @@ def flat_settings(settings: Settings) -> dict[str, Setting]:
 
     A class is its short name; lists are texts; what is null or technical is left out.
     """
-    flat: dict[str, Setting] = {"seed": settings["seed_everything"]}
-    for limit in ("max_epochs", "max_steps", "precision"):
-        if settings["trainer"][limit] not in (None, -1):
-            flat[limit] = settings["trainer"][limit]
-    flat |= _flat_by_class(settings["model"])
+    limits = {each: settings["trainer"][each] for each in ("max_epochs", "max_steps", "precision")}
+    limits = {name: limit for name, limit in limits.items() if limit not in (None, -1)}
+    model = _flat_by_class(settings["model"])
     # Under a short name, because it is what is compared.
-    flat = {name.removeprefix("network.") if ".dropout" in name else name: flat[name] for name in flat}
-    return flat | _flat_by_class(settings["data"], "data")
+    model = {name.removeprefix("network.") if ".dropout" in name else name: model[name] for name in model}
+    return {
+        "seed": settings["seed_everything"],
+        **limits,
+        **model,
+        **_flat_by_class(settings["data"], "data"),
+    }
 
 
 def _flat_by_class(value: Any, name: str = "") -> dict[str, Setting]:
@@ -167,20 +183,13 @@ def changed_settings(there: Settings, here: Settings) -> list[str]:
 
 def differences(there: Settings, here: Settings) -> list[str]:
     """Return in words what two configs of a fit differ in, but for where things are and what is shown meanwhile."""
-    old, new = dict(_flat_whole(there)), dict(_flat_whole(here))
+    old, new = dict(leaves(there)), dict(leaves(here))
     return [
         f"{name.replace('.init_args', '').replace('.class_path', '')} is {old.get(name)} there and "
         f"{new.get(name)} here"
         for name in _unequal(old, new)
         if not ELSEWHERE.fullmatch(name)
     ]
-
-
-def _flat_whole(value: Any, name: str = "") -> list[tuple[str, Any]]:
-    if not (isinstance(value, dict | list) and value):
-        return [(name, value)]
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    return [pair for key, each in items for pair in _flat_whole(each, f"{name}.{key}" if name else str(key))]
 
 
 def _unequal(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

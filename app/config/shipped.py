@@ -67,7 +67,7 @@ def run(words: list[str]) -> None:
     actions = parser.add_subparsers(dest="action", metavar="[show | copy]")
     show = actions.add_parser("show", help="print one")
     copy = actions.add_parser(
-        "copy", help="write a copy; what it refers to is found from anywhere", epilog=EXAMPLE
+        "copy", help="write a copy; what it names is found from anywhere", epilog=EXAMPLE
     )
     for each in (show, copy):
         each.add_argument("name", metavar="NAME", help="one of `dropout-lab configs`")
@@ -75,7 +75,7 @@ def run(words: list[str]) -> None:
     copy.add_argument("--force", action="store_true", help="replace a file that is there")
     options = parser.parse_args(words[1:])
     if options.action is None:
-        sys.stdout.write(_listing())
+        sys.stdout.write(_list())
         return
     name = options.name
     text = _shipped(name, "", f"no shipped config {name}", "`dropout-lab configs` lists them").read_text(
@@ -83,11 +83,20 @@ def run(words: list[str]) -> None:
     )
     if options.action == "show":
         sys.stdout.write(text)
-    else:
-        _write(text, options.file, options.force)
+        return
+    file: Path = options.file
+    if not file.parent.is_dir():
+        raise UserError(f"no folder {file.parent}; make it, or name another file")
+    if file.is_dir():
+        raise UserError(f"{file} is already a folder; name a file in it")
+    if file.exists() and not options.force:
+        raise UserError(f"{file} is there already; name another, or replace it with --force")
+    with whole_file(file) as stream:
+        stream.write(text)
+    sys.stdout.write(f"wrote {file}\n")
 
 
-def _listing() -> str:
+def _list() -> str:
     """Return a line for each config: its name, and what its first line says; a folder's together."""
     lines = []
     for _, group in groupby(shipped_configs().items(), key=lambda item: item[1].parent):
@@ -96,15 +105,3 @@ def _listing() -> str:
             lines.append(f"{name:<34}{summary}\n")
         lines.append("\n")
     return "".join(lines[:-1])
-
-
-def _write(text: str, file: Path, force: bool) -> None:
-    if not file.parent.is_dir():
-        raise UserError(f"no folder {file.parent}; make it, or name another file")
-    if file.is_dir():
-        raise UserError(f"{file} is already a folder; name a file in it")
-    if file.exists() and not force:
-        raise UserError(f"{file} is there already; name another, or replace it with --force")
-    with whole_file(file) as stream:
-        stream.write(text)
-    sys.stdout.write(f"wrote {file}\n")

@@ -22,8 +22,12 @@ class OutOfBoundsError(yaml.MarkedYAMLError):
     """A YAML text stands for more than anybody writes."""
 
 
-class _BoundedLoader(yaml.SafeLoader):
-    """Counts the values of a text, with all aliases spelt out, where they are still nodes."""
+@final
+class _Loader(yaml.SafeLoader):
+    """Counts the values of a text, with all aliases spelt out, where they are still nodes.
+
+    ``1e-3`` is a number, as on the command line, and no key may stand twice.
+    """
 
     def __init__(self, text: str) -> None:
         if len(text) > MOST_CHARACTERS:
@@ -34,7 +38,6 @@ class _BoundedLoader(yaml.SafeLoader):
         self.sizes: dict[yaml.Node, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Make a node of the next value, and measure it."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
         if self.depth > DEEPEST:
@@ -55,40 +58,7 @@ class _BoundedLoader(yaml.SafeLoader):
             raise _out_of_bounds(event, f"stands for more than {MOST_VALUES} values")
         return node
 
-
-def _check_text_within(node: yaml.ScalarNode) -> None:
-    # The command line's parser reads texts as YAML again, where a number or a list is expected.
-    if "&" in node.value and "*" in node.value:
-        try:
-            check_bounds(node.value)
-        except OutOfBoundsError as error:
-            raise _out_of_bounds(node, f"holds a text that, as YAML, {error.problem}") from error
-        except yaml.YAMLError:
-            # A text like any other.
-            return
-
-
-def _out_of_bounds(place: yaml.Event | yaml.Node, problem: str) -> OutOfBoundsError:
-    mark: Any = place.start_mark
-    return OutOfBoundsError(problem=problem, problem_mark=mark)
-
-
-def check_bounds(text: str) -> None:
-    """Check how large and how deep a YAML text is.
-
-    Raises:
-        OutOfBoundsError: it goes beyond the bounds, or an anchor holds itself.
-        yaml.YAMLError: it is no YAML.
-    """
-    yaml.compose(text, _BoundedLoader)
-
-
-@final
-class _Loader(_BoundedLoader):
-    """Reads ``1e-3`` as a number, as the command line does, and lets no key stand twice."""
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice, of which YAML takes the last."""
         seen = set()
         for key, _ in node.value:
             # A merge of an anchor, <<, is no key, and may stand beside others.
@@ -108,12 +78,30 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a file that holds a mapping.
+def _check_text_within(node: yaml.ScalarNode) -> None:
+    # The command line's parser reads texts as YAML again, where a number or a list is expected.
+    if "&" in node.value and "*" in node.value:
+        try:
+            check_bounds(node.value)
+        except OutOfBoundsError as error:
+            raise _out_of_bounds(node, f"holds a text that, as YAML, {error.problem}") from error
+        except yaml.YAMLError:
+            # A text like any other.
+            return
 
-    Raises:
-        UserError: it is missing, no text, no YAML, or something else; a key stands twice.
-    """
+
+def _out_of_bounds(place: yaml.Event | yaml.Node, problem: str) -> OutOfBoundsError:
+    mark: Any = place.start_mark
+    return OutOfBoundsError(problem=problem, problem_mark=mark)
+
+
+def check_bounds(text: str) -> None:
+    """Check how large and how deep a YAML text is, or raise OutOfBoundsError; YAMLError where it is none."""
+    yaml.compose(text, _Loader)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a file that holds a mapping, or raise UserError."""
     try:
         content = parse_value(file.read_text(), str(file))
     except OSError as error:
@@ -129,11 +117,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def parse_value(text: str, where: str | None = None) -> Any:
-    """Return what a text means in YAML, such as the value of a flag.
-
-    Raises:
-        UserError: it is no YAML; the message begins with ``where``, or with the text itself.
-    """
+    """Return what a text means in YAML, such as the value of a flag; an error begins with ``where`` or the text."""
     try:
         return yaml.load(text, _Loader)
     # A number or a date that is none, such as 2020-13-01, is a ValueError.

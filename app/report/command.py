@@ -12,42 +12,25 @@ study is reported as far as it is.
 EXAMPLE = "example:  dropout-lab report studies/dropin-table"
 
 
-def parse(words: list[str]) -> dict[Path, Path]:
-    """Parse the words after ``report``; return the folder of each study's report.
-
-    Raises:
-        UserError: an option is wrong.
-        SystemExit: help was asked for and given.
-    """
+def run(words: list[str]) -> None:
+    """Make the reports that the words after ``report`` ask for."""
     parser = CommandParser("report", DESCRIPTION, EXAMPLE)
     parser.add_argument("folders", nargs="+", type=Path, metavar="STUDY_FOLDER", help="what `study` has made")
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
+        "--out", type=Path, metavar="DIR",
         help="folder of the report (default: STUDY_FOLDER/report); of several studies, a folder each in it",
-    )
-    given = parser.parse_args(words)
+    )  # fmt: skip
+    given = parser.parse_args(words[1:])
     targets: dict[Path, Path] = {}
     for folder in given.folders:
-        target = folder / "report" if given.out is None else given.out
-        if given.out is not None and len(given.folders) > 1:
+        target = given.out or folder / "report"
+        if given.out and len(given.folders) > 1:
             target /= folder.resolve().name
         if target.resolve() in (other.resolve() for other in targets.values()):
             raise UserError(
                 f"two studies would be reported in {target.resolve()}; give them one at a time, each with its --out"
             )
         targets[folder] = target
-    return targets
-
-
-def run(words: list[str]) -> None:
-    """Make the reports.
-
-    Raises:
-        UserError: an option, a study's folder or a file in it is wrong.
-    """
-    targets = parse(words[1:])
     # What draws takes a second to import; help does not wait for it.
     from dropout_lab.app.report.write import make_report
 

@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from enum import Enum
 from itertools import combinations, product
+from typing import NamedTuple
 
 from dropout_lab.app.report.formatting import (
     highest_is_best,
@@ -21,7 +21,7 @@ from dropout_lab.app.study.spec import Labels
 
 
 class Verdict(Enum):
-    """What a paired difference says about the paper's, of itself and of a pair in an order."""
+    """What a paired difference says about the paper's, in words of itself and of a pair in an order."""
 
     HOLDS = "the paper's ranking holds", "as in the paper"
     REVERSED = "the paper's ranking is reversed", "the other way round"
@@ -31,10 +31,7 @@ class Verdict(Enum):
 
 
 def verdict(paper: float, here: Estimate) -> Verdict:
-    """Return what a paired difference says about the paper's difference between the same two methods.
-
-    If its interval includes 0, the two cannot be told apart, whatever the paper says.
-    """
+    """Compare a paired difference with the paper's: with 0 in its interval nothing can be told, whatever that says."""
     if here.interval is None:
         return Verdict.NOTHING
     low, high = here.interval
@@ -45,8 +42,7 @@ def verdict(paper: float, here: Estimate) -> Verdict:
     return Verdict.HOLDS if (here.mean > 0) == (paper > 0) else Verdict.REVERSED
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """The paper's order of a column's methods, the best first, and what the runs say of each pair, by their places."""
 
     methods: tuple[Labels, ...]
@@ -56,14 +52,15 @@ class Order:
         """Say what becomes of the order as a whole."""
         counts, pairs = Counter(self.verdicts.values()), len(self.verdicts)
         every = "its only pair" if pairs == 1 else f"all {pairs} pairs"
-        if counts[Verdict.NOTHING] == pairs:
-            return "nothing can be said of the order: an interval needs finite values of two seeds or more"
-        if counts[Verdict.HOLDS] == pairs:
-            return f"the paper's order holds in {every}"
-        if counts[Verdict.REVERSED] == pairs:
-            return f"the paper's order is reversed in {every}"
-        if counts[Verdict.OPEN] == pairs:
-            return "no two methods can be told apart, so nothing is known of the order"
+        alike = {
+            Verdict.NOTHING: "nothing can be said of the order: an interval needs finite values of two seeds or more",
+            Verdict.HOLDS: f"the paper's order holds in {every}",
+            Verdict.REVERSED: f"the paper's order is reversed in {every}",
+            Verdict.OPEN: "no two methods can be told apart, so nothing is known of the order",
+        }
+        for each, words in alike.items():
+            if counts[each] == pairs:
+                return words
         parts = ", ".join(f"{counts[each]} {each.value[1]}" for each in Verdict if counts[each])
         start = "does not hold" if counts[Verdict.REVERSED] else "is not confirmed"
         return f"the paper's order {start} as a whole: of {pairs} pairs {parts}"
@@ -71,7 +68,7 @@ class Order:
 
 def paper_order(results: Results, metric: str, column: Labels, highest: bool) -> Order | None:
     """Return the paper's order of the methods in a column, ``highest`` first or last; None below two numbers."""
-    numbers = [(labels, results.paper(labels, metric)) for labels in (column | row for row in results.rows)]
+    numbers = [(column | row, results.paper(column | row, metric)) for row in results.rows]
     given = [(labels, number) for labels, number in numbers if number is not None]
     methods = sorted(given, key=lambda method: -method[1] if highest else method[1])
     verdicts = {}
@@ -106,16 +103,15 @@ def _against_baseline(results: Results, metric: str, cell: Cell, here: Estimate)
     baseline = results.study.report.baseline
     method = {axis: label for axis, label in cell.labels.items() if axis in baseline}
     where = label_words({axis: label for axis, label in cell.labels.items() if axis not in baseline})
-    found, _ = verdict(cell.paper_difference or 0.0, here).value
+    found = verdict(cell.paper_difference or 0.0, here)
+    said, _ = found.value
     if cell.paper_difference is None:
         # There is nothing that a verdict could be on.
-        found = {Verdict.TIE.value[0]: "they differ", Verdict.NOTHING.value[0]: "no verdict"}.get(
-            found, found
-        )
+        said = {Verdict.TIE: "they differ", Verdict.NOTHING: "no verdict"}.get(found, said)
     else:
-        found = f"in the paper {number(metric, cell.paper_difference, signed=True)}: {found}"
+        said = f"in the paper {number(metric, cell.paper_difference, signed=True)}: {said}"
     start = f"{label_words(method)} against {label_words(baseline)}{f' ({where})' if where else ''}"
-    return f"{start}: {number(metric, here.mean, signed=True)}, {span(metric, here)}; {found}."
+    return f"{start}: {number(metric, here.mean, signed=True)}, {span(metric, here)}; {said}."
 
 
 def recommendations(results: Results) -> list[str]:
@@ -138,8 +134,8 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     if not baseline:
         return ["No advice: the report names no baseline to compare with."]
     cells = results.cells(by, table, column)
-    means = {place: cell.here.mean for place, cell in enumerate(cells) if cell.here}
-    means = {place: mean if highest else -mean for place, mean in means.items() if math.isfinite(mean)}
+    means = {place: cell.here.mean if highest else -cell.here.mean for place, cell in enumerate(cells)
+             if cell.here and math.isfinite(cell.here.mean)}  # fmt: skip
     if not means:
         return [f"No advice: no finished run has a finite {metric_name(by)}."]
     # Of equal ones the baseline: what is no better is not worth its trouble.
@@ -147,7 +143,10 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     labels, reached = cells[best].labels, mean_and_half(by, cells[best].here)
     name, other = _row_words(results, labels), label_words(baseline)
     where = f"For {label_words(table | column)}: " if table | column else ""
-    first = f"{where}{name}{_chosen(results, labels)} is best by {metric_name(by)}, {reached}"
+    values = results.chosen(labels)
+    counts = Counter(map(label_words, values)).most_common()
+    chosen = ", ".join(f"{words} ({count} of {len(values)} seeds)" for words, count in counts)
+    first = f"{where}{name}{f' with {chosen}' if chosen else ''} is best by {metric_name(by)}, {reached}"
     missing = sum(cell.here is None for cell in cells)
     last = [f"This may change: of {len(cells)} candidates {missing} have no finished run."] if missing else []
     if results.is_baseline(labels):
@@ -174,14 +173,6 @@ def _judgement(name: str, other: str, metric: str, difference: Estimate) -> str:
     if (difference.mean > 0) == highest_is_best(metric):
         return f"Take {name}: {apart}."
     return f"But {apart}: on the test split it is worse, so stay with {other}."
-
-
-def _chosen(results: Results, labels: Labels) -> str:
-    """Say which values of the selected axes were chosen, the commonest first; nothing where there was no choice."""
-    values = results.chosen(labels)
-    counts = Counter(map(label_words, values)).most_common()
-    said = ", ".join(f"{words} ({count} of {len(values)} seeds)" for words, count in counts)
-    return f" with {said}" if values else ""
 
 
 def _row_words(results: Results, labels: Labels) -> str:

@@ -16,9 +16,6 @@ from dropout_lab.app.report.formatting import run_words
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.report.tables import chosen_table, metric_table
 
-LISTED = 20
-"""Of failed or stopped runs so many are listed; the rest are counted."""
-
 MARKS = re.compile(
     r"""
     ^(\d{1,9})(?=[.)](?:\s|$))                                # a numbered list's item
@@ -55,34 +52,28 @@ def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> 
     """Return the page that ``command`` makes."""
     lines = [" ".join(line.split()) for line in (*results.commands, command)]
     longest = max((len(ticks) for line in lines for ticks in re.findall("`+", line)), default=0)
-    report, tables = results.study.report, results.tables
-    finished = list(results.finished.values())
-    runs, unfinished = progress(results)
-    versions = pd.DataFrame([result.versions for _, result in finished])
-    stopped = [(run, result.stopped) for run, result in finished if result.stopped]
-    drawn = {picture.kind for picture in pictures}
+    metrics, tables = results.study.report.metrics, results.tables
+    versions = pd.DataFrame([result.versions for _, result in results.finished.values()])
     return _template("page.md.j2", finalize=escape).render(
         study=results.study,
         results=results,
-        runs=runs,
-        unfinished=unfinished,
+        progress=progress(results),
+        run_words=run_words,
         lines=lines,
         # Longer than any in the lines, so that none of them ends it.
         fence="`" * max(3, longest + 1),
         recommendations=recommendations(results),
-        tables=[metric_table(results, metric, table) for metric in report.metrics for table in tables]
+        tables=[metric_table(results, metric, table) for metric in metrics for table in tables]
         + [chosen for table in tables if (chosen := chosen_table(results, table)) is not None],
         rankings=rankings(results),
         pictures=pictures,
-        empty=[kind for kind in report.figures if kind not in drawn],
         lists={
-            "Failed runs": [f"{run_words(run)} ({run.hash}): {reason}" for run, reason in results.failed],
+            "Failed runs": results.failed,
             "Runs that were stopped early; their figures until then count": [
-                f"{run_words(run)} ({run.hash}): {reason}" for run, reason in stopped
+                (run, result.stopped) for run, result in results.finished.values() if result.stopped
             ],
-            "Missing runs": [run_words(run) for run in results.missing],
+            "Missing runs": [(run, None) for run in results.missing],
         },
-        listed=LISTED,
         # Of each library the commonest first.
         versions=[
             f"{name} {', '.join(versions[name].value_counts().index)}" for name in sorted(map(str, versions))
@@ -105,6 +96,5 @@ def to_html(title: str, markdown: str, folder: Path) -> str:
 
 def _template(name: str, **options: Any) -> Template:
     loader = FileSystemLoader(Path(__file__).parent)
-    return Environment(
-        loader=loader, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, **options
-    ).get_template(name)
+    options |= {"undefined": StrictUndefined, "trim_blocks": True, "keep_trailing_newline": True}
+    return Environment(loader=loader, **options).get_template(name)

@@ -13,7 +13,7 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.study.folder import StudyFolder, write_results
+from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult, damaged
@@ -24,60 +24,39 @@ NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_st
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table in one metric; of each part None where there is none.
-
-    Attributes:
-        labels: of the cell.
-        here: the mean over seeds.
-        paper: the source's number.
-        difference: to the baseline in the same column, paired by seed; ``paper_difference`` is the source's.
-        time: of a training step, relative to the baseline's: a run that was stopped early is not a fast one.
-    """
+    """A cell of a table in one metric; of each part None where there is none."""
 
     labels: Labels
-    here: Estimate | None
-    paper: float | None
-    difference: Estimate | None
-    paper_difference: float | None
-    time: Estimate | None
+    here: Estimate | None  # the mean over seeds
+    paper: float | None  # the source's number
+    difference: Estimate | None = None  # to the baseline in the same column, paired by seed
+    paper_difference: float | None = None  # the source's
+    time: Estimate | None = None  # of a step, relative to the baseline's: to stop early is not to be fast
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
     """A study and what there is of it; runs are in order of the axes, then seeds, and are named by their hash.
 
-    Attributes:
-        study: what was asked for.
-        select: which run stands for several; None: a cell with several runs of a seed is empty.
-        finished: runs, and what each has come to.
-        failed: runs, and why.
-        missing: runs that have not ended.
-        left_over: how many finished runs are in the folder that the study does not ask for (any more).
-        commands: that have made finished runs, in the order in which they were given.
-        grid: labels, seed and run of each combination whose run is finished. Combinations with the same settings, as
-            of a method without a p at each p, have the same run, the skipped ones too.
-        values: by metric and run. No frame: a NaN in it would be a step never reached, or a loss that has diverged.
-        history: rows of all ``epochs.csv``, indexed by ``run`` and ``row``.
-        panels: files of test images, of the runs that have kept any.
-        rows: labels of a table's rows.
-        columns: labels of a table's columns; a single empty one where no axis is named.
-        tables: what is left of the axes, a table for each; a single empty one where nothing is left.
+    ``grid`` has each combination whose run is finished, the skipped ones too: those with the same settings, as of a
+    method without a p at each p, have the same run. ``values`` are no frame: a NaN in it would be a step never reached,
+    or a loss that has diverged.
     """
 
     study: Study
-    select: Select | None
+    select: Select | None  # which run stands for several; None: a cell with several runs of a seed is empty
     finished: dict[str, tuple[Run, RunResult]]
-    failed: list[tuple[Run, str]]
-    missing: list[Run]
-    left_over: int
-    commands: list[str]
-    grid: list[tuple[Labels, int, str]]
-    values: dict[str, dict[str, float]]
-    history: pd.DataFrame
-    panels: dict[str, Path]
-    rows: list[Labels]
-    columns: list[Labels]
-    tables: list[Labels]
+    failed: list[tuple[Run, str]]  # and why
+    missing: list[Run]  # have not ended
+    left_over: int  # finished runs in the folder that the study does not ask for (any more)
+    commands: list[str]  # that have made finished runs, in the order in which they were given
+    grid: list[tuple[Labels, int, str]]  # labels, seed and run
+    values: dict[str, dict[str, float]]  # by metric and run
+    history: pd.DataFrame  # rows of all epochs.csv, indexed by run and row
+    panels: dict[str, Path]  # test images, of the runs that have kept any
+    rows: list[Labels]  # of a table
+    columns: list[Labels]  # of a table; a single empty one where no axis is named
+    tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
 
     def candidates(self, labels: Labels) -> dict[int, list[str]]:
         """Return the finished runs with these labels by seed, each once."""
@@ -104,8 +83,7 @@ class Results:
     def best(self, runs: Sequence[str], by: str, mode: str) -> str:
         """Return the run that is best by a metric of validation, ``max`` or ``min``; of equal ones the first.
 
-        A value that is not finite loses, and so does a run without one, as one that has collapsed before its first
-        validation.
+        A value that is not finite loses, and so does a run that has collapsed before its first validation.
         """
         found, sign = self.metric(by, "select.by"), 1 if mode == "max" else -1
         finite = {run: sign * found[run] for run in runs if math.isfinite(found.get(run, math.nan))}
@@ -115,10 +93,7 @@ class Results:
         """Return a metric by run; runs without it, as those that never reached a step or an epoch, are left out.
 
         ``val/accuracy@10`` is a metric after epoch 10, counted from 1; ``val/accuracy@last20`` the mean of the last 20
-        rows of ``epochs.csv`` that have it.
-
-        Raises:
-            UserError: no run of the study has it; ``option`` is where it was asked for.
+        rows of ``epochs.csv`` that have it. If no run of the study has it, ``option`` is where it was asked for.
         """
         column, _, place = name.partition("@")
         known = {*self.values, *self.history}
@@ -137,14 +112,14 @@ class Results:
         return {str(run): float(value) for run, value in found.items()}
 
     def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
-        """Return a metric of the runs with these labels."""
+        """Return a metric of the runs with these labels by seed."""
         found = self.metric(metric)
         return {seed: found[run] for seed, run in self.of(labels).items() if run in found}
 
     def estimate(self, labels: Labels, metric: str) -> Estimate | None:
         """Return a metric's mean over seeds; None without a run."""
-        values = self.by_seed(labels, metric)
-        return estimate(list(values.values())) if values else None
+        values = list(self.by_seed(labels, metric).values())
+        return estimate(values) if values else None
 
     def difference(self, labels: Labels, other: Labels, metric: str) -> Estimate | None:
         """Return the paired difference to other labels; None where there is none."""
@@ -152,19 +127,17 @@ class Results:
 
     def cells(self, metric: str, table: Labels, column: Labels) -> list[Cell]:
         """Return the cells of a column, from top to bottom."""
-        baseline, cells = self.study.report.baseline, []
-        for labels in (table | row | column for row in self.rows):
-            difference = paper_difference = time = None
-            paper = self.paper(labels, metric)
-            if baseline:
-                other = labels | baseline
-                theirs = self.paper(other, metric)
-                difference = self.difference(labels, other, metric)
-                paper_difference = None if paper is None or theirs is None else paper - theirs
-                time = paired_ratio(*(self.by_seed(each, "step_seconds") for each in (labels, other)))
-            here = self.estimate(labels, metric)
-            cells.append(Cell(labels, here, paper, difference, paper_difference, time))
-        return cells
+        return [self._cell(metric, table | row | column) for row in self.rows]
+
+    def _cell(self, metric: str, labels: Labels) -> Cell:
+        here, paper = self.estimate(labels, metric), self.paper(labels, metric)
+        if not self.study.report.baseline:
+            return Cell(labels, here, paper)
+        other = labels | self.study.report.baseline
+        theirs = self.paper(other, metric)
+        paper_difference = None if paper is None or theirs is None else paper - theirs
+        time = paired_ratio(*(self.by_seed(each, "step_seconds") for each in (labels, other)))
+        return Cell(labels, here, paper, self.difference(labels, other, metric), paper_difference, time)
 
     def is_baseline(self, labels: Labels) -> bool:
         """Return whether these are the baseline's labels."""
@@ -184,48 +157,39 @@ class Results:
         """Return whether an axis has numbers alone."""
         return not any(isinstance(value, str) for value in self.study.axes[axis])
 
-    def write_csv(self, file: Path) -> None:
-        """Write what each run has come to, as the study's own ``results.csv``."""
-        write_results(file, self.study.axes, list(self.finished.values()))
-
 
 def read_results(folder: Path) -> Results:
-    """Read a study's folder.
-
-    Raises:
-        UserError: there is no such study, nothing in it is finished, or a file is damaged.
-    """
+    """Read a study's folder in which something is finished."""
     if not folder.is_dir():
         raise UserError(f"no study folder {folder}; `study` makes one and prints its name")
     if not (folder / "study.yaml").is_file():
         raise UserError(f"no study in {folder}: it has no study.yaml; `study` makes such a folder")
     study, place = read_study(folder / "study.yaml"), StudyFolder(folder)
-    planned = expand(study)
-    files = {run.hash: place.run(run) for run in planned}
+    files, failed, missing = {}, [], []
     finished: dict[str, tuple[Run, RunResult]] = {}
-    failed, missing = [], []
     values: dict[str, dict[str, float]] = {}
-    for run in planned:
-        if (result := files[run.hash].result()) is not None:
+    for run in expand(study):
+        file = files[run.hash] = place.run(run)
+        if (result := file.result()) is not None:
             finished[run.hash] = run, result
-            for name, value in _values(result, files[run.hash].result_file).items():
+            for name, value in _values(result, file.result_file).items():
                 values.setdefault(name, {})[run.hash] = value
-        elif (reason := files[run.hash].failure()) is not None:
+        elif (reason := file.failure()) is not None:
             failed.append((run, reason))
         else:
             missing.append(run)
     if not finished:
         why = f"; the first of {len(failed)} that failed: {failed[0][1]}" if failed else ""
-        raise UserError(f"no finished run in {folder / 'runs'}{why}; run `study` first")
+        raise UserError(f"no finished run in {place.runs}{why}; run `study` first")
     report = study.report
     shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
     known = {each.result_file for each in files.values()}
-    made = {_command(files[run].path / "run.json") for run in finished}
+    made = {_command(files[run].about) for run in finished}
     every = product(_combinations(study, study.axes), study.seeds)
     grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
     return Results(
         study, study.select, finished, failed, missing,
-        left_over=sum(file not in known for file in (folder / "runs").glob("*/result.json")),
+        left_over=sum(each not in known for each in place.runs.glob("*/result.json")),
         commands=[command for command in place.commands() if command in made],
         grid=[each for each in grid if each[2] in finished],
         values=values,

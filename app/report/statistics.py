@@ -12,22 +12,16 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and how well it is known.
-
-    Attributes:
-        mean: of ``count`` seeds.
-        deviation: standard deviation between seeds, with n − 1 (ddof=1); None for a single seed.
-        half: half the width of the 95 % interval of the mean; None for a single seed.
-    """
+    """A mean over seeds and how well it is known; of a single seed, or with a value that is not finite, it is not."""
 
     mean: float
-    deviation: float | None
-    half: float | None
-    count: int
+    deviation: float | None  # standard deviation between seeds, with n − 1 (ddof=1)
+    half: float | None  # half the width of the 95 % interval of the mean
+    count: int  # of seeds
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Ends of the interval; None for a single seed, or where a value is not finite."""
+        """Ends of the 95 % interval."""
         if self.half is None or not (math.isfinite(self.mean) and math.isfinite(self.half)):
             return None
         return (self.mean - self.half, self.mean + self.half)
@@ -38,9 +32,6 @@ def estimate(values: Sequence[float]) -> Estimate:
 
     Student (W. S. Gosset), The Probable Error of a Mean, 1908. It takes the values of the seeds as independent and
     near normal. A value that is not finite makes the mean so, and there is no interval.
-
-    Raises:
-        ValueError: there is no value.
     """
     if not values:
         raise ValueError("values must have at least one number, got none")

@@ -27,26 +27,27 @@ def metric_table(results: Results, metric: str, table: Labels) -> Table:
     report = results.study.report
     # It is the same for every metric, and told with the first.
     timed = report.time and metric == report.metrics[0]
+    columns = [results.cells(metric, table, column) for column in results.columns]
+    papers = [any(cell.paper is not None for cell in cells) for cells in columns]
     header = list(report.rows)
-    rows = [list(map(str, row.values())) for row in results.rows]
-    seeds: list[set[int]] = [set() for _ in rows]
-    for column in results.columns:
-        cells = results.cells(metric, table, column)
-        with_paper = any(cell.paper is not None for cell in cells)
+    for column, with_paper in zip(results.columns, papers, strict=True):
         header.append(label_words(column) or ("here" if with_paper else metric_name(metric)))
-        header += ["paper", "here − paper"] if with_paper else []
-        header += ["time a step"] if timed else []
-        for cell, texts, counts in zip(cells, rows, seeds, strict=True):
+        header += ["paper", "here − paper"] * with_paper + ["time a step"] * timed
+    rows, seeds = [], set()
+    for row, *cells in zip(results.rows, *columns, strict=True):
+        texts = list(map(str, row.values()))
+        for cell, with_paper in zip(cells, papers, strict=True):
             apart = None if cell.here is None or cell.paper is None else cell.here.mean - cell.paper
             texts.append(mean_and_half(metric, cell.here))
-            texts += [number(metric, cell.paper), number(metric, apart, signed=True)] if with_paper else []
-            texts += [ratio(cell.time)] if timed else []
-            counts |= {cell.here.count} if cell.here else set()
-    for texts, counts in zip(rows, seeds, strict=True):
+            texts += [number(metric, cell.paper), number(metric, apart, signed=True)] * with_paper
+            texts += [ratio(cell.time)] * timed
+        counts = {cell.here.count for cell in cells if cell.here}
         ends = sorted({min(counts, default=0), max(counts, default=0)})
-        texts.append("–".join(map(str, ends)))
-    notes = _notes(results, set().union(*seeds), timed)
-    return Table(_title(metric, table), [*header, "seeds"], rows, notes, len(report.rows))
+        rows.append([*texts, "–".join(map(str, ends))])
+        seeds |= counts
+    return Table(
+        _title(metric, table), [*header, "seeds"], rows, _notes(results, seeds, timed), len(report.rows)
+    )
 
 
 def chosen_table(results: Results, table: Labels) -> Table | None:
@@ -54,13 +55,11 @@ def chosen_table(results: Results, table: Labels) -> Table | None:
     select = results.study.select
     if select is None:
         return None
-    axes = ", ".join(select.over)
-    rows = [list(map(str, row.values())) for row in results.rows]
-    for row, texts in zip(results.rows, rows, strict=True):
-        for column in results.columns:
-            chosen = results.chosen(table | row | column)
-            values = ("/".join(map(str, labels.values())) for labels in chosen)
-            texts.append(", ".join(values) or NOTHING)
+    axes, rows = ", ".join(select.over), []
+    for row in results.rows:
+        every = (results.chosen(table | row | column) for column in results.columns)
+        texts = (", ".join("/".join(map(str, labels.values())) for labels in chosen) for chosen in every)
+        rows.append([*map(str, row.values()), *(text or NOTHING for text in texts)])
     header = [*results.study.report.rows, *(label_words(column) or axes for column in results.columns)]
     note = f"One value a seed, in their order; {NOTHING} where {axes} makes no difference."
     title = f"{axes} chosen by {_title(select.by, table)}"
@@ -74,13 +73,11 @@ def terminal_table(results: Results, metric: str, table: Labels) -> rich.table.T
         drawn.add_column(Text(name), overflow="fold")
     for column in results.columns:
         drawn.add_column(Text(label_words(column) or "here"), justify="right", overflow="fold")
-    texts = [list(map(str, row.values())) for row in results.rows]
-    for column in results.columns:
-        for cell, row in zip(results.cells(metric, table, column), texts, strict=True):
-            paper = "" if cell.paper is None else f" ({number(metric, cell.paper)})"
-            row.append(mean_and_half(metric, cell.here) + paper)
-    for row in texts:
-        drawn.add_row(*map(Text, row))
+    columns = [results.cells(metric, table, column) for column in results.columns]
+    for row, *cells in zip(results.rows, *columns, strict=True):
+        papers = ["" if cell.paper is None else f" ({number(metric, cell.paper)})" for cell in cells]
+        texts = [mean_and_half(metric, cell.here) + paper for cell, paper in zip(cells, papers, strict=True)]
+        drawn.add_row(*map(Text, map(str, row.values())), *map(Text, texts))
     return drawn
 
 

@@ -1,42 +1,54 @@
 """Writes a study's report: page, figures, results.csv, and the gist of it in the terminal."""
 
 import shlex
+from collections.abc import Callable
 from errno import EISDIR
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for, naming
-from dropout_lab.app.plotting import save
+from dropout_lab.app.plotting import save, styled
 from dropout_lab.app.report.compare import recommendations
-from dropout_lab.app.report.figures.kinds import draw
+from dropout_lab.app.report.figures.curves import bars, sweep, time, training
+from dropout_lab.app.report.figures.distributions import distributions
+from dropout_lab.app.report.figures.panels import panels
+from dropout_lab.app.report.figures.schedules import schedules
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.page import Picture, progress, to_html, to_markdown
 from dropout_lab.app.report.results import Results, read_results
 from dropout_lab.app.report.tables import terminal_table
+from dropout_lab.app.study.folder import write_results
+from dropout_lab.app.study.spec import PANELS, Labels
+
+# What a study can ask for; page.md.j2 says what is seen in each.
+KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
+    "curves": partial(training, name="accuracy"),
+    "loss": partial(training, name="loss"),
+    "sweep": sweep,
+    "time": time,
+    "bars": bars,
+    "distributions": distributions,
+    PANELS: panels,
+    "schedules": schedules,
+}
 
 
 def make_report(folder: Path, target: Path) -> None:
-    """Write a study's report, whose files replace those of an earlier one, and print the gist of it.
-
-    Raises:
-        UserError: the study cannot be read, or the report cannot be written.
-    """
+    """Write a study's report, whose files replace those of an earlier one, and print the gist of it."""
     results = read_results(folder)
     try:
         # All of it or nothing: an earlier report stays as it is until this one is whole.
-        with (
-            folder_for(target),
-            TemporaryDirectory(dir=target, prefix=".making-") as name,
-            naming(target),
-        ):
+        with folder_for(target), TemporaryDirectory(dir=target, prefix=".making-") as name, naming(target):
             made = Path(name)
             command = f"dropout-lab report {shlex.quote(str(folder))}"
             page = to_markdown(results, command, _draw_all(results, made))
-            results.write_csv(made / "results.csv")
+            write_results(made / "results.csv", results.study.axes, list(results.finished.values()))
             (made / "report.md").write_text(page)
             (made / "report.html").write_text(to_html(results.study.title or results.study.name, page, made))
             for new in made.iterdir():
@@ -51,20 +63,23 @@ def make_report(folder: Path, target: Path) -> None:
         raise UserError(
             f"cannot write the report into {target}: {error.strerror}; choose another --out"
         ) from error
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     runs, unfinished = progress(results)
-    rest = f", {unfinished}" if unfinished else ""
-    console.print(f"study    {folder}: {runs} finished{rest}", markup=False)
+    console.print(f"study    {folder}: {runs} finished{f', {unfinished}' if unfinished else ''}")
     print_summary(results, console)
-    console.print(f"report   {target / 'report.html'}", markup=False)
+    console.print(f"report   {target / 'report.html'}")
+
+
+def draw(kind: str, results: Results, metric: str, table: Labels) -> Figure | None:
+    """Draw a figure of the metric that a study reports and of a table's runs; None where they have nothing to show."""
+    with styled():
+        return KINDS[kind](results, metric, table)
 
 
 def _draw_all(results: Results, target: Path) -> list[Picture]:
-    """Draw each kind of figure for each table; one with nothing to show is left out."""
-    metric, tables = results.study.report.metrics[0], results.tables
-    pictures = []
+    tables, pictures = results.tables, []
     for kind, (place, table) in product(results.study.report.figures, enumerate(tables, start=1)):
-        figure = draw(kind, results, metric, table)
+        figure = draw(kind, results, results.study.report.metrics[0], table)
         if figure is not None:
             file = target / f"figure-{kind}{f'-{place}' if len(tables) > 1 else ''}.png"
             pictures.append(Picture(kind, save(figure, file).name, label_words(table)))
@@ -78,8 +93,6 @@ def print_summary(results: Results, console: Console) -> None:
         console.print(terminal_table(results, metric, table))
     papers = any(metric in numbers.metrics for numbers in results.study.paper)
     beside = "; in brackets the source's number" if papers else ""
-    console.print(
-        f"Mean over seeds ± half its 95 % interval{beside}. The report has all of it.", markup=False
-    )
-    for advice in recommendations(results):
-        console.print(advice, markup=False)
+    gist = f"Mean over seeds ± half its 95 % interval{beside}. The report has all of it."
+    for text in (gist, *recommendations(results)):
+        console.print(text, markup=False)

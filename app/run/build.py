@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, final
+from typing import final
 
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -16,17 +16,17 @@ from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.profilers import PassThroughProfiler
 
-from dropout_lab.app.config.allowlist import parsed
+from dropout_lab.app.config.allowlist import parse
 from dropout_lab.app.config.checks import (
     best_step,
     check_monitors,
-    check_told_apart,
+    check_state_keys,
     check_trainer_options,
 )
-from dropout_lab.app.config.explain import explain, meant
-from dropout_lab.app.config.settings import Settings, merged
+from dropout_lab.app.config.explain import explain
+from dropout_lab.app.config.settings import Settings, as_list, merge, network_of
 from dropout_lab.app.console import progress_callback
-from dropout_lab.app.errors import UserError, describe_os_error
+from dropout_lab.app.errors import UserError, describe_os_error, suggest
 from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
 from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
@@ -91,7 +91,8 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
     # An empty mapping of a wrong name would be taken by the parser.
     for key in settings:
         if key not in SETTINGS:
-            raise UserError(f"no option {key}{meant(key, SETTINGS)}")
+            hint = suggest(key, SETTINGS, f"there are {', '.join(SETTINGS)}")
+            raise UserError(f"no option {key}; {hint}")
     check_links(settings)
     try:
         return _build(settings, keep_data)
@@ -104,7 +105,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
 def check_links(settings: Settings) -> None:
     """Check that no argument is given that the data fill in, and that would be ignored."""
     for argument, source in LINKS.items():
-        if argument in _network(settings)["init_args"]:
+        if argument in network_of(settings)["init_args"]:
             raise UserError(f"model.network.{argument} comes from {source}: leave it out")
 
 
@@ -116,7 +117,7 @@ def _build(settings: Settings, keep_data: bool) -> Parts:
     _seed(settings)
     linked = {argument: getattr(data, argument) for argument in LINKS}
     parser = _parser()
-    read = parsed(parser, _with_links(settings, linked))
+    read = parse(parser, _with_links(settings, linked))
     check_trainer_options(read.trainer)
     full = {**_plain(parser, read), "data": data_settings}
     specification = deepcopy(full)
@@ -148,8 +149,8 @@ def _build(settings: Settings, keep_data: bool) -> Parts:
 
 def _trainer(given: Namespace) -> Trainer:
     """Build the trainer, without what would write beside the run's folder."""
-    theirs = _as_list(given.callbacks)
-    check_told_apart(theirs)
+    theirs = as_list(given.callbacks)
+    check_state_keys(theirs)
     arguments = vars(given) | {"callbacks": theirs}
     if given.profiler is None and not given.barebones:
         arguments["profiler"] = Unprofiled()
@@ -158,7 +159,7 @@ def _trainer(given: Namespace) -> Trainer:
             arguments["logger"] = False
         if not any(isinstance(each, Checkpoint) for each in theirs):
             arguments["enable_checkpointing"] = False
-        arguments["plugins"] = [*_as_list(given.plugins), AtomicCheckpointIO()]
+        arguments["plugins"] = [*as_list(given.plugins), AtomicCheckpointIO()]
         if (given.max_epochs, given.max_steps, given.max_time) == (None, -1, None):
             arguments["max_epochs"] = DEFAULT_EPOCHS
     has_bar = any(isinstance(each, ProgressBar) for each in theirs)
@@ -173,7 +174,7 @@ def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:
     """Return a data module by its settings, read and checked, and all of its settings."""
     parser = _data_parser()
     content = json.loads(spec)
-    read = parsed(parser, {} if content is None else {"data": content})
+    read = parse(parser, {} if content is None else {"data": content})
     settings: Settings = _plain(parser, read)["data"]
     data: ImageDataModule = parser.instantiate_classes(read).data
     # Only rank 0 fetches.
@@ -199,23 +200,13 @@ def _plain(parser: LightningArgumentParser, read: Namespace) -> Settings:
     return plain
 
 
-def _network(settings: Settings) -> Settings:
-    """Return what is asked of the network; its ``init_args`` are there."""
-    network: Settings = merged((settings.get("model") or {}).get("network"), {"init_args": {}})
-    return network
-
-
 def _with_links(settings: Settings, linked: Settings) -> Settings:
     """Leave the data out, and let them tell the network its shapes."""
     # A copy, since the parser changes what it is given.
     rest = deepcopy({key: value for key, value in settings.items() if key != "data"})
     if (rest.get("model") or {}).get("network") is not None:
-        rest["model"] = {**rest["model"], "network": merged(_network(settings), {"init_args": linked})}
+        rest["model"] = {**rest["model"], "network": merge(network_of(settings), {"init_args": linked})}
     return rest
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value] if value else []
 
 
 @cache

@@ -1,26 +1,32 @@
-"""The command line of ``study``: its help answers at once, so nothing here imports torch."""
+"""The command line of ``study``: its help answers at once, so torch is imported when something is built."""
 
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
-from dropout_lab.app.study.folder import StudyFolder, check_same_data, finished, write_results
-from dropout_lab.app.study.grid import Run, expand, only, run_settings
-from dropout_lab.app.study.keep import CheckpointKeeper, Keep
+from dropout_lab.app.study.folder import (
+    CheckpointKeeper,
+    StudyFolder,
+    check_same_data,
+    finished,
+    write_results,
+)
+from dropout_lab.app.study.grid import Run, expand, only
 from dropout_lab.app.study.read_spec import read_study
-from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.app.study.run_files import RunResult, RunTask
+from dropout_lab.app.study.scheduler import Engine, Event, Failed, OnEvent, Started
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
-
-if TYPE_CHECKING:
-    from dropout_lab.app.study.scheduler import Engine, Event
 
 DESCRIPTION = """\
 Do the runs of a study: a grid of settings and seeds in one YAML file. All of it is checked before anything runs.
@@ -32,68 +38,44 @@ depend on --jobs, nor on --engine, nor on the order.
 EXAMPLE = "example:  dropout-lab study configs/studies/dropin-table.yaml --quick"
 
 
-@dataclass(frozen=True)
-class StudyOptions:
-    """What ``study`` is asked for; the help of :func:`parse` says what each is."""
-
-    file: Path
-    studies: Path
-    engine: str
-    jobs: int | None
-    threads: int
-    gpus_per_run: float | None
-    timeout: float | None
-    form: str | None
-    only: list[str]
-    changes: list[str]
-    keep: Keep
-    tensorboard: bool
-    keep_failed: bool
-    dry_run: bool
-    command: str
-
-
-def command_line(words: list[str]) -> str:
-    """Return the command in one line, as a shell takes it; the end of a line within a word becomes a space."""
-    return " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
-
-
-def parse(words: list[str]) -> StudyOptions:
-    """Parse the words after ``study``."""
+def parse(words: list[str]) -> Namespace:
+    """Parse the words after ``study``; ``command`` is all of them in one line, as a shell takes it."""
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
-    parser.add_argument("file", type=Path, metavar="FILE", help="the study, a YAML file")
-    parser.add_argument("--studies", type=Path, default=Path("studies"), metavar="DIR",
-                        help="folder of all studies' results (default: studies)")  # fmt: skip
-    parser.add_argument("--engine", choices=("pool", "ray"), default="pool",
-                        help="who does the runs: processes on this machine, or Ray, on this machine or, where "
-                             "RAY_ADDRESS=HOST:PORT is set, on that cluster (default: pool)")  # fmt: skip
-    parser.add_argument("--jobs", type=int, metavar="N",
-                        help="runs at a time, each in a process (default: as many as there are cores, here "
-                             f"{os.cpu_count()}; on a cluster as many as it has room for)")  # fmt: skip
-    parser.add_argument("--threads", type=int, default=1, metavar="N",
-                        help="threads of torch for each run (default: 1)")  # fmt: skip
-    parser.add_argument("--gpus_per_run", "--gpus-per-run", type=float, metavar="N",
-                        help="with --engine ray: GPUs for each run, or a share of one, such as 0.25; must be "
-                             "given where there are GPUs")  # fmt: skip
-    parser.add_argument("--timeout", type=float, metavar="SECONDS",
-                        help="stop a run that takes longer; it has then failed (default: never)")  # fmt: skip
+    add = parser.add_argument
+    # fmt: off
+    add("file", type=Path, metavar="FILE", help="the study, a YAML file")
+    add("--studies", type=Path, default=Path("studies"), metavar="DIR",
+        help="folder of all studies' results (default: studies)")
+    add("--engine", choices=("pool", "ray"), default="pool",
+        help="who does the runs: processes on this machine, or Ray, on this machine or, where RAY_ADDRESS=HOST:PORT "
+             "is set, on that cluster (default: pool)")
+    add("--jobs", type=int, metavar="N",
+        help="runs at a time, each in a process (default: as many as there are cores, here "
+             f"{os.cpu_count()}; on a cluster as many as it has room for)")
+    add("--threads", type=int, default=1, metavar="N", help="threads of torch for each run (default: 1)")
+    add("--gpus_per_run", "--gpus-per-run", type=float, metavar="N",
+        help="with --engine ray: GPUs for each run, or a share of one, such as 0.25; must be given where there are "
+             "GPUs")
+    add("--timeout", type=float, metavar="SECONDS",
+        help="stop a run that takes longer; it has then failed (default: never)")
     forms = parser.add_mutually_exclusive_group()
     for name, what in FORMS.items():
         forms.add_argument(f"--{name}", action="store_const", const=name, dest="form",
-                           help=f"a short form, in the folder NAME-{name}; {what}")  # fmt: skip
-    parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="AXIS=LABEL",
-                        help="do the runs with these labels; seed=N too")  # fmt: skip
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
-                        help="settings that win over the study's, such as data.root=FOLDER")  # fmt: skip
-    parser.add_argument("--keep", choices=("best", "all", "none"), default="best",
-                        help="whose checkpoints stay: of the best run of each row of the report, of all runs, or of "
-                             "none (default: best)")  # fmt: skip
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="TensorBoard's events in each run's folder"
-    )
-    parser.add_argument("--keep_failed", action="store_true", help="do not try failed runs again")
-    parser.add_argument("--dry_run", action="store_true", help="check, and list the runs to be done")
-    options = StudyOptions(**vars(parser.parse_args(words)), command=command_line(words))
+                           help=f"a short form, in the folder NAME-{name}; {what}")
+    add("--only", nargs="+", action="extend", default=[], metavar="AXIS=LABEL",
+        help="do the runs with these labels; seed=N too")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
+        help="settings that win over the study's, such as data.root=FOLDER")
+    add("--keep", choices=("best", "all", "none"), default="best",
+        help="whose checkpoints stay: of the best run of each row of the report, of all runs, or of none "
+             "(default: best)")
+    add("--tensorboard", action="store_true", help="TensorBoard's events in each run's folder")
+    add("--keep_failed", action="store_true", help="do not try failed runs again")
+    add("--dry_run", action="store_true", help="check, and list the runs to be done")
+    # fmt: on
+    options = parser.parse_args(words)
+    # The end of a line within a word becomes a space.
+    options.command = " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")
@@ -105,7 +87,7 @@ def parse(words: list[str]) -> StudyOptions:
     return options
 
 
-def make_engine(options: StudyOptions) -> "Engine":
+def make_engine(options: Namespace) -> Engine:
     """Make who does the runs, whose own imports are made here."""
     if options.engine == "ray":
         from dropout_lab.app.study.ray_cluster import RayEngine
@@ -121,46 +103,37 @@ def make_engine(options: StudyOptions) -> "Engine":
 def run(words: list[str]) -> None:
     """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     study = read_study(find_config(options.file, group="studies"), options.form, options.changes)
     runs = expand(study)
     wanted = only(study, runs, options.only)
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
     folder = StudyFolder(options.studies.expanduser() / study.name)
-    ended = [run for run, _ in finished(folder, wanted)]
-    hashes = {run.hash for run in ended}
-    missing = [
-        run
-        for run in wanted
-        if run.hash not in hashes and not (options.keep_failed and folder.run(run).failure() is not None)
-    ]
-    check_same_data(folder, ended)
+    ended = {run.hash: run for run, _ in finished(folder, wanted)}
+    missing = [run for run in wanted if run.hash not in ended]
+    if options.keep_failed:
+        missing = [run for run in missing if folder.run(run).failure() is None]
+    check_same_data(folder, ended.values())
     engine = make_engine(options)
     check(options.file, study, missing)
     done = len(wanted) - len(missing)
-    console.print(f"study {study.name}: {len(wanted):,} runs, {done:,} done before", markup=False)
+    console.print(f"study {study.name}: {len(wanted):,} runs, {done:,} done before")
     if options.dry_run:
         for run in missing:
-            console.print(f"  {run.hash}  {run.title}", markup=False)
+            console.print(f"  {run.hash}  {run.title}")
         return
-    from dropout_lab.app.study.one_run import RunTask
-    from dropout_lab.app.study.progress import progress
-
     folder.write(study)
     folder.note(options.command)
     panels = PANELS in study.report.figures
-    tasks = [
-        RunTask(run, folder.run(run), panels=panels, command=options.command, tensorboard=options.tensorboard)
-        for run in missing
-    ]
+    tasks = [RunTask(run, folder.run(run), panels, options.command, options.tensorboard) for run in missing]
     keeper = CheckpointKeeper(folder, study, options.keep)
     for run, result in finished(folder, runs):
         keeper.add(run, result)
     try:
         with progress(console, len(tasks)) as on_event:
 
-            def tell_and_keep(task: RunTask, event: "Event") -> None:
+            def tell_and_keep(task: RunTask, event: Event) -> None:
                 on_event(task, event)
                 if isinstance(event, RunResult):
                     keeper.add(task.run, event)
@@ -180,20 +153,15 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
     from dropout_lab.app.study.one_run import build_run
 
     silence_lightning()
-    seen = set()
-    for run in runs:
-        name = settings_hash(run_settings(study, run.labels, study.seeds[0]))
-        if name in seen:
-            continue
-        seen.add(name)
+    watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
+    watched += [metric for numbers in study.paper for metric in numbers.metrics]
+    for _, (run, *_) in groupby(runs, key=lambda run: run.labels):
         try:
             parts = build_run(run.settings)
         except UserError as error:
             raise UserError(f"{file}: run {run.title}: {error}") from error
         logged = parts.model.logged_metrics()
         logged += [name.replace("val/", "test/") for name in logged if name.startswith("val/")]
-        watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
-        watched += [metric for numbers in study.paper for metric in numbers.metrics]
         # Without the moment of val/accuracy@5.
         for metric in (name.partition("@")[0] for name in watched):
             if metric.startswith(("train/", "val/", "test/")) and metric not in [*logged, "test/entropy"]:
@@ -202,20 +170,59 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
                 )
 
 
+@contextmanager
+def progress(console: Console, total: int) -> Iterator[OnEvent]:
+    """Show how many runs go on and have failed, and the time left: a bar on a terminal, a line a run elsewhere."""
+    start, running, ended, failed = monotonic(), set[str](), 0, 0
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        row = bar.add_task("starting", total=total)
+
+        def on_event(task: RunTask, event: Event) -> None:
+            nonlocal ended, failed
+            if isinstance(event, Started):
+                running.add(task.run.hash)
+            else:
+                running.discard(task.run.hash)
+                ended += 1
+                failed += isinstance(event, Failed)
+            state = f"{len(running)} running, {failed} failed"
+            if ended:
+                seconds = (monotonic() - start) / ended * (total - ended)
+                state += f", {timedelta(seconds=round(seconds))} left"
+            if console.is_terminal:
+                if isinstance(event, Failed):
+                    console.print(f"failed  {task.run.title}  {event.reason}")
+                bar.update(row, completed=ended, description=state)
+            elif not isinstance(event, Started):
+                console.print(
+                    f"{ended}/{total}  ({state})  {task.run.title}  {_outcome(event)}", markup=False
+                )
+
+        yield on_event
+
+
+def _outcome(event: Failed | RunResult) -> str:
+    """Say in a few words how a run has ended."""
+    if isinstance(event, Failed):
+        return f"failed: {event.reason}"
+    metrics = [(name, event.metrics.get(name)) for name in ("val/accuracy", "test/accuracy")]
+    shown = [f"{name} {value:.4f}" for name, value in metrics if value is not None]
+    return "  ".join([*shown, f"{event.seconds:.1f} s", *([event.stopped] if event.stopped else [])])
+
+
 def _report(console: Console, folder: StudyFolder, wanted: list[Run]) -> bool:
     done = finished(folder, wanted)
     stopped = sum(result.stopped is not None for _, result in done)
     failed = [(run, reason) for run in wanted if (reason := folder.run(run).failure()) is not None]
     for run, reason in failed:
         files = folder.run(run)
-        console.print(f"\nfailed: {run.title}\n  {reason}\n  {files.log}", markup=False)
+        console.print(f"\nfailed: {run.title}\n  {reason}\n  {files.log}")
         for line in files.log_end():
-            console.print(f"  | {line}", markup=False)
+            console.print(f"  | {line}")
     notes = f", {stopped:,} of them stopped by CollapseDetector" if stopped else ""
-    console.print(
-        f"{len(done):,} of {len(wanted):,} runs are done{notes}, {len(failed):,} failed", markup=False
-    )
-    console.print(f"results      {folder.results_file}", markup=False)
+    console.print(f"{len(done):,} of {len(wanted):,} runs are done{notes}, {len(failed):,} failed")
+    console.print(f"results      {folder.results_file}")
     if done:
-        console.print(f"look at it   dropout-lab report {shlex.quote(str(folder.path))}", markup=False)
+        console.print(f"look at it   dropout-lab report {shlex.quote(str(folder.path))}")
     return len(done) == len(wanted)

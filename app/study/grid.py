@@ -1,10 +1,10 @@
 """From a study to its runs: the product of its axes and seeds, each run with all its settings and a hash."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from dropout_lab.app.config.settings import VALUES, Label, Settings, filled_in, merged, settings_hash
+from dropout_lab.app.config.settings import VALUES, Label, Settings, fill_placeholders, merge, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.spec import Labels, Study, unknown
 
@@ -31,14 +31,18 @@ def expand(study: Study) -> list[Run]:
     the first of them.
     """
     runs: dict[str, Run] = {}
-    for labels in combinations(study):
-        for seed in study.seeds:
-            settings = run_settings(study, labels, seed)
-            name = settings_hash(settings)
-            runs.setdefault(name, Run(labels, seed, settings, name))
+    for run in _every_run(study):
+        runs.setdefault(run.hash, run)
     if not runs:
         raise UserError(f"study {study.name}: the rules of skip leave no run; take one out")
     return list(runs.values())
+
+
+def _every_run(study: Study) -> Iterator[Run]:
+    for labels in combinations(study):
+        for seed in study.seeds:
+            settings = run_settings(study, labels, seed)
+            yield Run(labels, seed, settings, settings_hash(settings))
 
 
 def combinations(study: Study) -> list[Labels]:
@@ -56,11 +60,11 @@ def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
     settings = study.base.settings
     values: dict[str, Label] = {**labels, "seed": seed}
     for axis, label in labels.items():
-        settings = merged(settings, study.axes[axis][label])
+        settings = merge(settings, study.axes[axis][label])
         # Taken out, so that the next axis' do not meet them.
         named = settings.pop(VALUES, {})
         values |= {f"{axis}.{name}": value for name, value in named.items()}
-    filled: Settings = filled_in(merged(settings, study.overrides), values)
+    filled: Settings = fill_placeholders(merge(settings, study.overrides), values)
     return {"seed_everything": seed, **filled}
 
 
@@ -70,8 +74,7 @@ def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
     ``wanted`` are ``axis=label`` and ``seed=number``: of one axis any of those given, of all axes each.
     """
     labels: dict[str, set[str]] = {}
-    known = {**{axis: [str(label) for label in values] for axis, values in study.axes.items()},
-             "seed": [str(seed) for seed in study.seeds]}  # fmt: skip
+    known = {axis: [*map(str, values)] for axis, values in [*study.axes.items(), ("seed", study.seeds)]}
     for word in wanted:
         axis, _, label = word.partition("=")
         if axis not in known:
@@ -80,9 +83,8 @@ def only(study: Study, runs: list[Run], wanted: Sequence[str]) -> list[Run]:
             raise UserError(f"--only {word}: {unknown(f'value of {axis}', label, known[axis])}")
         labels.setdefault(axis, set()).add(label)
     hashes = {
-        settings_hash(run_settings(study, each, seed))
-        for each in combinations(study)
-        for seed in study.seeds
-        if all(str({**each, "seed": seed}[axis]) in those for axis, those in labels.items())
+        run.hash
+        for run in _every_run(study)
+        if all(str({**run.labels, "seed": run.seed}[axis]) in those for axis, those in labels.items())
     }
     return [run for run in runs if run.hash in hashes]

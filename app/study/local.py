@@ -5,27 +5,20 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from multiprocessing import connection, forkserver, parent_process
-from threading import Thread
 from typing import Any, cast, final
 
 import torch
 
-from dropout_lab.app.study.one_run import RunTask, prepare
-from dropout_lab.app.study.processes import import_environment, on_several
+from dropout_lab.app.study.one_run import prepare
+from dropout_lab.app.study.run_files import RunTask
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do_run
+from dropout_lab.app.study.worker import VISIBLE, do_run, end_after, import_environment, on_several
 
 # A fork of a server that has imported torch is up at once; macOS's own libraries do not stand a fork.
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-
-# How often it is looked whether a run takes too long.
-LOOK_SECONDS = 0.5
-
-# Until a worker that ends has ended.
-END_SECONDS = 5.0
 
 
 @final
@@ -37,7 +30,9 @@ class PoolEngine(Engine):
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
         """Do all runs, on the GPUs in turn if each is on one device."""
         several = any(on_several(task.run.settings) for task in tasks)
-        self._gpus = cycle([None] if several else visible_gpus() or [None])
+        visible = os.environ.get(VISIBLE)
+        names = map(str, range(torch.cuda.device_count())) if visible is None else visible.split(",")
+        self._gpus = cycle([None] if several else [name for name in names if name] or [None])
         super().run(tasks, on_event)
 
     def _room(self) -> int:
@@ -48,15 +43,7 @@ class PoolEngine(Engine):
 
     def _wait(self, workers: Sequence[Worker]) -> None:
         each = cast(Sequence[_Process], workers)
-        connection.wait([end for one in each for end in (one.pipe, one.process.sentinel)], LOOK_SECONDS)
-
-
-def visible_gpus() -> list[str]:
-    """Return the GPUs that may be used, by what CUDA_VISIBLE_DEVICES would name them."""
-    named = os.environ.get(VISIBLE)
-    if named is not None:
-        return [name for name in named.split(",") if name]
-    return [str(index) for index in range(torch.cuda.device_count())]
+        connection.wait([end for one in each for end in (one.pipe, one.process.sentinel)], self.look_seconds)
 
 
 @final
@@ -64,7 +51,6 @@ class _Process(Worker):
     """A process and the pipe to it. Processes share nothing, so that one that dies leaves the others alone."""
 
     def __init__(self, threads: int, gpu: str | None) -> None:
-        super().__init__()
         context: Any = multiprocessing.get_context(START_METHOD)
         context.set_forkserver_preload([__name__])
         # A fork server knows only the environment in which it was started.
@@ -80,11 +66,9 @@ class _Process(Worker):
         theirs.close()
 
     def send(self, task: RunTask) -> None:
-        try:
+        # It may have died while it had nothing to do.
+        with suppress(ConnectionError):
             self.pipe.send(task)
-        except ConnectionError:
-            # It has died while it had nothing to do.
-            return
 
     def receive(self) -> Answer | None:
         # Looked at before the pipe: what a worker said before it died must not be missed.
@@ -97,7 +81,7 @@ class _Process(Worker):
         if not dead:
             return None
         # Its end of the pipe may be closed a moment before it has ended.
-        self.process.join(END_SECONDS)
+        self.process.join(self.end_seconds)
         self.kill()
         code = self.process.exitcode
         return Died(f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}")
@@ -127,16 +111,11 @@ def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environ
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.clear()
     os.environ.update(environment)
-    Thread(target=_end_with_parent, daemon=True).start()
+    parent = parent_process()
+    assert parent is not None, "the body of a process that was started by another"
+    end_after(lambda: connection.wait([parent.sentinel]))
     prepare(threads)
     answer: Answer = Free()
     while True:
         pipe.send(answer)
-        answer = do_run(pipe.recv())
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None, "the body of a process that was started by another"
-    connection.wait([parent.sentinel])
-    os._exit(1)
+        answer = do_run(pipe.recv(), threads)

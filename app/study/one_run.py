@@ -1,25 +1,23 @@
 """One run of a study: built, trained and tested as ``fit`` and ``test`` do."""
 
 import signal
-from dataclasses import dataclass
 from time import perf_counter
 
 import torch
 
-from dropout_lab.app.config.checks import check_trainer
-from dropout_lab.app.config.settings import Settings, merged
+from dropout_lab.app.config.checks import check_study_trainer
+from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts, build
 from dropout_lab.app.run.evaluate import evaluate_trained
-from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.resume import Resumption, newest_checkpoint
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.train import train
-from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.panels import PanelFile
-from dropout_lab.app.study.run_files import RunFiles, RunResult
+from dropout_lab.app.study.run_files import RunTask
 
 # Right and wrong test images, of each so many.
 PANEL_IMAGES = 4
@@ -27,43 +25,16 @@ PANEL_IMAGES = 4
 TRAINER = {"devices": 1, "enable_model_summary": False, "enable_progress_bar": False, "logger": False}
 
 
-@dataclass(frozen=True)
-class RunTask:
-    """A run to be done.
-
-    Attributes:
-        run: what is asked.
-        files: where it is written.
-        panels: write right and wrong test images, too.
-        command: that asks for it.
-        tensorboard: write TensorBoard's events, too.
-    """
-
-    run: Run
-    files: RunFiles
-    panels: bool = False
-    command: str = ""
-    tensorboard: bool = False
-
-
 def prepare(threads: int) -> None:
-    """Make this process one that does runs.
-
-    Args:
-        threads: of torch.
-    """
+    """Make this process one that does runs, with so many threads of torch."""
     torch.set_num_threads(threads)
     silence_lightning()
     ask_once_for_gpus()
 
 
 def build_run(settings: Settings) -> Parts:
-    """Build a run of a study; data that an earlier run has read are taken.
-
-    Raises:
-        UserError: something in the settings is wrong, in one line.
-    """
-    check_trainer(settings)
+    """Build a run of a study; data that an earlier run has read are taken. UserError if a setting is wrong."""
+    check_study_trainer(settings)
     # Without its best weights a run has nothing to test; none are kept in the end.
     trainer = {**TRAINER, **(settings.get("trainer") or {})}
     if not _keeps_checkpoints(trainer):
@@ -71,8 +42,8 @@ def build_run(settings: Settings) -> Parts:
     return build({**settings, "trainer": trainer}, keep_data=True)
 
 
-def run_one(task: RunTask) -> RunResult:
-    """Train, take the weights that were best in validation, test them; the files but the result are written.
+def run_one(task: RunTask) -> None:
+    """Train, take the weights that were best in validation, test them; write it all into the run's folder.
 
     Nothing of it depends on what this process has done before: the run is seeded as ``fit --seed_everything`` does.
     One that was interrupted goes on from its last checkpoint. SIGTERM is answered once there is one more.
@@ -82,7 +53,7 @@ def run_one(task: RunTask) -> RunResult:
     """
     start, folder, settings = perf_counter(), task.files.folder, task.run.settings
     if task.tensorboard:
-        settings = merged(settings, {"trainer": {"logger": True}})
+        settings = merge(settings, {"trainer": {"logger": True}})
     parts = build_run(settings)
     if task.panels:
         parts.callbacks.append(PanelFile(task.files.panels, PANEL_IMAGES))
@@ -95,26 +66,19 @@ def run_one(task: RunTask) -> RunResult:
     with Interrupts(signal.SIGTERM) as interrupts:
         autosave = Autosave(parts, found, parts.settings, interrupts, sparing=True)
         try:
-            figures = train(autosave, None if found.checkpoint is None else str(found.checkpoint))
+            fitted = train(autosave, None if found.checkpoint is None else str(found.checkpoint))
         except Interrupted as stop:
             stop.end_process()
-    tested = evaluate_trained(parts, folder, stopped=figures["stopped"] is not None)
+    tested = evaluate_trained(parts, folder, stopped=fitted["stopped"] is not None)
     if parts.trainer.is_global_zero:
         for left in (folder.last, folder.previous):
             left.unlink(missing_ok=True)
         if not _keeps_checkpoints(settings.get("trainer") or {}):
             task.files.remove_checkpoints()
-    before = 0.0 if found.state is None else found.state.curves["seconds"]
-    figures |= {
-        "labels": task.run.labels,
-        "seed": task.run.seed,
-        "hash": task.run.hash,
-        "metrics": {**parts.best.metrics, **tested},
-        "train_seconds": figures["time"]["train_seconds"],
-        "seconds": before + perf_counter() - start,
-    }
-    del figures["time"]
-    return RunResult(**figures)
+        before = 0.0 if found.state is None else found.state.curves["seconds"]
+        fitted["time"]["seconds"] = before + perf_counter() - start
+        folder.add_result("fit", fitted)
+        folder.add_result("test", {"metrics": without_split(tested, "test")})
 
 
 def _keeps_checkpoints(trainer: Settings) -> bool:

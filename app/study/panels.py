@@ -34,7 +34,6 @@ class PanelFile(Callback):
         self.examples = RightAndWrong(images)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the test before."""
         self.examples = RightAndWrong(self.images)
 
     def on_test_batch_end(
@@ -46,18 +45,16 @@ class PanelFile(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take what is still wanted of a batch."""
         if not self.examples.full:
             assert isinstance(outputs, Mapping), "ImageClassifier's steps return loss and logits"
             self.examples.add(outputs["logits"], *batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write; of several processes the first one's."""
         if not trainer.is_global_zero:
             return
         data = image_data(trainer, type(self).__name__)
         arrays: dict[str, NDArray[Any]] = {"class_names": np.array(data.class_names)}
-        for kind, examples in self.examples.kinds().items():
+        for kind, examples in self.examples.kinds.items():
             if examples.count:
                 taken = examples.taken(data)
                 arrays |= {

@@ -11,10 +11,10 @@ from typing import Any, cast, final
 from uuid import uuid4
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.one_run import RunTask, prepare
-from dropout_lab.app.study.processes import import_environment
+from dropout_lab.app.study.one_run import prepare
+from dropout_lab.app.study.run_files import RunTask
 from dropout_lab.app.study.scheduler import Answer, Died, Engine, Free, OnEvent, Worker
-from dropout_lab.app.study.worker import VISIBLE, do_run
+from dropout_lab.app.study.worker import VISIBLE, do_run, import_environment
 
 ADDRESS = "RAY_ADDRESS"
 
@@ -44,18 +44,10 @@ except ModuleNotFoundError as error:
 
 # Ray itself would try for minutes.
 CONNECT_SECONDS = 5
-
 # Until a file that was written here is seen on another machine.
 SHARE_SECONDS = 10.0
-
-# Until a worker that was killed has ended.
-END_SECONDS = 5.0
-
-LOOK_SECONDS = 0.5
-
 # Only tasks and results pass through it; Ray's least is 75 MiB.
 OBJECT_STORE_BYTES = 80 * 2**20
-
 # The least of a GPU that Ray counts in.
 SLACK = 1e-4
 
@@ -64,11 +56,8 @@ SLACK = 1e-4
 class RayEngine(Engine):
     """Ray actors, each of which imports torch once and keeps its data, its cores and its share of a GPU.
 
-    Args:
-        jobs: workers at most; None: as many as the machine has cores, or the cluster has room for.
-        threads: of torch in each, which are cores to Ray.
-        timeout: seconds for a run.
-        gpus: for each, or a share of one; None: not said, which will do where there is none.
+    Threads of torch are cores to Ray. ``gpus`` are for each, or a share of one; None: not said, which will do where
+    there is none.
     """
 
     def __init__(
@@ -77,8 +66,7 @@ class RayEngine(Engine):
         super().__init__(jobs or (None if cluster_address() else os.cpu_count()), threads, timeout)
         self.gpus = gpus
         self._mark = Path()
-        if (address := cluster_address()) is not None:
-            check_address(address)
+        check_address()
 
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
         """Do all runs; at the end, and when interrupted, no worker is left, and no Ray of our own."""
@@ -111,7 +99,7 @@ class RayEngine(Engine):
     def _wait(self, workers: Sequence[Worker]) -> None:
         expected = [each.expected for each in cast(Sequence[_Actor], workers) if each.expected is not None]
         if expected:
-            ray.wait(expected, timeout=LOOK_SECONDS, fetch_local=False)
+            ray.wait(expected, timeout=self.look_seconds, fetch_local=False)
 
 
 @contextmanager
@@ -137,9 +125,10 @@ def connected(cpus: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_address(address: str) -> None:
-    """Find out in seconds whether anybody answers."""
-    if address == "auto":
+def check_address() -> None:
+    """Find out in seconds whether anybody answers where the environment says."""
+    address = cluster_address()
+    if address in (None, "auto"):
         return
     host, colon, port = address.rpartition(":")
     if "/" in host or not (host and colon and port.isdecimal()):
@@ -165,24 +154,20 @@ def capacity(threads: int, gpus: float | None) -> int:
         )
     places = sum(_places(node, threads, gpus or 0) for node in nodes)
     if not places:
-        largest = ", ".join(
-            sorted({f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes})
-        )
+        sizes = {f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes}
         raise UserError(
             f"a run needs {threads} CPUs and {gpus or 0:g} GPUs (--threads, --gpus_per_run), and no machine of "
-            f"Ray's has them; there are {largest or 'none'}"
+            f"Ray's has them; there are {', '.join(sorted(sizes)) or 'none'}"
         )
     return places
 
 
 def _places(node: dict[str, float], threads: int, gpus: float) -> int:
-    places = node.get("CPU", 0) // threads
-    if 0 < gpus < 1:
-        # A share is of one GPU.
-        places = min(places, node.get("GPU", 0) * ((1 + SLACK) // gpus))
-    elif gpus:
-        places = min(places, node.get("GPU", 0) // gpus)
-    return int(places)
+    cores, there = node.get("CPU", 0) // threads, node.get("GPU", 0)
+    if not gpus:
+        return int(cores)
+    # A share is of one GPU.
+    return int(min(cores, there * ((1 + SLACK) // gpus) if gpus < 1 else there // gpus))
 
 
 @final
@@ -192,30 +177,27 @@ class RunActor:
     def __init__(self, threads: int) -> None:
         if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
             os.environ[VISIBLE] = ""
+        self.threads = threads
         prepare(threads)
 
-    def look(self, folder: Path, mark: Path, patience: float) -> str | None:
-        """Go to the driver's folder, as :func:`check_shared_folder` has it."""
-        return check_shared_folder(folder, mark, patience)
+    @staticmethod
+    def look(folder: Path, mark: Path, patience: float) -> str | None:
+        """Go to the driver's folder; return what is wrong, such as that a file which it wrote is not seen in time."""
+        start = monotonic()
+        while not (folder.is_dir() and mark.exists()):
+            if monotonic() - start > patience:
+                unseen = mark.parent if folder.is_dir() else folder
+                return (
+                    f"the machine {socket.gethostname()} does not see the driver's {unseen}: on a cluster the folder "
+                    "where the command is given and --studies must be on a file system that all machines share"
+                )
+            sleep(Engine.look_seconds)
+        os.chdir(folder)
+        return None
 
     def do(self, task: RunTask) -> Answer:
         """Do a run."""
-        return do_run(task)
-
-
-def check_shared_folder(folder: Path, mark: Path, patience: float) -> str | None:
-    """Go to the driver's folder; return what is wrong, such as that a file which it wrote is not seen in time."""
-    start = monotonic()
-    while not (folder.is_dir() and mark.exists()):
-        if monotonic() - start > patience:
-            unseen = mark.parent if folder.is_dir() else folder
-            return (
-                f"the machine {socket.gethostname()} does not see the driver's {unseen}: on a cluster the folder "
-                "where the command is given and --studies must be on a file system that all machines share"
-            )
-        sleep(LOOK_SECONDS)
-    os.chdir(folder)
-    return None
+        return do_run(task, self.threads)
 
 
 @final
@@ -223,7 +205,6 @@ class _Actor(Worker):
     """The driver's end of a worker; ``expected`` is its next word, the first of which is on what it sees."""
 
     def __init__(self, actor: Any, mark: Path) -> None:
-        super().__init__()
         self._actor = actor
         self.expected: ray.ObjectRef[Any] | None = actor.look.remote(Path.cwd(), mark, SHARE_SECONDS)
 
@@ -246,7 +227,7 @@ class _Actor(Worker):
         ray.kill(self._actor)
         if self.expected is not None:
             # What it was at ends with an error as soon as it is dead, and lets go of its lock.
-            ray.wait([self.expected], timeout=END_SECONDS, fetch_local=False)
+            ray.wait([self.expected], timeout=self.end_seconds, fetch_local=False)
 
 
 def _in_one_line(error: Exception) -> str:

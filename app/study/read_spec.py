@@ -8,17 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dropout_lab.app.config.settings import VALUES, Settings, merged, nested, placeholders, settings_hash
-from dropout_lab.app.config.shipped import find_config
+from dropout_lab.app.config.settings import VALUES, Settings, find_placeholders, merge, nest, settings_hash
 from dropout_lab.app.config.yaml_files import parse_value, read_yaml
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.spec import ShortForm, SpecError, Study, check_settings, unknown
+from dropout_lab.app.study.spec import Axes, ShortForm, SpecError, Study, check_settings, unknown
 
 NOT_SET = "not set"
 
 # How pydantic's own errors are told; ``expected`` is what it allows.
 WORDS = {
     "missing": "is missing",
+    "too_short": "names no axis",
     "string_pattern_mismatch": "must be a single word for a folder, got {input!r}",
     "string_type": "must be a text, got {input!r}",
     "bool_type": "must be true or false, got {input!r}",
@@ -27,48 +27,31 @@ WORDS = {
 
 
 def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ()) -> Study:
-    """Read a study.
+    """Read a study, or its short form ``quick`` or ``reduced``, in which its name ends then.
 
-    Args:
-        file: its YAML file.
-        form: one of its short forms, ``quick`` or ``reduced``; the study's name then ends with ``-quick``. None: whole.
-        changes: settings that win over all others, ``key=value`` as in ``data.root=FOLDER``.
-
-    Raises:
-        UserError: something in it is wrong: the file, the key, the value, and the remedy.
+    ``changes`` are settings that win over all others, ``key=value`` as in ``data.root=FOLDER``. A UserError says what
+    is wrong: the file, the key, the value, and the remedy.
     """
-
-    def read(name: str) -> Settings:
-        try:
-            path = find_config(name, beside=file.parent)
-        except UserError as error:
-            raise SpecError(str(error), "configs") from error
-        return read_yaml(path)
-
     content = read_yaml(file)
     try:
-        whole = Study.model_validate(content, context={"read": read})
+        whole = Study.model_validate(content, context={"beside": file.parent})
         return _apply_form(whole, form, [_change(change) for change in changes])
-    except ValidationError as error:
+    except (SpecError, ValidationError) as error:
         raise UserError(f"{file}: {one_line(error)}") from error
-    except SpecError as error:
-        raise UserError(f"{file}: {_located(error.where, str(error))}") from error
 
 
-def one_line(error: ValidationError) -> str:
-    """Return the first thing that is wrong: ``KEY: what, got VALUE; remedy``."""
-    first = error.errors(include_url=False)[0]
-    context = first.get("ctx", {})
-    cause = context.get("error")
+def one_line(error: SpecError | ValidationError) -> str:
+    """Return the first thing that is wrong: ``KEY: what, got VALUE; remedy``; KEY is ``grid.p.0.5`` or ``skip[0]``."""
+    where: tuple[str | int, ...] = ()
+    cause: Any = error
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        context, where = first.get("ctx", {}), first["loc"]
+        words = WORDS.get(first["type"], "{msg}, got {input!r}")
+        expected = str(context.get("expected")).replace("'", "")
+        cause, text = context.get("error"), words.format(**first, expected=expected)
     if isinstance(cause, SpecError):
-        return _located((*first["loc"], *cause.where), str(cause))
-    words = WORDS.get(first["type"], f"{first['msg']}, got {{input!r}}")
-    expected = str(context.get("expected")).replace("'", "")
-    return _located(first["loc"], words.format(input=first["input"], expected=expected))
-
-
-def _located(where: tuple[str | int, ...], text: str) -> str:
-    """Put the key before a text: ``grid.p.0.5``, and ``skip[0]`` in a list."""
+        where, text = (*where, *cause.where), str(cause)
     key = ""
     for part in where:
         key += f"[{part}]" if key in ("skip", "paper") else f".{part}" if key else str(part)
@@ -79,10 +62,7 @@ def _change(change: str) -> Settings:
     key, equals, value = change.partition("=")
     if not (key and equals):
         raise UserError(f"--set needs KEY=VALUE such as data.root=FOLDER, got {change!r}")
-    try:
-        return check_settings(nested(key, parse_value(value)))
-    except SpecError as error:
-        raise SpecError(str(error), "--set", *error.where) from error
+    return check_settings(nest(key, parse_value(value)), "--set")
 
 
 def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Study:
@@ -90,38 +70,35 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
     short: ShortForm | None = ShortForm(grid={}) if form is None else getattr(whole, form)
     if short is None:
         raise SpecError(f"is missing: there is no such short form; leave out --{form}", str(form))
-    axes = dict(whole.axes)
+    axes, seeds = dict(whole.axes), short.seeds or whole.seeds
     for name, axis in short.axes.items():
         axes[name] = axis if any(axis.values()) else {label: axes[name].get(label, {}) for label in axis}
     for name, label in whole.report.baseline.items():
         if label not in axes[name]:
             raise SpecError(f"lacks {label}, with which report.baseline compares", str(form), "grid", name)
-    before = merged(whole.base.settings, whole.overrides)
+    before = merge(whole.base.settings, whole.overrides)
     # Where the data are, and the like, is nothing to tell.
-    learned = [new for new in changes if settings_hash(merged(before, new)) != settings_hash(before)]
+    learned = [new for new in changes if settings_hash(merge(before, new)) != settings_hash(before)]
+    told = _left_out(whole, seeds, axes, reduce(merge, learned, short.settings))
+    # Rules and figures for labels that a short form leaves out are then not there.
+    skip = (
+        {axis: tuple(label for label in rule[axis] if label in axes[axis]) for axis in rule}
+        for rule in whole.skip
+    )
+    paper = (row for row in whole.paper if all(label in axes[axis] for axis, label in row.labels.items()))
     study = whole.model_copy(
         update={
             "name": whole.name if form is None else f"{whole.name}-{form}",
             "axes": axes,
-            "overrides": reduce(merged, [whole.overrides, short.settings, *changes]),
-            # Rules and figures for labels that a short form leaves out are then not there.
-            "skip": tuple(
-                {
-                    axis: tuple(label for label in labels if label in axes[axis])
-                    for axis, labels in rule.items()
-                }
-                for rule in whole.skip
-            ),
-            "seeds": short.seeds or whole.seeds,
-            "paper": tuple(
-                row for row in whole.paper if all(label in axes[axis] for axis, label in row.labels.items())
-            ),
+            "overrides": reduce(merge, [whole.overrides, short.settings, *changes]),
+            "skip": tuple(skip),
+            "seeds": seeds,
+            "paper": tuple(paper),
+            "shortened": (*whole.shortened, *told),
             "quick": None,
             "reduced": None,
         }
     )
-    told = _left_out(whole, study, reduce(merged, learned, short.settings))
-    study = study.model_copy(update={"shortened": (*whole.shortened, *told)})
     _check_placeholders(study)
     return study
 
@@ -136,24 +113,27 @@ def _check_placeholders(study: Study) -> None:
     places: dict[str, Any] = {"base": study.base.settings, "overrides": study.overrides}
     places |= {f"grid.{name}": axis for name, axis in study.axes.items()}
     for where, settings in places.items():
-        for holder in sorted(placeholders(settings) - known):
+        for holder in sorted(find_placeholders(settings) - known):
             raise SpecError(f"${{{holder}}}: {unknown('axis', holder, sorted(known))}", where)
-    used = {holder.partition(".")[0] for settings in places.values() for holder in placeholders(settings)}
+    used = {
+        holder.partition(".")[0] for settings in places.values() for holder in find_placeholders(settings)
+    }
     for name, axis in study.axes.items():
         if name not in used and not any(settings.keys() - {VALUES} for settings in axis.values()):
             raise SpecError(f"changes nothing: no setting holds ${{{name}}}", "grid", name)
 
 
-def _left_out(whole: Study, part: Study, changed: Settings) -> list[str]:
+def _left_out(whole: Study, seeds: tuple[int, ...], axes: Axes, changed: Settings) -> list[str]:
     """Say what a part has instead of the whole: seeds, labels of each axis, settings."""
-    lines = []
-    if part.seeds != whole.seeds:
-        lines.append(f"seeds {_listed(part.seeds)} instead of {_listed(whole.seeds)}")
-    for name, axis in whole.axes.items():
-        if list(part.axes[name]) != list(axis):
-            lines.append(f"{name} {_listed(part.axes[name])} instead of {_listed(axis)}")
-    settings = merged(whole.base.settings, whole.overrides)
-    before, after = dict(_flat(settings)), dict(_flat(merged(settings, changed)))
+    values: list[tuple[str, list[Any], list[Any]]] = [("seeds", [*seeds], [*whole.seeds])]
+    values += [(name, [*axes[name]], [*axis]) for name, axis in whole.axes.items()]
+    lines = [
+        f"{name} {', '.join(map(str, new))} instead of {', '.join(map(str, old))}"
+        for name, new, old in values
+        if new != old
+    ]
+    settings = merge(whole.base.settings, whole.overrides)
+    before, after = dict(_flat(settings)), dict(_flat(merge(settings, changed)))
     return lines + [
         f"{key} {_value(value)} instead of {_value(before.get(key, NOT_SET))}"
         for key, value in after.items()
@@ -176,7 +156,3 @@ def _value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _listed(values: Any) -> str:
-    return ", ".join(map(str, values))

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from time import monotonic
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.app.study.run_files import RunResult, RunTask
 
 # A run whose worker dies is done again, once: the next death may be its own fault, as by its memory.
 ATTEMPTS = 2
-
 # Workers in a row that die before they are up: starting another is of no use.
 STILLBORN = 10
 
@@ -54,10 +52,11 @@ OnEvent = Callable[[RunTask, Event], None]
 class Worker(ABC):
     """Does one run at a time: ``task`` since ``started``, once it is ``ready``."""
 
-    def __init__(self) -> None:
-        self.ready = False
-        self.task: RunTask | None = None
-        self.started = 0.0
+    # Until one that was killed has ended.
+    end_seconds = 5.0
+    ready = False
+    task: RunTask | None = None
+    started = 0.0
 
     @abstractmethod
     def send(self, task: RunTask) -> None:
@@ -81,6 +80,9 @@ class Engine(ABC):
         timeout: seconds for a run, from when a worker has it; None: as long as it takes.
     """
 
+    # How often it is looked whether a run takes too long.
+    look_seconds = 0.5
+
     def __init__(self, jobs: int | None, threads: int, timeout: float | None = None) -> None:
         self.jobs = jobs
         self.threads = threads
@@ -101,11 +103,8 @@ class Engine(ABC):
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
         """Do all runs, whatever happens to some of them; at the end, and when interrupted, no worker is left.
 
-        A worker that dies is replaced, and its run done again once. One that takes too long over a run is killed, and
-        its run has failed.
-
-        Raises:
-            UserError: workers die before they are up.
+        A worker that dies is replaced, and its run done again once; where workers die before they are up, it is a
+        UserError. One that takes too long over a run is killed, and its run has failed.
         """
         queue, deaths, stillborn = deque(tasks), Counter[str](), 0
         workers: list[Worker] = []
@@ -122,6 +121,8 @@ class Engine(ABC):
                 for worker in tuple(workers):
                     task, answer = worker.task, worker.receive()
                     late = answer is None and task is not None and monotonic() - worker.started > self.timeout
+                    if answer is None and not late:
+                        continue
                     if late or isinstance(answer, Died):
                         worker.kill()
                         workers.remove(worker)
@@ -129,20 +130,18 @@ class Engine(ABC):
                         stillborn = 0 if worker.ready else stillborn + 1
                         if stillborn == STILLBORN:
                             raise UserError(f"the workers do not come up, the last because of {answer.cause}")
-                    if answer is not None or late:
-                        worker.ready, worker.task = True, None
+                    worker.ready, worker.task = True, None
                     if task is None:
                         continue
-                    if late:
-                        answer = _fail(
-                            task, f"took longer than the {self.timeout:g} s of --timeout, and was killed"
-                        )
+                    if answer is None:
+                        why = f"took longer than the {self.timeout:g} s of --timeout, and was killed"
+                        answer = _fail(task, why)
                     elif isinstance(answer, Died):
                         deaths[task.run.hash] += 1
                         answer = _after_death(task, answer.cause, deaths[task.run.hash])
                     if isinstance(answer, Free):
                         queue.append(task)
-                    elif answer is not None:
+                    else:
                         on_event(task, answer)
                 for worker in tuple(workers):
                     if not queue and worker.ready and worker.task is None:

@@ -3,35 +3,34 @@
 Nothing here imports torch.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Annotated, Any, Literal, cast
 
 import pydantic
 from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, ValidationInfo
 
-from dropout_lab.app.config.settings import VALUES, Label, Settings, merged
+from dropout_lab.app.config.settings import VALUES, Label, Settings, merge
+from dropout_lab.app.config.shipped import find_config
+from dropout_lab.app.config.yaml_files import read_yaml
+from dropout_lab.app.errors import UserError, suggest
 
+# A label for some or all axes.
 Labels = dict[str, Label]
-"""A label for some or all axes, by axis."""
-
+# By axis, each value's label and the settings that it changes.
 Axes = dict[str, dict[Label, Settings]]
-"""By axis, each value's label and the settings that it changes."""
 
+# Kinds of figures of a report; for panels, runs keep right and wrong test images.
 PANELS = "panels"
-"""The kind of figure for which runs keep right and wrong test images."""
-
 FIGURES = ("curves", "loss", "time", "sweep", "bars", "schedules", "distributions", PANELS)
-"""Kinds of figures that a report may have."""
 
+# A study may have these sections; each is an option of the command, and its runs have a folder of their own.
 FORMS = {
     "quick": "about two minutes on two cores: it shows that all works, and reproduces nothing",
     "reduced": "what two cores can do in some ten minutes: fewer images, epochs or seeds than the source",
 }
-"""A study may have these sections; each is an option of ``study``, and its runs a folder of their own."""
 
 METRIC = re.compile(
     r"(train|val|test)/\w+(@(last)?\d+)?|step_seconds|train_seconds|seconds|steps|epochs|best_step|best_epoch|"
@@ -50,8 +49,7 @@ class SpecError(ValueError):
 def unknown(kind: str, name: object, known: Iterable[object]) -> str:
     """Say that there is no such name, and which may be meant."""
     names = [str(each) for each in known]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    hint = suggest(str(name), names, f"there are {', '.join(names)}")
     return f"no {kind} {str(name)!r}; {hint}"
 
 
@@ -74,14 +72,14 @@ def check_labels(labels: Mapping[str, Any], axes: Axes, *where: str | int) -> No
                 raise SpecError(unknown(f"value of {axis}", label, axes[axis]), *where)
 
 
-def check_settings(value: Any) -> Settings:
+def check_settings(value: Any, *where: str) -> Settings:
     """Return settings of runs, none of which the study itself gives."""
-    settings = _mapping(value)
+    settings = _mapping(value, *where)
     for key in (VALUES, "model", "trainer"):
-        _mapping(settings.get(key), key)
+        _mapping(settings.get(key), *where, key)
     for key, remedy in (("seed_everything", "give seeds"), ("name", "give the study's name")):
         if key in settings:
-            raise SpecError(f"is not a run's in a study; {remedy}", key)
+            raise SpecError(f"is not a run's in a study; {remedy}", *where, key)
     return settings
 
 
@@ -104,8 +102,7 @@ def _metric(value: Any) -> str:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     seeds = _many(value)
-    whole = all(type(seed) is int and seed >= 0 for seed in seeds)
-    if not (seeds and whole and len(set(seeds)) == len(seeds)):
+    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds) or len({*seeds}) < len(seeds):
         raise SpecError(f"must be whole numbers of 0 or more, each once, got {value!r}")
     return seeds
 
@@ -137,12 +134,15 @@ def _grid(value: Any) -> dict[str, Any]:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_many)]
-Metric = Annotated[str, PlainValidator(_metric)]
 Metrics = Annotated[tuple[str, ...], PlainValidator(lambda value: tuple(map(_metric, _many(value))))]
 Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds)]
 RunSettings = Annotated[Settings, PlainValidator(check_settings)]
 Axis = Annotated[dict[Label, RunSettings], BeforeValidator(_axis)]
+LabelsOf = Annotated[Labels, PlainValidator(_mapping)]
 Rule = Annotated[dict[str, Annotated[tuple[Label, ...], PlainValidator(_many)]], BeforeValidator(_mapping)]
+Rules = Annotated[tuple[Rule, ...], BeforeValidator(_many)]
+Grid = Annotated[dict[str, Axis], BeforeValidator(_grid)]
+ShortGrid = Annotated[dict[str, Axis], BeforeValidator(_mapping)]
 Flag = Annotated[StrictBool, BeforeValidator(lambda value: value is not None and value)]
 
 
@@ -154,11 +154,11 @@ class Section(pydantic.BaseModel):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _check_keys(cls, value: Any) -> dict[str, Any]:
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        for key in _mapping(value):
+        content, known = _mapping(value), [field.alias or name for name, field in cls.model_fields.items()]
+        for key in content:
             if key not in known:
                 raise SpecError(unknown("key", key, known))
-        return _mapping(value)
+        return content
 
 
 class Base(Section):
@@ -169,8 +169,12 @@ class Base(Section):
 
     @pydantic.model_validator(mode="after")
     def _merge_configs(self, info: ValidationInfo) -> "Base":
-        read: Callable[[str], Settings] = cast(Any, info.context)["read"]
-        settings: Settings = reduce(merged, [*map(read, self.configs), self.settings], {})
+        beside = cast(Any, info.context)["beside"]
+        try:
+            files = [find_config(name, beside=beside) for name in self.configs]
+        except UserError as error:
+            raise SpecError(str(error), "configs") from error
+        settings: Settings = reduce(merge, [*map(read_yaml, files), self.settings], {})
         of_runs = {key: settings[key] for key in settings if key not in ("seed_everything", "name", "runs")}
         return self.model_construct(settings=check_settings(of_runs))
 
@@ -178,14 +182,12 @@ class Base(Section):
 class Select(Section):
     """Which run stands for several: per remaining combination and seed, the best by a metric of validation."""
 
-    over: Texts  # axes whose values compete
-    by: Metric
+    over: Annotated[Texts, Field(min_length=1)]  # axes whose values compete
+    by: Annotated[str, PlainValidator(_metric)]
     mode: Literal["max", "min"] = "max"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Select":
-        if not self.over:
-            raise SpecError("names no axis", "over")
         if self.by.startswith("test/"):
             raise SpecError(f"must not be chosen on the test split, got {self.by!r}; take val/…", "by")
         return self
@@ -197,9 +199,7 @@ class ReportSpec(Section):
     rows: Texts = ()  # axes whose values are the table's rows
     columns: Texts = ()  # axes whose values are its columns; empty: one column
     metrics: Metrics = Field((), alias="metric")  # the first is compared
-    baseline: Annotated[
-        Labels, PlainValidator(_mapping)
-    ] = {}  # what all else is compared with, paired by seed
+    baseline: LabelsOf = {}  # what all else is compared with, paired by seed
     figures: Texts = ()
     time: Flag = False  # a column with the training time of a step, relative to the baseline's
     recommend: Flag = False  # end in advice: which of the rows to take
@@ -228,7 +228,7 @@ class ShortForm(Section):
 
     seeds: Seeds = ()
     settings: RunSettings = {}
-    axes: Annotated[dict[str, Axis], BeforeValidator(_mapping)] = Field({}, alias="grid")
+    axes: ShortGrid = Field({}, alias="grid")
 
 
 class Study(Section):
@@ -238,13 +238,9 @@ class Study(Section):
     title: str = ""
     source: str = ""  # where the question comes from
     base: Base
-    axes: Annotated[dict[str, Axis], BeforeValidator(_grid)] = Field(
-        alias="grid"
-    )  # laid over base in this order
+    axes: Grid = Field(alias="grid")  # laid over base in this order
     overrides: RunSettings = {}  # win over the axes'
-    skip: Annotated[
-        tuple[Rule, ...], BeforeValidator(_many)
-    ] = ()  # what matches a rule on all its axes is not run
+    skip: Rules = ()  # what matches a rule on all its axes is not run
     seeds: Seeds  # the same for all combinations, so that runs are paired
     select: Select | None = None  # None: every combination is shown
     report: ReportSpec
@@ -272,11 +268,9 @@ class Study(Section):
 
     @pydantic.model_validator(mode="after")
     def _check_axes(self) -> "Study":
-        """Check that all labels are those of axes, and that no axis has two uses."""
-        for form in FORMS:
-            short: ShortForm | None = getattr(self, form)
+        for form, short in (("quick", self.quick), ("reduced", self.reduced)):
             for name, labels in short.axes.items() if short else ():
-                check_labels({name: ()}, self.axes, form, "grid")
+                check_names((name,), "axis", self.axes, form, "grid")
                 if any(self.axes[name].values()) and not any(labels.values()):
                     check_labels({name: tuple(labels)}, self.axes, form, "grid", name)
         chosen, report = self.select.over if self.select else (), self.report

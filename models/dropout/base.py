@@ -132,7 +132,6 @@ class RateDropout(Dropout, ABC):
 
     @property
     def p(self) -> float:
-        """The probability."""
         return self._p
 
     @p.setter
@@ -149,7 +148,6 @@ class RateDropout(Dropout, ABC):
         return 0.0 if torch.compiler.is_compiling() else self._p
 
     def check_rate(self, p: float) -> None:
-        """Check a new p."""
         check_drop_probability(p)
 
     def set_rate(self, p: float) -> None:
@@ -181,7 +179,6 @@ class CountDropout(Dropout, ABC):
 
     @property
     def rho(self) -> int:
-        """Units to drop of each sample."""
         return self._rho
 
     @rho.setter

@@ -60,7 +60,6 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         return (1 - self._dropped / self._samples.clamp(min=1)).float()
 
     def reset_pass_rate(self) -> None:
-        """Forget what has been counted: all rates are 1."""
         if self._dropped is not None:
             self._dropped = torch.zeros_like(self._dropped)
         self._samples = torch.zeros_like(self._samples)
@@ -91,7 +90,6 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
         return self._dropped is None
 
     def initialize_parameters(self, x: Tensor, target: object = None, weight: object = None) -> None:
-        """Take the number of sets from the first input."""
         sets = math.prod(self.shape_of_sets(x))
         if self._dropped is None:
             self._dropped = torch.zeros(sets, dtype=torch.float64, device=x.device)

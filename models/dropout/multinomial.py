@@ -39,10 +39,10 @@ def draw_counts(q: Tensor, samples: int, draws: int, count_tensor: Tensor) -> Te
     on_cpu = q.is_cuda and torch.are_deterministic_algorithms_enabled()
     cumulated = q.cpu().cumsum(0).to(q.device) if on_cpu else q.cumsum(0)
     drawn = first_above(cumulated, uniform * cumulated[-1])
-    if compiling:
-        ones = (torch.arange(len(q), device=q.device) < count_tensor).float().expand_as(uniform)
-    else:
-        ones = torch.ones((), device=q.device).expand_as(uniform)
+    counted = (
+        torch.arange(len(q), device=q.device) < count_tensor if compiling else torch.ones((), device=q.device)
+    )
+    ones = counted.float().expand_as(uniform)
     return torch.zeros(samples, len(q), device=q.device).scatter_add(1, drawn, ones)
 
 

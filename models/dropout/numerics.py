@@ -37,14 +37,11 @@ def as_numbers(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def largest(scores: Tensor, count: int, count_tensor: Tensor, never: float = math.nan) -> Tensor:
-    """Mark the ``count`` largest entries of each row, bool ``(B, D)``; of equal ones, any.
+    """Mark the ``count`` largest scores of each row, bool ``(B, D)``; of equal ones, any; NaN is above ∞.
 
-    Args:
-        scores: ``(B, D)``; what has overflowed to ±∞ or NaN is an end of the order, NaN the upper one.
-        count: how many, 0 to D, for eager code, which selects.
-        count_tensor: the same as a 0-d tensor, for compiled code, which sorts: a Python number would be a
-            constant of the graph, and another one would recompile.
-        never: a score whose entries are not marked, even if fewer than ``count`` are then; NaN for none.
+    Compiled code, which sorts, reads ``count_tensor``, the same as a 0-d tensor: a Python number would be a constant
+    of the graph, and another one would recompile. Scores of ``never`` are not marked, even if fewer than ``count``
+    are then; NaN for none.
     """
     marked = torch.zeros_like(scores, dtype=torch.bool)
     if torch.compiler.is_compiling():

@@ -55,7 +55,6 @@ class VariationalDropout(LazyModuleMixin, Dropout):
         return self._units == 0
 
     def initialize_parameters(self, x: Tensor, target: object = None, weight: object = None) -> None:
-        """Take the shapes from the first input."""
         self._units = x[0].numel()
         if isinstance(self.log_alpha, UninitializedParameter):
             self.log_alpha.materialize(x.shape[1:])

@@ -8,13 +8,8 @@ from torch import Tensor, nn
 from dropout_lab.models.dropout.base import Dropout, DropoutFactory, check_drop_probability
 
 TORCH_DROPOUTS = (
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
-)
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
+)  # fmt: skip
 """The dropout layers of torch.nn; all have a plain attribute ``p``."""
 
 

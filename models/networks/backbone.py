@@ -52,9 +52,11 @@ class Backbone(Network):
         published = published_model(name, image_shape, num_classes, pretrained, weights)
         model = published.module
         last, stage = _take_end(published)
-        _leave_out_idle_dropout(model)
-        own = sum(isinstance(each, TORCH_DROPOUTS) for each in model.modules())
-        *inner, penultimate = dropout_places(dropout, own + 1, rates)
+        own = {path: each for path, each in model.named_modules() if isinstance(each, TORCH_DROPOUTS)}
+        for idle in [path for path, each in own.items() if each.p == 0]:
+            model.set_submodule(idle, nn.Identity())
+            del own[idle]
+        *inner, penultimate = dropout_places(dropout, len(own) + 1, rates)
         layers = iter(inner)
         swap_dropout(model, lambda: next(layers))
         place = f"what is before {published.last!r} in {name}"
@@ -97,9 +99,3 @@ def _take_end(published: Published) -> tuple[nn.Linear, list[nn.Module]]:
     for name in end:
         model.set_submodule(name, nn.Identity())
     return last, stage
-
-
-def _leave_out_idle_dropout(model: nn.Module) -> None:
-    idle = [name for name, each in model.named_modules() if isinstance(each, TORCH_DROPOUTS) and each.p == 0]
-    for name in idle:
-        model.set_submodule(name, nn.Identity())

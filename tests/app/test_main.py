@@ -73,10 +73,9 @@ def test_where_a_users_own_modules_are_found(first: list[str], monkeypatch: pyte
     monkeypatch.setattr(sys, "path", [*first, "/libraries"])
     front.find_own_modules()
     front.find_own_modules()
-    checkout = [str(REPOSITORY)] if str(REPOSITORY) in first else []
-    assert [path for path in sys.path if path] == ["/libraries", str(Path.cwd()), *checkout], (
-        "rooms hide no module"
-    )
+    checkout = [str(REPOSITORY / "src")] if str(REPOSITORY) in first else []
+    assert [path for path in sys.path if path] == [*checkout, "/libraries", str(Path.cwd())]
+    assert [path.name for path in (REPOSITORY / "src").iterdir()] == ["dropout_lab"], "rooms hide no module"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

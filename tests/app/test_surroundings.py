@@ -41,11 +41,14 @@ def hide_libraries() -> None:
         Path(f"{name}.py").write_text(hostile)
 
 
-def write_own() -> None:
+def write_own(packages: bool) -> None:
     """Put modules of one's own beside one's data, of the names that the program's rooms have."""
-    Path("models").mkdir()
-    Path("models/__init__.py").write_text("")
-    Path("models/mine.py").write_text(OWN)
+    for folder in ("models", "datamodules"):
+        Path(folder).mkdir()
+        if packages:
+            Path(folder, "__init__.py").touch()
+    Path("models/mine.py").write_text("from datamodules.also_mine import OWN as OWN\n" + OWN)
+    Path("datamodules/also_mine.py").write_text("OWN = True\n")
     Path("callbacks.py").write_text(CALLBACK)
 
 
@@ -59,10 +62,12 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return [sys.executable, str(script)]
 
 
-@pytest.mark.parametrize("program", ["cli.py", "dropout-lab"], indirect=True)
-def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("program", "packages"), [("cli.py", False), ("dropout-lab", True)], indirect=["program"]
+)
+def test_files_beside_ones_data_hide_no_library(program: list[str], packages: bool) -> None:
     hide_libraries()
-    write_own()
+    write_own(packages)
     words = (
         "fit --data DigitsDataModule --model.network GavierMNIST --model.network.dropout models.mine.Mine "
         "--trainer.callbacks callbacks.Noted --trainer.fast_dev_run 1 --trainer.accelerator cpu"
@@ -78,14 +83,14 @@ def test_files_beside_ones_data_hide_no_library(program: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["cli.py"], indirect=True)
-@pytest.mark.parametrize("devices", [1, 2])
-def test_nor_in_the_processes_of_a_study(program: list[str], devices: int) -> None:
+@pytest.mark.parametrize(("devices", "packages"), [(1, True), (1, False), (2, False)])
+def test_nor_in_the_processes_of_a_study(program: list[str], devices: int, packages: bool) -> None:
     trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": devices}
     settings = {**BASE, "trainer": {**trainer, "strategy": "ddp" if devices > 1 else "auto"}}
     own = {**dropout("models.mine.Mine"), "trainer": {"callbacks": "callbacks.Noted"}}
     file = write_study(base={"settings": settings}, grid={"method": {"own": own}}, seeds=[0])
     hide_libraries()
-    write_own()
+    write_own(packages)
     done = subprocess.run(
         [*program, "study", str(file), "--jobs", "1"], env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True, text=True, check=False, timeout=HANGS_S,

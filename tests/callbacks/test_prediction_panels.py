@@ -18,13 +18,16 @@ def test_shows_the_first_right_and_wrong_images(tmp_path: Path) -> None:
     classifier.eval()
     with torch.no_grad():
         right = classifier(images).argmax(1) == target
-    for examples, expected in ((panels.examples.right, right), (panels.examples.wrong, ~right)):
+    for examples, expected in (
+        (panels.examples.kinds["right"], right),
+        (panels.examples.kinds["wrong"], ~right),
+    ):
         shown, labels, predicted, probability = (
             torch.cat(part) for part in zip(*examples.parts, strict=True)
         )
         torch.testing.assert_close(shown, images[expected][:3])
         assert labels.tolist() == target[expected][:3].tolist()
-        assert (predicted == labels).all() == (examples is panels.examples.right)
+        assert (predicted == labels).all() == (examples is panels.examples.kinds["right"])
         assert ((probability > 0.1) & (probability <= 1)).all()
     for kind in ("right", "wrong"):
         (drawn,) = events(tmp_path / "logs").Images(f"predictions/{kind}")
@@ -34,7 +37,7 @@ def test_shows_the_first_right_and_wrong_images(tmp_path: Path) -> None:
 def test_nothing_is_kept_where_nothing_is_drawn() -> None:
     panels = PredictionPanels()
     fit(panels)
-    assert panels.examples.right.count == panels.examples.wrong.count == 0
+    assert panels.examples.kinds["right"].count == panels.examples.kinds["wrong"].count == 0
 
 
 @pytest.mark.parametrize("arguments", [{"images": 0}, {"every_n_epochs": 0}])

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from pytorch_lightning import Callback
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -13,9 +14,7 @@ from tests.callbacks.fits import events, fit, small_network
 
 class Curves(Callback, Charted):
     section = "mine"
-
-    def charts(self) -> Charts:
-        return {"a curve": ["^mine/"]}
+    charts: ClassVar[Charts] = {"a curve": ["^mine/"]}
 
 
 def test_layout_groups_the_curves_of_the_run_and_of_its_callbacks(tmp_path: Path) -> None:

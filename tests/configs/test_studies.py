@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from dropout_lab.app.report.figures.kinds import KINDS
+from dropout_lab.app.report.write import KINDS
 from dropout_lab.app.run.build import _kept_data
 from dropout_lab.app.study.grid import Run, combinations, expand
 from dropout_lab.app.study.one_run import build_run

@@ -126,9 +126,6 @@ def _write_run(files: RunFiles, run: Run, metrics: dict[str, float], changes: di
     files.begin(run, "")
     second = 2.0 if run.labels.get("method") == "none" else 3.0 + run.seed
     figures: dict[str, Any] = {
-        "labels": run.labels,
-        "seed": run.seed,
-        "hash": run.hash,
         "metrics": metrics,
         "best_epoch": EPOCHS - 1,
         "best_step": 10 * EPOCHS,
@@ -140,8 +137,18 @@ def _write_run(files: RunFiles, run: Run, metrics: dict[str, float], changes: di
         "stopped": None,
         "versions": {"torch": "2.15.0", "pytorch_lightning": "2.6.6"},
     }
-    files.end(RunResult(**(figures | changes)))
+    write_result(files, RunResult(**(figures | changes)))
     _write_epochs(files.epochs, metrics, second)
+
+
+def write_result(files: RunFiles, result: RunResult) -> None:
+    """Write a result as ``fit`` and ``test`` do."""
+    figures = dict(vars(result))
+    metrics, time = figures.pop("metrics"), {name: figures.pop(name) for name in ("train_seconds", "seconds")}
+    fit = {name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")}
+    test = {name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")}
+    files.folder.add_result("fit", {**figures, "metrics": fit, "time": time})
+    files.folder.add_result("test", {"metrics": test})
 
 
 def _write_epochs(file: Path, metrics: dict[str, float], second: float) -> None:

@@ -19,7 +19,7 @@ LABELS = "MNIST/raw/train-labels-idx1-ubyte"
 
 
 def data(root: Path, **arguments: object) -> MNISTDataModule:
-    module = MNISTDataModule(str(root), val_size=10, **arguments)  # type: ignore[arg-type]
+    module = MNISTDataModule(str(root), val_size=10, **arguments)
     module.prepare_data()
     return module
 

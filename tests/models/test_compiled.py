@@ -25,7 +25,7 @@ from dropout_lab.callbacks import (
 from dropout_lab.callbacks.schedules import Randomized
 from dropout_lab.datamodules import DigitsDataModule
 from dropout_lab.models import ImageClassifier
-from dropout_lab.models.compiled import replays_graphs
+from dropout_lab.models.classifier import replays_graphs
 from dropout_lab.models.dropout import (
     Chain,
     DropAct,

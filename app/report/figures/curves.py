@@ -1,7 +1,8 @@
-"""Figures of lines: over training, over seconds, over the values of an axis."""
+"""Figures of a metric: lines over training, over seconds, over the values of an axis; a dot for each method."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,31 +17,20 @@ from dropout_lab.app.report.results import Results
 from dropout_lab.app.report.statistics import Estimate, estimate
 from dropout_lab.app.study.spec import Labels
 
-SOURCE = "x"
-"""Marks the numbers of a source."""
+SOURCE = "x"  # marks the curve of a source
+PAPER: dict[str, Any] = {"color": FAINT, "marker": "D", "markerfacecolor": "white", "linestyle": ""}
 
 End = tuple[float, float, str, Look]
 """Where a line ends, what it is called, and its look."""
 
 
-def curves(results: Results, metric: str, table: Labels) -> Figure | None:
-    """Draw training and validation accuracy over epochs."""
-    return _training(results, table, "accuracy")
-
-
-def loss(results: Results, metric: str, table: Labels) -> Figure | None:
-    """Draw training and validation loss over epochs."""
-    return _training(results, table, "loss")
-
-
 def time(results: Results, metric: str, table: Labels) -> Figure | None:
     """Draw validation accuracy over seconds of training: what is reached, and what it costs."""
-    words = ("seconds of training", metric_name("val/accuracy"))
-    return _lines(results, table, {"val/accuracy": True}, "seconds", words)
+    return _lines(results, table, ["val/accuracy"], "seconds", "val/accuracy")
 
 
-def _training(results: Results, table: Labels, name: str) -> Figure | None:
-    """Draw a metric of validation, and that of training, dotted, over epochs, or over steps if those are finer."""
+def training(results: Results, metric: str, table: Labels, name: str) -> Figure | None:
+    """Draw accuracy or loss of validation and training over epochs, or over steps if those are finer."""
     over = time_axis(results)
     marks = [Line2D([], [], color=FAINT, linestyle="-", label="validation")]
     # A fit of less than an epoch has nothing to say of training.
@@ -48,19 +38,13 @@ def _training(results: Results, table: Labels, name: str) -> Figure | None:
         marks.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
     if any(f"/{name}@" in each for numbers in results.study.paper for each in numbers.metrics):
         marks.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-    words = (over, f"{name} (%)" if is_share(name) else name)
-    return _lines(results, table, {f"train/{name}": False, f"val/{name}": True}, over, words, marks)
+    return _lines(results, table, [f"train/{name}", f"val/{name}"], over, name, marks)
 
 
 def _lines(
-    results: Results,
-    table: Labels,
-    metrics: dict[str, bool],
-    over: str,
-    words: tuple[str, str],
-    marks: Sequence[Line2D] = (),
+    results: Results, table: Labels, metrics: list[str], over: str, name: str, marks: Sequence[Line2D] = ()
 ) -> Figure | None:
-    """Draw metrics, those that are to be dotted with False, over a column of ``epochs.csv``."""
+    """Draw metrics called ``name``, those of training dotted, over a column of ``epochs.csv``."""
 
     def draw(axes: Axes, column: Labels) -> list[End]:
         ends, drawn = [], set()
@@ -68,22 +52,20 @@ def _lines(
             labels = table | row | column
             runs = frozenset(results.of(labels).values())
             # One and the same under several labels, as a method without a p at each p.
-            for metric, solid in metrics.items() if runs not in drawn else ():
-                found = history(results, labels, metric, over)
-                if found is not None:
-                    seen = look if solid else Look(look.color, dashes=":")
-                    draw_line(axes, found, seen, len(results.rows))
-                    ends += [_end(found, row, look)] if solid else []
-                    if over == "epoch" and (points := _source_points(results, labels, metric)):
-                        axes.plot(
-                            *zip(*points, strict=True), SOURCE, color=look.color, markersize=4.5, alpha=0.8
-                        )
+            for metric in metrics if runs not in drawn else ():
+                if (found := history(results, labels, metric, over)) is None:
+                    continue
+                if metric.startswith("train/"):
+                    draw_line(axes, found, Look(look.color, dashes=":"), len(results.rows))
+                else:
+                    ends.append((*draw_line(axes, found, look, len(results.rows)), label_words(row), look))
+                if over == "epoch" and (points := _source_points(results, labels, metric)):
+                    axes.plot(*zip(*points, strict=True), SOURCE, color=look.color, markersize=4.5, alpha=0.8)
             drawn.add(runs)
         place_time(axes, over, wide=len(results.columns) == 1)
         return ends
 
-    share = all(map(is_share, metrics))
-    return _panels(results.rows, results.columns, draw, words, share, marks, seconds=over == "seconds")
+    return _panels(results.rows, results.columns, draw, over, name, marks, seconds=over == "seconds")
 
 
 def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -99,8 +81,8 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
         for row, look in methods(every, rows):
             found = sweep_line(every, fixed | column | row, axis, metric)
             if found is not None:
-                draw_line(axes, found, look, len(rows), every_point=True)
-                ends.append(_end(found, row, look))
+                end = draw_line(axes, found, look, len(rows), every_point=True)
+                ends.append((*end, label_words(row), look))
         band = every.estimate(fixed | column | baseline, metric) if baseline else None
         if band is not None and ends and axis not in baseline:
             mean, half = scaled(metric, band.mean), scaled(metric, band.half or 0.0)
@@ -110,49 +92,77 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
         _place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
         return ends
 
-    return _panels(rows, columns, draw, (axis, metric_name(metric)), is_share(metric))
+    return _panels(rows, columns, draw, axis, metric)
+
+
+def bars(results: Results, metric: str, table: Labels) -> Figure | None:
+    """Draw a metric of each method: mean, 95 % interval, each seed, and the paper's number."""
+    columns, rows = results.columns, list(methods(results, results.rows))
+    baseline, unit = results.study.report.baseline, scaled(metric, 1.0)
+    figure, panels = new_figure(len(columns), height=max(2.0, 1.2 + 0.42 * len(rows)))
+    drawn, with_paper = False, False
+    for axes, column in zip(panels, columns, strict=True):
+        cells = results.cells(metric, table, column)
+        for place, (cell, (_, look)) in enumerate(zip(cells, rows, strict=True)):
+            if (found := cell.here) is not None:
+                drawn = True
+                seeds = [unit * value for value in results.by_seed(cell.labels, metric).values()]
+                axes.plot(
+                    seeds, [place + 0.22] * len(seeds), "o", color=look.color, alpha=0.35, markersize=5,
+                    markeredgewidth=0,
+                )  # fmt: skip
+                axes.errorbar(
+                    unit * found.mean, place, xerr=unit * (found.half or 0.0), color=look.color, marker=look.marker,
+                    markersize=7, capsize=4, linewidth=2, zorder=3,
+                )  # fmt: skip
+            if cell.paper is not None:
+                with_paper = True
+                axes.plot(unit * cell.paper, place, markersize=7, **PAPER)
+        band = results.estimate(table | column | baseline, metric) if baseline else None
+        if band is not None and band.half is not None:
+            low, high = unit * (band.mean - band.half), unit * (band.mean + band.half)
+            axes.axvspan(low, high, color=BASELINE, alpha=0.08, linewidth=0)
+        axes.set(title=label_words(column), xlabel=metric_name(metric))
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if len(panels) > 1 else 8))
+        axes.tick_params(labelleft=axes is panels[0])
+    panels[0].set_yticks(range(len(rows)), [label_words(row) for row, _ in rows], color="#1c1f26")
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    if with_paper:
+        marks = [Line2D([], [], **PAPER, label="the paper")]
+        figure.legend(handles=marks, loc="outside upper right", frameon=False, fontsize=9.5)
+    return figure if drawn else None
 
 
 def _panels(
     rows: Sequence[Labels],
     columns: Sequence[Labels],
     draw: Callable[[Axes, Labels], list[End]],
-    words: tuple[str, str],
-    share: bool,
+    over: str,
+    metric: str,
     marks: Sequence[Line2D] = (),
     seconds: bool = False,
 ) -> Figure | None:
-    """Draw a panel a column; lines are named where they end, or once above all panels. Without a line it is None.
-
-    Args:
-        rows: labels of the lines.
-        columns: labels of the panels.
-        draw: draws a panel's lines and returns their ends.
-        words: what is shown to the right and upwards.
-        share: nothing is shown below 0 % and above 100 %, where a band of few seeds may reach.
-        marks: are explained above the panels.
-        seconds: to the right; each panel has its own, and lines end anywhere.
-    """
-    single = len(columns) == 1
-    # Beside a single panel stand the names of all rows.
-    height = max(4.4, 0.27 * len(rows)) if single else 4.4
-    figure, panels = new_figure(len(columns), height, share_x=not seconds)
-    named = []
+    """Draw a panel a column with the lines whose ends ``draw`` returns, named there or once above; None without any."""
+    # Beside a single panel stand the names of all rows. Over seconds lines end anywhere, in each panel elsewhere.
+    at_ends, height = len(columns) == 1 and not seconds, 0.27 * len(rows) if len(columns) == 1 else 0
+    figure, panels = new_figure(len(columns), max(4.4, height), share_x=not seconds)
+    ends: list[End] = []
     for axes, column in zip(panels, columns, strict=True):
-        named.append((axes, draw(axes, column)))
-        axes.set(title=label_words(column), xlabel=words[0])
-    panels[0].set_ylabel(words[1])
-    if share:
+        ends += draw(axes, column)
+        axes.set(title=label_words(column), xlabel="seconds of training" if seconds else over)
+    panels[0].set_ylabel(metric_name(metric))
+    if is_share(metric):
+        # A band of few seeds may reach below 0 % and above 100 %.
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -2.0), min(high, 102.0))
-    at_ends = single and not seconds
-    for axes, ends in named if at_ends else ():
-        label_ends(axes, [(x, y, name, look.color) for x, y, name, look in ends])
+    if at_ends:
+        label_ends(figure, panels[0], ends)
     # A line may be missing in some of the panels.
-    every = {name: look for _, ends in named for _, _, name, look in ends}
-    if every and (marks or not at_ends):
-        legend_above(figure, [] if at_ends else list(every.items()), others=marks)
-    return figure if every else None
+    names = {} if at_ends else {name: look for _, _, name, look in ends}
+    if ends and (marks or names):
+        legend_above(figure, list(names.items()), others=marks)
+    return figure if ends else None
 
 
 def line(metric: str, x: Sequence[float], found: Sequence[Estimate]) -> pd.DataFrame:
@@ -171,15 +181,15 @@ def history(results: Results, labels: Labels, metric: str, over: str) -> pd.Data
     runs = list(results.of(labels).values())
     if not runs or not {metric, over} <= set(results.history):
         return None
-    values, places = (results.history[name].unstack("run").reindex(columns=runs) for name in (metric, over))
-    rows = np.isfinite(values.to_numpy()).all(axis=1)
+    by_run = (results.history[name].unstack("run") for name in (metric, over))
+    values, places = (frame.reindex(columns=runs).to_numpy() for frame in by_run)
+    rows = np.isfinite(values).all(axis=1)
     if not rows.any():
         return None
     # Epochs are counted from 0, and what a row says is reached at its end.
-    x = places.to_numpy()[rows].mean(axis=1) + (1 if over == "epoch" else 0)
-    array = values.to_numpy()[rows]
-    found = line(metric, x.tolist(), [estimate(row) for row in array.tolist()])
-    return found.assign(least=array.min(axis=1), most=array.max(axis=1))
+    x, values = places[rows].mean(axis=1) + (1 if over == "epoch" else 0), values[rows]
+    found = line(metric, x.tolist(), [estimate(row) for row in values.tolist()])
+    return found.assign(least=values.min(axis=1), most=values.max(axis=1))
 
 
 def time_axis(results: Results) -> str:
@@ -198,32 +208,30 @@ def sweep_axis(results: Results) -> str | None:
 def sweep_line(results: Results, labels: Labels, axis: str, metric: str) -> pd.DataFrame | None:
     """Return a metric over the values of a numeric axis; None where fewer than two values differ."""
     cells = {float(value): labels | {axis: value} for value in results.study.axes[axis]}
-    found = {place: results.estimate(each, metric) for place, each in cells.items()}
-    there = {place: each for place, each in found.items() if each is not None}
+    found = {place: each for place, cell in cells.items() if (each := results.estimate(cell, metric))}
     # A method without a p has one and the same runs at each.
-    runs = {frozenset(results.of(cells[place]).values()) for place in there}
-    return line(metric, list(there), list(there.values())) if len(runs) > 1 else None
+    runs = {frozenset(results.of(cells[place]).values()) for place in found}
+    return line(metric, list(found), list(found.values())) if len(runs) > 1 else None
 
 
 def _source_points(results: Results, labels: Labels, metric: str) -> list[tuple[int, float]]:
-    """Return epochs and values of the source's own curve, as far as the study has its numbers: ``metric@epoch``."""
+    # The source's own curve, as far as the study has its numbers: metric@epoch.
     names = {name.partition("@") for numbers in results.study.paper for name in numbers.metrics}
     epochs = sorted(int(place) for name, _, place in names if name == metric and place.isdecimal())
     found = [(epoch, results.paper(labels, f"{metric}@{epoch}")) for epoch in epochs]
     return [(epoch, scaled(metric, value)) for epoch, value in found if value is not None]
 
 
-def _end(drawn: pd.DataFrame, row: Labels, look: Look) -> End:
-    return drawn["x"].iloc[-1], drawn["mean"].iloc[-1], label_words(row), look
-
-
-def draw_line(axes: Axes, drawn: pd.DataFrame, look: Look, count: int, every_point: bool = False) -> None:
-    """Draw a :func:`line` with its band, one of ``count``; dotted is for training, whose band is fainter."""
+def draw_line(
+    axes: Axes, drawn: pd.DataFrame, look: Look, count: int, every_point: bool = False
+) -> tuple[float, float]:
+    """Draw a :func:`line` with its band, one of ``count``, fainter where it is dotted; return its end."""
     # The bands of many lines would be one grey.
     alpha = BAND * min(1.0, 4 / count) / (3 if look.dashes == ":" else 1)
     x, mean, half = (drawn[name].to_numpy() for name in ("x", "mean", "half"))
     axes.fill_between(x, mean - half, mean + half, color=look.color, alpha=alpha, linewidth=0)
     axes.plot(x, mean, **look.line, linewidth=1.8, markevery=1 if every_point else max(1, len(x) // 6))
+    return x[-1], mean[-1]
 
 
 def place_time(axes: Axes, over: str, wide: bool) -> None:

@@ -16,8 +16,7 @@ from dropout_lab.app.study.run_files import damaged
 from dropout_lab.app.study.spec import Labels
 
 KINDS = ("right", "wrong")
-WORDS = 8.0
-"""Points; names of classes stand side by side."""
+WORDS = 8.0  # points; names of classes stand side by side
 
 
 class Panel(NamedTuple):
@@ -74,20 +73,16 @@ def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
-    """Read the images that a run has kept (:class:`dropout_lab.app.run.history.PanelFile`), by kind.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read the images that a run has kept (:class:`dropout_lab.app.run.history.PanelFile`), by kind."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            names = arrays["class_names"]
-            return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
+            return {kind: _panel(arrays, kind) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
+def _panel(arrays: Any, kind: str) -> Panel:
+    names = arrays["class_names"]
     said = zip(names[arrays[f"{kind}/predicted"]], arrays[f"{kind}/probability"], strict=True)
     images = {"as stored": arrays[f"{kind}/stored"], "normalized": arrays[f"{kind}/normalized"]}
     return Panel(

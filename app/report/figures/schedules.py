@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from dropout_lab.app.config.settings import Settings, dropout_of, merged
+from dropout_lab.app.config.settings import Settings, dropout_of, merge
 from dropout_lab.app.plotting import Look, figure_of_pairs, legend_above
 from dropout_lab.app.report.figures.curves import draw_line, history, methods, place_time, time_axis
 from dropout_lab.app.report.formatting import label_words, metric_name
@@ -31,27 +31,23 @@ def schedules(results: Results, metric: str, table: Labels) -> Figure | None:
     over, columns = time_axis(results), results.columns
     rows = list(methods(results, results.rows))
     every = [table | row | column for row, _ in rows for column in columns]
-    kind = next(
-        (kind for kind in KINDS if any(recorded(results, labels, kind, over) for labels in every)), None
-    )
-    if kind is None:
+    kinds = [kind for kind in KINDS if any(recorded(results, labels, kind, over) for labels in every)]
+    if not kinds:
         return None
+    kind = kinds[0]
     figure, pairs = figure_of_pairs(len(columns))
     named: dict[int, Look] = {}
     for (left, right), column in zip(pairs, columns, strict=True):
         tops = []
         for place, (row, look) in enumerate(rows):
             labels = table | row | column
-            result = history(results, labels, RESULT, over)
-            if result is None:
+            if (result := history(results, labels, RESULT, over)) is None:
                 continue
             found = recorded(results, labels, kind, over)
-            values = {
-                constant(results.finished[run][0].settings, kind) for run in results.of(labels).values()
-            }
-            if not found and len(values) == 1 and None not in values:
-                constants = dict.fromkeys(("mean", "least", "most"), values.pop())
-                found = [result[["x"]].assign(**constants)]
+            given = {constant(results.finished[run][0].settings, kind) for run in results.of(labels).values()}
+            if not found and len(given) == 1 and None not in given:
+                value = given.pop()
+                found = [result[["x"]].assign(mean=value, least=value, most=value)]
             for each in found:
                 _draw_strength(left, each, look, 1.6 * (place - len(rows) / 2))
                 tops.append(each["most"].max())
@@ -69,17 +65,14 @@ def schedules(results: Results, metric: str, table: Labels) -> Figure | None:
 
 
 def recorded(results: Results, labels: Labels, kind: str, over: str) -> list[pd.DataFrame]:
-    """Return what each layer's ρ or p was where all runs have a record of it.
+    """Return what each layer's ``rho`` or ``p`` was where all runs have a record of it.
 
-    Columns are ``x``, the ``mean`` of each epoch's batches, and the ``least`` and the ``most`` of them in any seed;
-    ``kind`` is ``rho`` or ``p``.
+    Columns are ``x``, the ``mean`` of each epoch's batches, and the ``least`` and the ``most`` of them in any seed.
     """
     prefix, found = f"{kind}_mean/", []
-    for layer in sorted(
-        name.removeprefix(prefix) for name in map(str, results.history) if name.startswith(prefix)
-    ):
-        columns = [f"{kind}_{what}/{layer}" for what in ("mean", "min", "max")]
-        mean, low, high = (history(results, labels, column, over) for column in columns)
+    for column in sorted(name for name in map(str, results.history) if name.startswith(prefix)):
+        names = (column.replace("_mean/", f"_{what}/", 1) for what in ("mean", "min", "max"))
+        mean, low, high = (history(results, labels, name, over) for name in names)
         if mean is not None and low is not None and high is not None:
             found.append(mean.assign(least=low["least"], most=high["most"]))
     return found
@@ -92,7 +85,7 @@ def constant(settings: Settings, kind: str) -> float | None:
         name = callback.get("class_path", "") if isinstance(callback, dict) else str(callback)
         if name.rpartition(".")[2] == "RhoScheduler":
             return None
-    value = merged(dropout_of(settings), {"init_args": {}})["init_args"].get(kind)
+    value = merge(dropout_of(settings), {"init_args": {}})["init_args"].get(kind)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -101,19 +94,9 @@ def _draw_strength(axes: Axes, strength: pd.DataFrame, look: Look, aside: float)
     every = max(1, len(strength) // 10)
     axes.plot(strength["x"], strength["mean"], **look.line, linewidth=1.8, markevery=every)
     if (strength["most"] > strength["least"]).any():
-        figure = axes.get_figure(root=True)
-        assert figure is not None, "panels are of a figure"
-        beside = axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans)
-        bars = strength[::every]
-        axes.vlines(
-            bars["x"],
-            bars["least"],
-            bars["most"],
-            color=look.color,
-            alpha=0.5,
-            linewidth=1.6,
-            transform=beside,
-        )
+        beside = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
+        x, least, most = (strength[name][::every] for name in ("x", "least", "most"))
+        axes.vlines(x, least, most, color=look.color, alpha=0.5, linewidth=1.6, transform=beside)
 
 
 def _place_strength(axes: Axes, tops: Sequence[float]) -> None:

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from dropout_lab.app.benchmark.classes import VARIANTS, spec_of
+from dropout_lab.app.benchmark.classes import VARIANTS, parse_class
 from dropout_lab.app.errors import UserError
 from dropout_lab.models.dropout import Dropout
 
@@ -24,7 +24,7 @@ from dropout_lab.models.dropout import Dropout
     ],
 )  # fmt: skip
 def test_reads_as_python_does(text: str, spec: dict[str, object]) -> None:
-    assert spec_of(text) == spec
+    assert parse_class(text) == spec
 
 
 @pytest.mark.parametrize(
@@ -33,16 +33,16 @@ def test_reads_as_python_does(text: str, spec: dict[str, object]) -> None:
 )
 def test_what_is_no_class_is_refused_with_the_remedy(text: str) -> None:
     with pytest.raises(UserError, match='is no class as benchmark reads it: give a name .* like "MalDrop'):
-        spec_of(text)
+        parse_class(text)
 
 
 def test_nothing_is_run() -> None:
     with pytest.raises(UserError):
-        spec_of("MalDrop(rho=__import__('os').getpid())")
+        parse_class("MalDrop(rho=__import__('os').getpid())")
 
 
 def test_no_variant_is_forgotten() -> None:
-    named = {spec_of(text)["class_path"] for text in VARIANTS}
+    named = {parse_class(text)["class_path"] for text in VARIANTS}
     there = {each.__name__ for each in concrete(Dropout) if each.__module__.startswith("dropout_lab.models.")}
     assert named == there - {"NoDropout", "ForeignDropout"}
 

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from dropout_lab.app.benchmark import timing as module
-from dropout_lab.app.benchmark.timing import LEAST_TURNS, MOST_TURNS, clocked, interleaved, ratio
+from dropout_lab.app.benchmark.timing import LEAST_TURNS, MOST_TURNS, interleave, ratio, stopwatch
 
 QUIET = Console(quiet=True)
 CPU = torch.device("cpu")
@@ -36,8 +36,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_each_way_once_a_turn_in_changing_order(clock: Clock) -> None:
-    ways = {"a": clocked(lambda: clock.way("a", 1.0), CPU), "b": clocked(lambda: clock.way("b", 3.0), CPU)}
-    times = interleaved(ways, 40, "", QUIET, warm_up=2)
+    ways = {
+        "a": stopwatch(lambda: clock.way("a", 1.0), CPU),
+        "b": stopwatch(lambda: clock.way("b", 3.0), CPU),
+    }
+    times = interleave(ways, 40, "", QUIET, warm_up=2)
     assert clock.taken[:4] == ["a", "b", "a", "b"]
     counted = clock.taken[4:]
     assert len(counted) == 20
@@ -48,9 +51,9 @@ def test_each_way_once_a_turn_in_changing_order(clock: Clock) -> None:
 
 
 def test_there_are_a_few_turns_however_long_they_take_and_an_end_however_short(clock: Clock) -> None:
-    slow, quick = (clocked(lambda taken=taken: clock.way("a", taken), CPU) for taken in (100.0, 1e-9))  # type: ignore[misc]
-    assert len(interleaved({"a": slow}, 1, "", QUIET)) == LEAST_TURNS
-    assert len(interleaved({"a": quick}, 1, "", QUIET)) == MOST_TURNS
+    slow, quick = (stopwatch(lambda taken=taken: clock.way("a", taken), CPU) for taken in (100.0, 1e-9))  # type: ignore[misc]
+    assert len(interleave({"a": slow}, 1, "", QUIET)) == LEAST_TURNS
+    assert len(interleave({"a": quick}, 1, "", QUIET)) == MOST_TURNS
 
 
 def test_ways_take_turns_by_their_own_clocks() -> None:
@@ -63,7 +66,7 @@ def test_ways_take_turns_by_their_own_clocks() -> None:
 
         return timed
 
-    times = interleaved({"a": way("a", 1.0), "b": way("b", 2.0)}, 1e-9, "title", QUIET, warm_up=1)
+    times = interleave({"a": way("a", 1.0), "b": way("b", 2.0)}, 1e-9, "title", QUIET, warm_up=1)
     assert ratio(times, "b", "a") == 2
     assert all(set(calls[turn : turn + 2]) == {"a", "b"} for turn in range(0, len(calls), 2))
     assert len(calls) == 2 * (1 + LEAST_TURNS)

@@ -9,11 +9,11 @@ import yaml
 from dropout_lab.app.config.settings import (
     Settings,
     changed_settings,
-    filled_in,
+    fill_placeholders,
+    find_placeholders,
     flat_settings,
-    merged,
-    nested,
-    placeholders,
+    merge,
+    nest,
     run_name,
     settings_hash,
 )
@@ -41,19 +41,19 @@ ADAM = {"class_path": "Adam", "init_args": {"lr": 1, "eps": 2}}
     ],
 )  # fmt: skip
 def test_merged(old: Any, new: Any, both: Any) -> None:
-    assert merged(old, new) == both
+    assert merge(old, new) == both
 
 
 def test_merging_changes_neither() -> None:
     old, new = {"a": {"b": [1]}}, {"a": {"b+": [2]}}
-    merged(old, new)
+    merge(old, new)
     assert (old, new) == ({"a": {"b": [1]}}, {"a": {"b+": [2]}})
 
 
 def test_filled_in_keeps_types_where_it_is_the_whole_text() -> None:
     settings = {"p": "${p}", "rates": ["${p}", 1], "text": "p of ${p}, ${q}", "n": 3}
-    assert placeholders(settings) == {"p", "q"}
-    assert filled_in(settings, {"p": 0.5, "q": 2}) == {
+    assert find_placeholders(settings) == {"p", "q"}
+    assert fill_placeholders(settings, {"p": 0.5, "q": 2}) == {
         "p": 0.5, "rates": [0.5, 1], "text": "p of 0.5, 2", "n": 3,
     }  # fmt: skip
 
@@ -66,20 +66,20 @@ def test_a_hash_is_of_what_is_learned() -> None:
     }
     # By hand: blake2b of 10 bytes of '{"data":{"class_path":"D","init_args":{}},"seed_everything":0,"trainer":{…}}'.
     assert settings_hash(settings) == "d015e6c3f9fbb7050c41"
-    moved = merged(
+    moved = merge(
         settings, {"data": {"root": "b", "num_workers": 3}, "trainer": {"logger": False}, "name": "n"}
     )
     assert settings_hash(moved) == settings_hash(settings)
     assert settings_hash(dict(reversed(settings.items()))) == settings_hash(settings)
     for other in ({"seed_everything": 1}, {"data": {"batch_size": 3}}, {"trainer": {"max_epochs": 3}}):
-        assert settings_hash(merged(settings, other)) != settings_hash(settings)
+        assert settings_hash(merge(settings, other)) != settings_hash(settings)
 
 
 def test_numbers_are_read_as_on_the_command_line() -> None:
     assert [parse_value(text) for text in ("1e-3", "-2E5", "0.5", "3", "x", "[1, 2e1]")] == [
         1e-3, -2e5, 0.5, 3, "x", [1, 20.0],
     ]  # fmt: skip
-    assert nested("data.root", 3) == {"data": {"root": 3}}
+    assert nest("data.root", 3) == {"data": {"root": 3}}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from dropout_lab.app.report.figures.kinds import draw
 from dropout_lab.app.report.results import Results, read_results
+from dropout_lab.app.report.write import draw
 from tests.app.study.studies import dropout
 from tests.data.studies import study, write_study
 

@@ -10,8 +10,8 @@ from matplotlib.image import imread
 
 from dropout_lab.app.plotting import save
 from dropout_lab.app.report.figures.curves import SOURCE
-from dropout_lab.app.report.figures.kinds import KINDS, draw
 from dropout_lab.app.report.results import Results, read_results
+from dropout_lab.app.report.write import KINDS, draw
 from dropout_lab.app.study.spec import FIGURES
 from tests.data.studies import Labels, metrics_of, study, write_study
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.report.figures.kinds import draw
 from dropout_lab.app.report.figures.panels import chosen_runs, read_panels
 from dropout_lab.app.report.results import Results, read_results
+from dropout_lab.app.report.write import draw
 from tests.data.studies import run_folder, study, write_study
 
 NAMES = np.array(["cat", "dog"])

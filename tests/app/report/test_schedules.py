@@ -10,9 +10,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from dropout_lab.app.report.figures.kinds import draw
 from dropout_lab.app.report.figures.schedules import constant
 from dropout_lab.app.report.results import Results, read_results
+from dropout_lab.app.report.write import draw
 from tests.data.studies import EPOCHS, run_folder, study, write_study
 
 HEAD = "network.head.stage.dropout"

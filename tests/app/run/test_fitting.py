@@ -280,7 +280,7 @@ def test_a_variant_of_ones_own_in_the_folder_one_stands_in() -> None:
 def test_data_of_ones_own_need_three_attributes_and_read() -> None:
     Path("own.py").write_text(
         "import torch\n"
-        "from datamodules import ImageDataModule, Images, Splits\n"
+        "from dropout_lab.datamodules import ImageDataModule, Images, Splits\n"
         "class Own(ImageDataModule):\n"
         "    num_classes, class_names, stored_shape = 2, ('a', 'b'), (1, 6, 4)\n"
         "    def read(self):\n"

@@ -136,7 +136,7 @@ def test_a_schedule_that_watches_a_metric() -> None:
 def test_a_sampler_of_ones_own(workers: int) -> None:
     Path("drawing.py").write_text(
         "from torch.utils.data import RandomSampler, Sampler\n"
-        "from datamodules import ImageFolderDataModule\n"
+        "from dropout_lab.datamodules import ImageFolderDataModule\n"
         "class Drawn(ImageFolderDataModule):\n"
         "    def train_sampler(self) -> Sampler[int]:\n"
         "        return RandomSampler(range(len(self.splits.train.labels)), replacement=True)\n"

@@ -13,12 +13,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand
-from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.one_run import run_one
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Engine, Event
 
 HERE = "tests.app.study.studies"
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).resolve().parents[3]
 # What differs from one time to the next.
 TIMES = ("seconds", "train_seconds")
 BASE = {
@@ -65,6 +66,14 @@ def tasks(folder: str, **changes: Any) -> list[RunTask]:
     """Return the tasks of the study, in a folder."""
     where = StudyFolder(Path(folder))
     return [RunTask(run, where.run(run)) for run in runs(**changes)]
+
+
+def done(task: RunTask) -> RunResult:
+    task.files.path.mkdir(parents=True, exist_ok=True)
+    run_one(task)
+    result = task.files.result()
+    assert result is not None
+    return result
 
 
 def runs(**changes: Any) -> list[Run]:

@@ -13,7 +13,7 @@ from dropout_lab.app.main import main
 from dropout_lab.app.study import command
 from dropout_lab.app.study.command import parse
 from dropout_lab.app.study.folder import StudyFolder
-from dropout_lab.app.study.one_run import RunTask
+from dropout_lab.app.study.run_files import RunTask
 from dropout_lab.app.study.scheduler import Engine, OnEvent, Worker
 from tests.app.study.studies import BASE, content, dropout, tasks, write_study
 

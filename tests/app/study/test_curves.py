@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.report.figures.dropout_curves import Array, dropout_curves
+from dropout_lab.app.report.figures.distributions import Array, dropout_curves
 from tests.app.study.studies import dropout
 
 X = np.array([-2.0, -0.5, 0.0, 1.0])

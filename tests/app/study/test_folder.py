@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from dropout_lab.app.main import main
-from dropout_lab.app.study.folder import StudyFolder, finished, folder_name
+from dropout_lab.app.study.folder import CheckpointKeeper, Keep, StudyFolder, finished, folder_name
 from dropout_lab.app.study.grid import Run, expand
-from dropout_lab.app.study.keep import CheckpointKeeper, Keep
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult
 from tests.app.study.studies import dropout, rows, write_study
+from tests.data.studies import write_result
 
 FOLDER = StudyFolder(Path("studies/tiny"))
 RUN = Run({"variant": "maldrop", "rate": 0.2}, 1, {}, "0123456789abcdef0123")
 
 
-def result(run: Run, accuracy: float) -> RunResult:
+def result(accuracy: float) -> RunResult:
     metrics = {"val/accuracy": accuracy, "val/loss": 1 - accuracy, "test/accuracy": 0.5}
-    return RunResult(run.labels, run.seed, run.hash, metrics, 1, 8, {"0.5": None}, 8, 2, 1.5, 2.5, None, {})
+    return RunResult(metrics, 1, 8, {"0.5": None}, 8, 2, 1.5, 2.5, None, {})
 
 
 def test_a_name_says_what_the_run_is() -> None:
@@ -41,7 +41,7 @@ def test_a_run_is_found_by_its_hash_whatever_its_labels_are_now() -> None:
     files = FOLDER.run(RUN)
     files.path.mkdir(parents=True)
     files.begin(RUN, "")
-    files.end(result(RUN, 0.25))
+    write_result(files, result(0.25))
     renamed = replace(RUN, labels={"method": "malicious", "rate": 0.2})
     assert FOLDER.run(renamed).path == files.path
     ((run, found),) = finished(FOLDER, [renamed])
@@ -68,8 +68,8 @@ def test_a_result_reads_back() -> None:
     assert files.result() is None
     files.begin(RUN, "dropout-lab study x.yaml")
     assert files.result() is None
-    written = replace(result(RUN, 0.75), data="abc", stopped="the loss is not finite", best_epoch=None)
-    files.end(written)
+    written = replace(result(0.75), data="abc", stopped="the loss is not finite", best_epoch=None)
+    write_result(files, written)
     assert files.result() == written
     content = json.loads(files.result_file.read_text())
     assert content["fit"]["metrics"] == {"accuracy": 0.75, "loss": 0.25}
@@ -112,7 +112,7 @@ def test_whose_checkpoints_stay(case: str) -> None:
         files.folder.checkpoints.mkdir(parents=True)
         files.begin(run, "")
         if accuracy is not None:
-            files.end(result(run, accuracy))
+            write_result(files, result(accuracy))
     # Twice, as when the study is taken up: it must not change its mind.
     for _ in range(2):
         keeper = CheckpointKeeper(FOLDER, study, keep)
@@ -132,10 +132,10 @@ def test_of_equal_ones_that_which_has_its_checkpoint() -> None:
     # The second has ended first.
     keeper = CheckpointKeeper(FOLDER, study, "best")
     for run in (second, first):
-        keeper.add(run, result(run, 0.5))
+        keeper.add(run, result(0.5))
     keeper = CheckpointKeeper(FOLDER, study, "best")
     for run in (first, second):
-        keeper.add(run, result(run, 0.5))
+        keeper.add(run, result(0.5))
     assert [FOLDER.run(run).folder.checkpoints.is_dir() for run in (first, second)] == [False, True]
 
 

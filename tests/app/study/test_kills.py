@@ -9,7 +9,7 @@ from time import sleep
 
 import pytest
 
-from dropout_lab.app.config.settings import merged
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.main import main
 from tests.app.study.studies import BASE, dropout, rows, write_study
 from tests.programs import Program, start
@@ -78,7 +78,7 @@ def kill_a_worker(folder: str, moments: random.Random) -> None:
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_number(capsys: pytest.CaptureFixture[str]) -> None:
     write_study(
-        base={"settings": merged(BASE, {"trainer": {"max_epochs": EPOCHS}})},
+        base={"settings": merge(BASE, {"trainer": {"max_epochs": EPOCHS}})},
         grid={"method": {"none": dropout("NoDropout"), "standard": dropout("StandardDropout")}},
         seeds=[0, 1, 2, 3],
     )

@@ -17,10 +17,9 @@ from dropout_lab.app.main import main
 from dropout_lab.app.run import autosave
 from dropout_lab.app.run.signals import Interrupted
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.one_run import RunTask, run_one
-from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.models import ImageClassifier
-from tests.app.study.studies import dropout, tasks
+from tests.app.study.studies import done, dropout, tasks
 
 HERE = "tests.app.study.test_one_run"
 # Four steps an epoch, three epochs.
@@ -62,7 +61,7 @@ def outcome(made: RunTask, result: RunResult) -> dict[str, Any]:
         rows = [{**row, "seconds": ""} for row in csv.DictReader(stream)]
     best = torch.load(made.files.folder.best, weights_only=True)
     weights = {name: value.tolist() for name, value in best["state_dict"].items()}
-    figures = {**vars(result), "train_seconds": 0, "seconds": 0, "hash": ""}
+    figures = {**vars(result), "train_seconds": 0, "seconds": 0}
     return {"figures": figures, "rows": rows, "weights": weights, "step": best["global_step"]}
 
 
@@ -80,15 +79,15 @@ def _signals_are_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("moment", INTERRUPTED)
 def test_one_that_was_interrupted_goes_on_to_the_bit(moment: str) -> None:
     undisturbed = task("one")
-    expected = outcome(undisturbed, run_one(undisturbed))
+    expected = outcome(undisturbed, done(undisturbed))
     interrupted = task("two", INTERRUPTED[moment])
     with pytest.raises(SystemExit, match="143"):
-        run_one(interrupted)
+        done(interrupted)
     saved = torch.load(interrupted.files.folder.last, weights_only=True)
     assert saved["global_step"] == INTERRUPTED[moment]
     # As the worker does that takes the run up.
     interrupted.files.begin(interrupted.run, "dropout-lab study tiny.yaml")
-    assert outcome(interrupted, run_one(interrupted)) == expected
+    assert outcome(interrupted, done(interrupted)) == expected
     assert [file.name for file in interrupted.files.folder.checkpoints.iterdir()] == ["best.ckpt"]
 
 
@@ -96,16 +95,16 @@ def test_one_that_was_interrupted_goes_on_to_the_bit(moment: str) -> None:
 def test_its_times_are_those_of_both_parts() -> None:
     made = task("one", 6)
     with pytest.raises(SystemExit):
-        run_one(made)
+        done(made)
     before = torch.load(made.files.folder.last, weights_only=True)["dropout_lab"]["curves"]
-    result = run_one(made)
+    result = done(made)
     assert result.train_seconds > before["train_seconds"] > 0
     assert result.seconds > result.train_seconds
 
 
 def test_a_killed_worker_loses_nothing_that_it_has_saved() -> None:
     undisturbed = task("one")
-    expected = outcome(undisturbed, run_one(undisturbed))
+    expected = outcome(undisturbed, done(undisturbed))
     # The worker saves, and dies by the signal; the engine gives the run to another.
     made, ends = task("two", 6), []
     PoolEngine(jobs=1, threads=1).run([made], lambda _, event: ends.append(event))
@@ -117,7 +116,7 @@ def test_a_killed_worker_loses_nothing_that_it_has_saved() -> None:
 def test_short_runs_are_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[str] = []
     monkeypatch.setattr(autosave.Autosave, "_save", lambda self, trainer, moment: saved.append(moment))
-    run_one(task("one"))
+    done(task("one"))
     assert saved == []
 
 
@@ -125,7 +124,7 @@ def test_long_runs_are_saved_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[str] = []
     monkeypatch.setattr(autosave, "STUDY_EVERY_S", 0.0)
     monkeypatch.setattr(autosave.Autosave, "_save", lambda self, trainer, moment: saved.append(moment))
-    run_one(task("one"))
+    done(task("one"))
     assert set(saved) == {"within an epoch", "between epochs"}
 
 
@@ -133,10 +132,10 @@ def test_long_runs_are_saved_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("harm", ["damaged", "other data"])
 def test_what_cannot_be_resumed_begins_anew(harm: str, capsys: pytest.CaptureFixture[str]) -> None:
     undisturbed = task("one")
-    expected = outcome(undisturbed, run_one(undisturbed))
+    expected = outcome(undisturbed, done(undisturbed))
     made = task("two", 6)
     with pytest.raises(SystemExit):
-        run_one(made)
+        done(made)
     last = made.files.folder.last
     if harm == "damaged":
         last.write_bytes(last.read_bytes()[:-100])
@@ -145,14 +144,13 @@ def test_what_cannot_be_resumed_begins_anew(harm: str, capsys: pytest.CaptureFix
         content = torch.load(last, weights_only=True)
         content["dropout_lab"]["fingerprint"] = "others"
         torch.save(content, last)
-    assert outcome(made, run_one(made)) == expected
+    assert outcome(made, done(made)) == expected
     assert "the run begins anew" in capsys.readouterr().out
 
 
 def test_it_can_be_tested_and_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
     made = task("one")
-    result = run_one(made)
-    made.files.end(result)
+    result = done(made)
     main(["test", "--run", str(made.files.path)])
     main(["predict", "--run", str(made.files.path)])
     assert "not written into" not in capsys.readouterr().out
@@ -170,7 +168,7 @@ def test_it_can_be_tested_and_predicted_with(capsys: pytest.CaptureFixture[str])
 
 def test_its_config_repeats_it() -> None:
     made = task("one")
-    result = run_one(made)
+    result = done(made)
     main(["fit", "--config", str(made.files.folder.config), "--name", "again"])
     fit = json.loads(Path("runs/again/version_0/result.json").read_text())["fit"]
     assert {f"val/{name}": value for name, value in fit["metrics"].items()}.items() <= result.metrics.items()
@@ -182,7 +180,7 @@ def test_tensorboard_where_it_is_asked_for(asked: str) -> None:
     made = task("one", logger=True) if asked == "by its settings" else task("one")
     if asked == "by the command":
         made = RunTask(made.run, made.files, tensorboard=True)
-    result = run_one(made)
+    result = done(made)
     pages = EventAccumulator(str(made.files.path)).Reload()
     points = pages.Scalars("val/accuracy")
     assert [point.step for point in points] == [3, 7, 11]
@@ -196,21 +194,21 @@ def test_tensorboard_where_it_is_asked_for(asked: str) -> None:
 
 def test_no_events_where_nobody_has_asked() -> None:
     made = task("one")
-    run_one(made)
+    done(made)
     assert {path.name for path in made.files.path.iterdir()} == {
-        "run.json", "config.yaml", "epochs.csv", "checkpoints"
+        "run.json", "config.yaml", "epochs.csv", "result.json", "checkpoints"
     }  # fmt: skip
 
 
 def test_without_checkpoints_if_the_settings_want_none() -> None:
     made = task("one", enable_checkpointing=False)
-    assert "test/accuracy" in run_one(made).metrics
+    assert "test/accuracy" in done(made).metrics
     assert not made.files.folder.checkpoints.exists()
 
 
 def test_what_an_older_attempt_has_left_is_no_part_of_it() -> None:
     made = task("one")
-    run_one(made)
+    done(made)
     shutil.copy(made.files.folder.best, made.files.folder.checkpoints / "old.ckpt")
-    run_one(made)
+    done(made)
     assert [file.name for file in made.files.folder.checkpoints.iterdir()] == ["best.ckpt"]

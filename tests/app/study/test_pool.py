@@ -11,8 +11,7 @@ import pytest
 from dropout_lab.app.main import main
 from dropout_lab.app.study import local
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests import programs
 from tests.app.study.studies import (

@@ -10,14 +10,14 @@ from time import monotonic, sleep
 
 import pytest
 
-from dropout_lab.app.config.settings import merged
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import scheduler
 from dropout_lab.app.study.local import PoolEngine
-from dropout_lab.app.study.processes import import_environment, run_in_processes
 from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.scheduler import Event, Failed, Started
+from dropout_lab.app.study.worker import import_environment, run_in_processes
 from tests.app.study.studies import BASE, callback, dropout, rows, tasks, trouble, write_study
 from tests.programs import HANGS_S
 
@@ -25,7 +25,7 @@ TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
 
 
 def several(**trainer: object) -> dict[str, object]:
-    return {"settings": merged(BASE, {"trainer": {**TWO, **trainer}})}
+    return {"settings": merge(BASE, {"trainer": {**TWO, **trainer}})}
 
 
 def test_a_run_on_two_devices(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +38,7 @@ def test_a_run_on_two_devices(capsys: pytest.CaptureFixture[str]) -> None:
     assert result.steps == 4
     assert task.files.epochs.read_text().count("\n") == 3
     # Each process has seen half of the images, and the metrics are of all: those of one with as large batches.
-    larger = merged(BASE, {"data": {"init_args": {"batch_size": 100}}})
+    larger = merge(BASE, {"data": {"init_args": {"batch_size": 100}}})
     write_study(base={"settings": larger}, seeds=[0], grid={"method": {"none": dropout("NoDropout")}})
     main("study tiny.yaml --studies one --jobs 1".split())
     (two,), (one,) = rows(Path("two/tiny/results.csv")), rows(Path("one/tiny/results.csv"))
@@ -59,7 +59,7 @@ def test_processes_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_whose_worker_has_ended_ends() -> None:
-    command = [sys.executable, "-m", "dropout_lab.app.study.processes", "nowhere", "1", "{}"]
+    command = [sys.executable, "-m", "dropout_lab.app.study.worker", "nowhere", "1", "{}"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, env={**os.environ, **import_environment()}
     ) as process:
@@ -107,7 +107,7 @@ def test_its_processes_end_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> N
 
 def alone(folder: Path) -> list[str]:
     found = subprocess.run(
-        ["pgrep", "-f", f"dropout_lab.app.study.processes {folder}"], capture_output=True, text=True
+        ["pgrep", "-f", f"dropout_lab.app.study.worker {folder}"], capture_output=True, text=True
     )
     return found.stdout.split()
 
@@ -115,7 +115,7 @@ def alone(folder: Path) -> list[str]:
 def test_workers_take_turns_on_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     seen = callback("TellsGPU")
-    todo = tasks("studies/tiny", base={"settings": merged(BASE, seen)}, seeds=[0, 1, 2, 3])
+    todo = tasks("studies/tiny", base={"settings": merge(BASE, seen)}, seeds=[0, 1, 2, 3])
     ends: list[RunResult] = []
     PoolEngine(jobs=2, threads=1).run(
         todo, lambda _, event: ends.append(event) if isinstance(event, RunResult) else None

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from dropout_lab.app.study.command import progress
 from dropout_lab.app.study.grid import Run
-from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.progress import progress
-from dropout_lab.app.study.run_files import RunFiles, RunResult
+from dropout_lab.app.study.run_files import RunFiles, RunResult, RunTask
 from dropout_lab.app.study.scheduler import Failed, Started
 
 
@@ -18,10 +17,8 @@ def task(name: str) -> RunTask:
     return RunTask(Run({"p": name}, 0, {}, name), RunFiles(Path(name)))
 
 
-def result(name: str, stopped: str | None = None) -> RunResult:
-    return RunResult(
-        {}, 0, name, {"val/accuracy": 0.5, "test/accuracy": 0.25}, 0, 1, {}, 1, 1, 1.0, 2.0, stopped, {}
-    )
+def result(stopped: str | None = None) -> RunResult:
+    return RunResult({"val/accuracy": 0.5, "test/accuracy": 0.25}, 0, 1, {}, 1, 1, 1.0, 2.0, stopped, {})
 
 
 def shown(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -32,16 +29,16 @@ def shown(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> str:
         now[0] = next(clock, now[0])
         return now[0]
 
-    monkeypatch.setattr("dropout_lab.app.study.progress.monotonic", tick)
+    monkeypatch.setattr("dropout_lab.app.study.command.monotonic", tick)
     out = io.StringIO()
     with progress(
         Console(file=out, force_terminal=terminal, width=120, soft_wrap=True, highlight=False), 4
     ) as on_event:
         on_event(task("a"), Started())
         on_event(task("b"), Started())
-        on_event(task("a"), result("a"))
+        on_event(task("a"), result())
         on_event(task("b"), Failed("no luck"))
-        on_event(task("c"), result("c", stopped="stopped at step 3: lost"))
+        on_event(task("c"), result(stopped="stopped at step 3: lost"))
     return out.getvalue()
 
 

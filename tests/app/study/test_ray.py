@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from dropout_lab.app.config.settings import merged
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study import ray_cluster
-from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.ray_cluster import RayEngine, check_shared_folder
-from dropout_lab.app.study.run_files import RunResult
+from dropout_lab.app.study.ray_cluster import RayEngine, RunActor
+from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests import programs
 from tests.app.study.studies import (
@@ -98,7 +97,7 @@ def test_ray_and_the_pool_give_the_same() -> None:
 
 
 def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None:
-    study: dict[str, Any] = {"base": {"settings": merged(BASE, callback("Waits"))}, "seeds": [0, 1, 2]}
+    study: dict[str, Any] = {"base": {"settings": merge(BASE, callback("Waits"))}, "seeds": [0, 1, 2]}
     todo = tasks("studies/tiny", **study)
     (lost,) = two.worker_nodes
     events: list[tuple[RunTask, Event]] = []
@@ -183,14 +182,14 @@ def test_machines_that_do_not_see_the_files(two: Cluster, monkeypatch: pytest.Mo
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    there = check_shared_folder(tmp_path, mark, patience=0)
+    there = RunActor.look(tmp_path, mark, patience=0)
     assert there is not None
     assert f"the driver's {tmp_path}:" in there
-    elsewhere = check_shared_folder(tmp_path / "none", mark, patience=0)
+    elsewhere = RunActor.look(tmp_path / "none", mark, patience=0)
     assert elsewhere is not None
     assert f"the driver's {tmp_path}/none:" in elsewhere
     mark.touch()
-    assert check_shared_folder(tmp_path, mark, patience=0) is None
+    assert RunActor.look(tmp_path, mark, patience=0) is None
 
 
 @pytest.mark.parametrize(

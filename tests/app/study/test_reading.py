@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dropout_lab.app.config.settings import merged
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.grid import expand
 from dropout_lab.app.study.read_spec import read_study
@@ -90,7 +90,7 @@ def test_what_the_command_line_changes_is_told() -> None:
 
 def test_what_is_changed_is_told_as_a_file_has_it() -> None:
     before = {"data": {"init_args": {"augment": True, "test_limit": None}}}
-    file = write_study(base={"settings": merged(BASE, before)})
+    file = write_study(base={"settings": merge(BASE, before)})
     study = read_study(file, changes=["data.augment=false", "data.test_limit=5"])
     assert study.shortened == ("data.augment false instead of true", "data.test_limit 5 instead of null")
 

@@ -7,8 +7,7 @@ import pytest
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.grid import Run
-from dropout_lab.app.study.one_run import RunTask
-from dropout_lab.app.study.run_files import RunFiles, RunResult
+from dropout_lab.app.study.run_files import RunFiles, RunResult, RunTask
 from dropout_lab.app.study.scheduler import (
     STILLBORN,
     Answer,
@@ -20,6 +19,7 @@ from dropout_lab.app.study.scheduler import (
     Started,
     Worker,
 )
+from tests.data.studies import write_result
 
 FREE = Free()
 DIED = Died("bad luck")
@@ -30,7 +30,7 @@ def task(name: str) -> RunTask:
 
 
 def result(name: str) -> RunResult:
-    return RunResult({}, 0, name, {}, None, None, {}, 1, 1, 1.0, 1.0, None, {})
+    return RunResult({}, None, None, {}, 1, 1, 1.0, 1.0, None, {}, data=name)
 
 
 class Scripted(Worker):
@@ -98,7 +98,7 @@ def test_a_run_whose_worker_dies_is_done_again_once() -> None:
 def test_a_result_that_a_worker_could_not_tell_counts() -> None:
     files = task("a").files
     files.path.mkdir()
-    files.end(result("a"))
+    write_result(files, result("a"))
     assert told(Scripts([FREE, DIED]), "a") == [("a", Started()), ("a", result("a"))]
 
 

@@ -13,16 +13,11 @@ import yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.run.folder import RunIsLocked
-from dropout_lab.app.study.one_run import RunTask, build_run, run_one
-from dropout_lab.app.study.run_files import RunResult
-from tests.app.study.studies import BASE, callback, content, dropout, tasks
+from dropout_lab.app.study.one_run import build_run
+from dropout_lab.app.study.run_files import RunResult, RunTask
+from tests.app.study.studies import BASE, callback, content, done, dropout, tasks
 
 METHODS = content()["grid"]
-
-
-def done(task: RunTask) -> RunResult:
-    task.files.path.mkdir(parents=True, exist_ok=True)
-    return run_one(task)
 
 
 def one(settings: dict[str, Any] | None = None) -> RunTask:
