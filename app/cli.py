@@ -1,6 +1,6 @@
 """The command line of ``fit``, ``validate``, ``test``, ``predict``: LightningCLI parses, and builds nothing."""
 
-from argparse import ArgumentError
+import argparse
 from pathlib import Path
 from typing import Any, final
 
@@ -16,9 +16,8 @@ from dropout_lab.app.errors import UserError, remedy
 from dropout_lab.app.main import ALL
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
-from dropout_lab.app.run.evaluate import resolve_run
-from dropout_lab.app.run.folder import RunFolder
-from dropout_lab.app.run.resume import ResumeRequest, take_resume
+from dropout_lab.app.run.folder import RunFolder, find_run_folder
+from dropout_lab.app.run.resume import ResumeRequest
 from dropout_lab.app.run.signals import Interrupts
 from dropout_lab.app.run.train import fit
 from dropout_lab.datamodules import DataError, ImageDataModule
@@ -42,11 +41,7 @@ EVALUATIONS = {"validate": evaluate.validate, "test": evaluate.test, "predict": 
 
 @final
 class LabCLI(LightningCLI):
-    """Parses a command into plain settings, from YAML and flags.
-
-    Args:
-        words: the command and its options.
-    """
+    """Parses a command and its options into plain settings, from YAML and flags."""
 
     def __init__(self, words: list[str]) -> None:
         restrict()
@@ -80,11 +75,7 @@ class LabCLI(LightningCLI):
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words given; the process's own are not looked at.
-
-        Raises:
-            UserError: an argument is given that the data fill in; the parser would ignore it in silence.
-        """
+        """Parse the words given; the process's own are not looked at."""
         self.config = parser.parse_args(args)
         if self.config[self.config.subcommand].run is not None:
             raise UserError("fit makes a new run folder: --run is for validate, test and predict; see --name")
@@ -109,12 +100,54 @@ class LabCLI(LightningCLI):
         return content
 
 
-def run(words: list[str]) -> None:
-    """Run a command.
+def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
+    """Take ``--resume`` and ``--force`` out of ``fit`` and its options; a folder brings its settings with it.
 
-    Raises:
-        UserError: what was asked for is wrong, in one line.
+    Return the words for the parser, and what was asked for; None if the run is a new one.
     """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--resume", nargs="?", const="", default=None)
+    parser.add_argument("--force", action="store_true")
+    options, others = parser.parse_known_args(words[1:])
+    if options.resume is None:
+        if options.force:
+            raise UserError("--force is for --resume: it goes on with settings that have changed")
+        return words, None
+    if not options.resume:
+        return [words[0], *others], ResumeRequest(None, options.force)
+    folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
+    # The run may have been moved since.
+    parent = folder.path.absolute().parent
+    place = ["--runs", str(parent.parent), "--name", parent.name]
+    return [words[0], "--config", str(folder.config), *others, *place], ResumeRequest(folder, options.force)
+
+
+def resolve_run(words: list[str]) -> tuple[list[str], RunFolder]:
+    """Put a run's config and checkpoint in the place of ``--run FOLDER``.
+
+    ``--ckpt_path`` takes ``best``, ``last`` or a file; by default the best, or the last of a run without
+    validation. Without ``--run`` the run is the one that the file lies in. Other options follow the run's config,
+    so they win over it. Return the words for the parser, and the run.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--ckpt_path")
+    options, others = parser.parse_known_args(words[1:])
+    if options.run is not None:
+        folder = find_run_folder(options.run)
+    elif options.ckpt_path is not None and Path(options.ckpt_path).is_file():
+        folder = find_run_folder(Path(options.ckpt_path).resolve().parent.parent)
+    else:
+        raise UserError(
+            f"{words[0]} needs --run FOLDER, the run to look at: fit prints its name, like runs/mnist"
+        )
+    which = options.ckpt_path or ("best" if folder.best.is_file() else "last")
+    checkpoint = folder.checkpoint(which) if which in ("best", "last") else Path(which)
+    return [words[0], "--config", str(folder.config), *others, "--ckpt_path", str(checkpoint)], folder
+
+
+def run(words: list[str]) -> None:
+    """Run a command; what is wrong with it is said in one line, by a UserError."""
     silence_lightning()
     ask_once_for_gpus()
     source = request = None
@@ -127,11 +160,9 @@ def run(words: list[str]) -> None:
             words, request = take_resume(words)
         with Interrupts() as interrupts:
             _run(find_configs(words), source, request, interrupts)
-    except ArgumentError as error:
-        raise UserError(explain(str(error))) from error
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}; mend the module") from error
-    except (ValueError, DataError, MisconfigurationException) as error:
+    except (argparse.ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
         smaller = "a smaller data.batch_size, a smaller data.image_size or a smaller network"

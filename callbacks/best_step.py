@@ -68,8 +68,8 @@ class BestStep(Callback):
         seen = {"metrics": dict(self.metrics), "first_steps": list(self.first_steps.items())}
         return {"epoch": self.epoch, "step": self.step, **seen}
 
-    def go_on(self, progress: dict[str, Any]) -> None:
-        """Go on from what :meth:`progress` has returned; thresholds stay this one's own."""
+    def resume(self, progress: dict[str, Any]) -> None:
+        """Take up what :meth:`progress` has returned; thresholds stay this one's own."""
         self.epoch, self.step = progress["epoch"], progress["step"]
         self.metrics = dict(progress["metrics"])
         seen = dict(progress["first_steps"])

@@ -11,7 +11,6 @@ from dropout_lab.callbacks.examples import image_data
 from dropout_lab.callbacks.figures import confusion_figure
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
-from dropout_lab.models.dropout.base import check_count
 
 
 @final
@@ -23,7 +22,8 @@ class ConfusionMatrix(Callback):
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
-        check_count("every_n_epochs", every_n_epochs, least=1)
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be 1 or more, got {every_n_epochs}")
         self.every_n_epochs = every_n_epochs
         self.counts: Tensor | None = None
         self._predicted: list[Tensor] = []

@@ -7,7 +7,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from dropout_lab.callbacks.examples import RightAndWrong, image_data
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
-from dropout_lab.models.dropout.base import check_count
 
 
 @final
@@ -25,8 +24,9 @@ class PredictionPanels(Callback):
     """
 
     def __init__(self, images: int = 10, every_n_epochs: int = 1) -> None:
-        check_count("images", images, least=1)
-        check_count("every_n_epochs", every_n_epochs, least=1)
+        if min(images, every_n_epochs) < 1:
+            got = f"{images} and {every_n_epochs}"
+            raise ValueError(f"images and every_n_epochs must be 1 or more, got {got}")
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.examples = RightAndWrong(images)

@@ -185,8 +185,8 @@ class SplitMetrics(nn.Module):
         counted = {name: metric for name, metric in self._all().items() if metric.update_called}
         return {**held, "counted": {name: _moved(each.metric_state, "cpu") for name, each in counted.items()}}
 
-    def go_on(self, progress: dict[str, Any], device: torch.device) -> None:
-        """Go on from what :meth:`progress` has returned."""
+    def resume(self, progress: dict[str, Any], device: torch.device) -> None:
+        """Take up what :meth:`progress` has returned."""
         self.reset()
         for batch in zip(*(progress[name] for name in HELD), strict=True):
             self.update(*(part.to(device) for part in batch))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""One run: built, trained and saved in its folder, resumed, evaluated."""

@@ -1,20 +1,21 @@
 """Saves what a run needs to be resumed, and stops it where it is asked to."""
 
 import math
+from dataclasses import asdict
 from time import monotonic
 from typing import Any, final
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import distributed
 from torch.utils.data import DataLoader
 
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import keep_previous
 from dropout_lab.app.run.history import EpochTable
-from dropout_lab.app.run.resume import Resumption, written_events
+from dropout_lab.app.run.resume import ENTRY, Moment, Resumption, RunState
 from dropout_lab.app.run.signals import Interrupted, Interrupts
-from dropout_lab.app.run.state import Moment, RunState
+from dropout_lab.app.run.tensorboard import written_events
 from dropout_lab.callbacks.ranks import gathered
 from dropout_lab.datamodules.sampling import EpochOrder
 from dropout_lab.models import ImageClassifier
@@ -55,14 +56,8 @@ def can_leave(trainer: Trainer) -> bool:
 
 
 def end_restart(trainer: Trainer, epoch_too: bool) -> None:
-    """Let Lightning take the epoch, or what is left of it, for one like any other.
-
-    By its own property a fit that is limited by steps would restart at every one.
-
-    Args:
-        trainer: is training.
-        epoch_too: the epoch starts at its beginning.
-    """
+    """Let Lightning take what is left of an epoch, or one from its beginning too, for one like any other."""
+    # By its own property a fit that is limited by steps would restart at every one.
     trainer.fit_loop._restarting = False
     if epoch_too:
         trainer.fit_loop.epoch_loop.restarting = False
@@ -75,12 +70,12 @@ STUDY_EVERY_S = 60.0
 
 
 @final
-class Autosave(Callback):
+class Autosave(EpochTable):
     """Writes ``last.ckpt`` between epochs, every ten minutes within one, when a signal asks to stop, and at the end.
 
     It is the first of the callbacks, so that nothing of the epoch or batch that follows has begun: a fit that is
-    resumed from there does what it would have done. The checkpoint before is kept as ``previous.ckpt``. The run's
-    curves are its own to call, since each callback in the trainer's list costs 13 µs a step.
+    resumed from there does what it would have done. The checkpoint before is kept as ``previous.ckpt``. It is the
+    run's curves too, since each callback in the trainer's list costs 13 µs a step.
 
     Args:
         parts: of the run.
@@ -88,10 +83,6 @@ class Autosave(Callback):
         settings: as in the run's config.
         interrupts: knows whether to stop.
         sparing: save every minute and when a signal asks to stop, but neither at each epoch nor at the end.
-
-    Attributes:
-        curves: the run's.
-        saved_step: of the newest checkpoint; 0 before the first.
     """
 
     def __init__(
@@ -102,13 +93,14 @@ class Autosave(Callback):
         interrupts: Interrupts,
         sparing: bool = False,
     ) -> None:
+        super().__init__(start.folder.epochs)
         self.parts = parts
         self.folder = start.folder
         self.resumed = start.state
         self.settings = settings
         self.interrupts = interrupts
         self.sparing = sparing
-        self.curves = EpochTable(start.folder.epochs)
+        # Of the newest checkpoint; 0 before the first.
         self.saved_step = start.step
         self._keeps_last = not start.damaged
         # What for a checkpoint is being written; None if it is somebody else's.
@@ -121,7 +113,7 @@ class Autosave(Callback):
             trainer.should_stop = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.curves.on_train_start(trainer, pl_module)
+        super().on_train_start(trainer, pl_module)
         self.interrupts.defer()
         self._saved_at = monotonic()
         if self.resumed is None:
@@ -132,10 +124,10 @@ class Autosave(Callback):
             end_restart(trainer, epoch_too=True)
         elif len(self.resumed.train_metrics) == trainer.world_size:
             assert isinstance(pl_module, ImageClassifier), "the only module of this application"
-            pl_module.train_metrics.go_on(self.resumed.train_metrics[trainer.global_rank], pl_module.device)
+            pl_module.train_metrics.resume(self.resumed.train_metrics[trainer.global_rank], pl_module.device)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.curves.on_train_epoch_start(trainer, pl_module)
+        super().on_train_epoch_start(trainer, pl_module)
         asked, due = self._agreed(trainer)
         if trainer.global_step > self.saved_step and (asked or due or not self.sparing):
             self._save(trainer, "between epochs")
@@ -156,23 +148,11 @@ class Autosave(Callback):
             if asked:
                 raise Interrupted(asked)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.curves.on_train_epoch_end(trainer, pl_module)
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.curves.on_validation_start(trainer, pl_module)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.curves.on_validation_end(trainer, pl_module)
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.curves.on_train_end(trainer, pl_module)
+        super().on_train_end(trainer, pl_module)
         if not self.sparing:
             # What the result is made of.
             self._save(trainer, "at the end")
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.curves.on_exception(trainer, pl_module, exception)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -184,7 +164,7 @@ class Autosave(Callback):
         state = RunState(
             moment=self._moment,
             best=self.parts.best.progress(),
-            curves=self.curves.progress(pl_module.device),
+            curves=self.progress(pl_module.device),
             events=written_events(trainer, self.folder.path) if trainer.is_global_zero else {},
             train_metrics=gathered(pl_module.train_metrics.progress()),
             logged={name: value.cpu() for name, value in trainer.callback_metrics.items()},
@@ -192,7 +172,7 @@ class Autosave(Callback):
             fingerprint=self.parts.data.fingerprint,
             torch=str(torch.__version__),
         )
-        state.put_into(checkpoint)
+        checkpoint[ENTRY] = asdict(state)
 
     def _agreed(self, trainer: Trainer) -> tuple[int, bool]:
         """Return the signal that asks to stop, 0 for none, and whether it is time to save: the same on all ranks."""

@@ -58,10 +58,7 @@ class Parts:
     Attributes:
         settings: all of them, with their defaults: built again from these the run is the same.
         specification: the same with what the data fill in.
-        data: read and found good.
-        model: as specified, untrained.
         trainer: Lightning's, without loggers and checkpoints of this application, which wait for the run's folder.
-        best: knows the best validation.
         tensorboard: log to TensorBoard; the settings name no other logger and do not forbid it.
         checkpoints: keep the best and the last weights.
         rehearsal: leave nothing behind, not even a run folder.
@@ -90,9 +87,6 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
     Args:
         settings: all that differ from the defaults, as in a fit's YAML.
         keep_data: take data that this process has read before for the same settings, and keep them for the next run.
-
-    Raises:
-        UserError: something in the settings is wrong, in one line.
     """
     # An empty mapping of a wrong name would be taken by the parser.
     for key in settings:
@@ -109,11 +103,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
 
 
 def check_links(settings: Settings) -> None:
-    """Check that no argument is given that the data fill in, and that would be ignored.
-
-    Raises:
-        UserError: one is.
-    """
+    """Check that no argument is given that the data fill in, and that would be ignored."""
     for argument, source in LINKS.items():
         if argument in network_of(settings)["init_args"]:
             raise UserError(f"model.network.{argument} comes from {source}: leave it out")

@@ -28,11 +28,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            OSError: it cannot be written; what was there is untouched.
-        """
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         # Not at once into the file, of which torch says when the disk is full that it is at another place than it was.
@@ -76,11 +71,7 @@ def check_sums(file: Path) -> str | None:
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
-    """Return what is in a checkpoint file, if it is whole.
-
-    Raises:
-        UserError: it is missing, damaged, or no checkpoint.
-    """
+    """Return what is in a checkpoint file; an error if it is missing, damaged, or no checkpoint."""
     if not file.is_file():
         raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
     if wrong := check_sums(file):
@@ -99,15 +90,9 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 
 
 def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
-    """Load a checkpoint's weights; callbacks that evaluation shares with the fit take up their state.
+    """Load a checkpoint's weights; return their training step.
 
-    Lightning's own way would warn of those that only a fit has.
-
-    Returns:
-        The training step of the weights.
-
-    Raises:
-        UserError: the file is missing, no checkpoint, or one of another network.
+    Callbacks that evaluation shares with the fit take up their state; Lightning would warn of those of the fit alone.
     """
     content = _read_for(file, model)
     model.load_state_dict(content["state_dict"])
@@ -121,11 +106,9 @@ def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
 
 
 def check_can_continue(file: Path, trainer: Trainer, model: LightningModule) -> int:
-    """Check that a fit can be continued from a checkpoint; return its training step.
+    """Return the step of a checkpoint from which a fit can be continued.
 
-    Raises:
-        UserError: the file is missing, no checkpoint, one of another network or optimizer, or of a later epoch than
-            this trainer's last.
+    An error if it is of another network or optimizer, or of a later epoch than this trainer's last.
     """
     content = _read_for(file, model)
     made = model.configure_optimizers()
@@ -166,12 +149,7 @@ def _read_for(file: Path, model: LightningModule) -> dict[str, Any]:
 
 @final
 class BestCheckpoint(Checkpoint):
-    """Writes ``best.ckpt`` at each validation that is better than all before.
-
-    Args:
-        file: where to.
-        best: says what is best; is called before, as Lightning calls checkpoints last.
-    """
+    """Writes ``best.ckpt`` at each validation that is better than all before; Lightning calls it after ``best``."""
 
     def __init__(self, file: Path, best: BestStep) -> None:
         self.file = file

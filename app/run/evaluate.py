@@ -1,6 +1,5 @@
 """Measuring a run's weights: the commands ``validate``, ``test`` and ``predict``, and the test after training."""
 
-import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +15,11 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import load_weights
-from dropout_lab.app.run.folder import RunFolder, find_run_folder, without_split
+from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.messages import print_metrics, print_result
 from dropout_lab.app.run.resume import OTHER_DATA
 from dropout_lab.callbacks import write_test_metrics
 from dropout_lab.callbacks.ranks import gathered
-
-Row = tuple[int, int, float, int]
-"""Index, prediction, probability, label."""
 
 
 @final
@@ -32,9 +28,6 @@ class PredictionCSV(BasePredictionWriter):
 
     ``prediction`` is the class of the highest probability, ``label`` is empty where it is unknown. The file
     appears when it is whole.
-
-    Args:
-        file: the CSV file, replaced if it is there.
     """
 
     def __init__(self, file: Path) -> None:
@@ -51,14 +44,10 @@ class PredictionCSV(BasePredictionWriter):
         indices = [index for batch in batch_indices[0] for index in batch]
         highest = torch.cat([prediction.probabilities for prediction in predictions]).max(dim=1)
         target = torch.cat([prediction.target for prediction in predictions])
-        rows: list[Row] = list(
-            zip(indices, highest.indices.tolist(), highest.values.tolist(), target.tolist(), strict=True)
-        )
-        of_all_ranks = [row for part in gathered(rows) for row in part]
-        if trainer.is_global_zero:
-            self._write(sorted(of_all_ranks))
-
-    def _write(self, rows: list[Row]) -> None:
+        columns = indices, highest.indices.tolist(), highest.values.tolist(), target.tolist()
+        rows = sorted(row for part in gathered(list(zip(*columns, strict=True))) for row in part)
+        if not trainer.is_global_zero:
+            return
         with whole_file(self.file) as stream:
             writer = csv.writer(stream)
             writer.writerow(("index", "prediction", "probability", "label"))
@@ -93,15 +82,9 @@ def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
 
 
 def evaluate_trained(parts: Parts, folder: RunFolder, stopped: bool) -> dict[str, float]:
-    """Test a run right after its training: its best weights, or without validation the last.
+    """Test a run right after its training: its best weights, or without validation the last; return ``test/…`` by name.
 
-    Args:
-        parts: of the run.
-        folder: likewise.
-        stopped: it has collapsed; before its first validation it has no weights worth a test.
-
-    Returns:
-        Metrics by their names, ``test/…``.
+    One that has collapsed before its first validation has no weights worth a test.
     """
     step = parts.trainer.global_step
     if parts.best.step is not None:
@@ -146,36 +129,3 @@ def _is_own(parts: Parts, folder: RunFolder, ckpt_path: str) -> bool:
     if changed:
         print_line(f"not written into {folder.path}: it differs in {', '.join(changed)}")
     return not changed
-
-
-def resolve_run(words: list[str]) -> tuple[list[str], RunFolder]:
-    """Put a run's config and checkpoint in the place of ``--run FOLDER``.
-
-    ``--ckpt_path`` takes ``best``, ``last`` or a file; by default the best, or the last of a run without
-    validation. Without ``--run`` the run is the one that the file lies in. Other options follow the run's config,
-    so they win over it.
-
-    Args:
-        words: the command and its options.
-
-    Returns:
-        The words for the parser, and the run.
-
-    Raises:
-        UserError: no run is named, or it has no such checkpoint.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--run", type=Path)
-    parser.add_argument("--ckpt_path")
-    options, others = parser.parse_known_args(words[1:])
-    if options.run is not None:
-        folder = find_run_folder(options.run)
-    elif options.ckpt_path is not None and Path(options.ckpt_path).is_file():
-        folder = find_run_folder(Path(options.ckpt_path).resolve().parent.parent)
-    else:
-        raise UserError(
-            f"{words[0]} needs --run FOLDER, the run to look at: fit prints its name, like runs/mnist"
-        )
-    which = options.ckpt_path or folder.default_checkpoint()
-    checkpoint = folder.checkpoint(which) if which in ("best", "last") else Path(which)
-    return [words[0], "--config", str(folder.config), *others, "--ckpt_path", str(checkpoint)], folder

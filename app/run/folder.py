@@ -42,10 +42,7 @@ class RunFolder:
     Attributes:
         config: the resolved settings, complete: ``fit --config`` repeats the run.
         epochs: its curves (:class:`dropout_lab.app.run.history.EpochTable`).
-        best: the checkpoint of the best validation.
-        last: the checkpoint to resume from.
-        previous: the one before, while training.
-        predictions: what ``predict`` wrote.
+        last: the checkpoint to resume from; ``previous`` is the one before, while training.
         result_file: final figures by command: ``{"fit": {…}, "test": {…}}``.
     """
 
@@ -64,13 +61,8 @@ class RunFolder:
     def locked(self, wait: bool = False) -> Iterator[None]:
         """Keep other processes from this run until it is left, or until this process ends, however it does.
 
-        Processes of the loader, which live some seconds longer than one that is killed, do not inherit the lock.
-
-        Args:
-            wait: for another process to leave it.
-
-        Raises:
-            RunIsLocked: another process is at it.
+        Where another is at it already, wait for its end or raise RunIsLocked. Processes of the loader, which live some
+        seconds longer than one that is killed, do not inherit the lock.
         """
         # Not by a file's mere existence, which would outlive a killed process.
         lock = FileLock(self.path / ".lock", fallback_to_soft=False)
@@ -93,11 +85,7 @@ class RunFolder:
             yaml.safe_dump(settings, stream, sort_keys=False)
 
     def read_config(self) -> dict[str, Any]:
-        """Read the settings.
-
-        Raises:
-            UserError: the file is damaged.
-        """
+        """Read the settings; an error if the file is damaged."""
         try:
             content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -109,11 +97,7 @@ class RunFolder:
         return content
 
     def result(self) -> dict[str, Any]:
-        """Return the figures so far; empty before the first command has ended.
-
-        Raises:
-            UserError: the file is damaged.
-        """
+        """Return the figures so far, none before the first command has ended; an error if the file is damaged."""
         if not self.result_file.is_file():
             return {}
         try:
@@ -141,16 +125,8 @@ class RunFolder:
             with suppress(OSError):
                 parent.rmdir()
 
-    def default_checkpoint(self) -> str:
-        """Return ``"best"``, or ``"last"`` where no validation has chosen a best."""
-        return "best" if self.best.is_file() else "last"
-
     def checkpoint(self, which: str) -> Path:
-        """Return the path of checkpoint ``"best"`` or ``"last"``.
-
-        Raises:
-            UserError: it is not there.
-        """
+        """Return the path of checkpoint ``"best"`` or ``"last"``; an error if it is not there."""
         file = self.checkpoints / f"{which}.ckpt"
         if not file.is_file():
             there = sorted(path.name for path in self.checkpoints.glob("*.ckpt"))
@@ -168,25 +144,16 @@ def next_run_folder(root: Path, name: str) -> RunFolder:
 
 
 def make_run_folder(root: Path, name: str) -> RunFolder:
-    """Make the folder of a new run; two processes that ask at once get two folders.
-
-    Raises:
-        UserError: it cannot be made.
-    """
+    """Make the folder of a new run; two processes that ask at once get two folders."""
     first = next_run_folder(root, name)
     made_above = sum(not parent.exists() for parent in first.path.parents)
     for version in count(_version(first.path)):
         folder = RunFolder(root / name / f"version_{version}", made_above)
         try:
             folder.path.mkdir(parents=True)
-        except FileExistsError:
-            if not folder.path.parent.is_dir():
-                folder.remove_above()
-                raise UserError(
-                    f"cannot make the run folder {folder.path}: a file is in the way; choose another --runs or --name"
-                ) from None
-            continue
         except OSError as error:
+            if isinstance(error, FileExistsError) and folder.path.parent.is_dir():
+                continue
             folder.remove_above()
             raise UserError(
                 f"cannot make the run folder {folder.path}: {error.strerror}; choose another --runs folder"
@@ -196,15 +163,7 @@ def make_run_folder(root: Path, name: str) -> RunFolder:
 
 
 def find_run_folder(path: Path, with_checkpoint: bool = True) -> RunFolder:
-    """Return the run in a folder: the folder itself, or the newest version below it.
-
-    Args:
-        path: the folder.
-        with_checkpoint: of versions, only those with a checkpoint.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Return the run in a folder: the folder itself, or the newest version below it (that has a checkpoint)."""
     if not path.is_dir():
         raise UserError(f"no run folder {path}; `fit` makes one and prints its name")
     for each in [path, *sorted(path.glob("version_*"), key=_version, reverse=True)]:

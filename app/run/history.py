@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -14,21 +14,14 @@ from dropout_lab.callbacks.timing import seconds
 FIRST = ("epoch", "step", "seconds", "train/loss", "train/accuracy", "val/loss", "val/accuracy")
 
 
-@final
 class EpochTable(Callback):
     """Writes a row for each epoch, and one for each validation within an epoch.
 
     Columns: ``epoch``, counted from 0 as Lightning does; ``step``, of the optimizer; ``seconds`` since the first
     training step began; then every metric of an epoch by its name. A validation within an epoch leaves ``train/…``
     empty. The file is replaced as a whole at each row, so that whoever reads it finds whole rows. Of several processes
-    the first writes.
-
-    Args:
-        file: where to write; its folder is there.
-
-    Attributes:
-        train_seconds: of the fit, without its validations.
-        seconds: of the fit, with them, before it was resumed.
+    the first writes. ``train_seconds`` are those of the fit without its validations, ``seconds`` those before it was
+    resumed, with them.
     """
 
     PROGRESS: ClassVar = {"rows", "row", "epoch_ended", "train_seconds", "seconds"}

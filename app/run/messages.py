@@ -19,13 +19,7 @@ FIRST_ROWS = ("accuracy", *TWO_CLASS_NAMES)
 
 @rank_zero_only
 def print_header(folder: RunFolder, parts: Parts, begun: int) -> None:
-    """Say what is about to be trained, and where it goes.
-
-    Args:
-        folder: the run's.
-        parts: of it.
-        begun: steps that are behind it.
-    """
+    """Say what is about to be trained, and where it goes; ``begun`` steps are behind it."""
     data, network, epochs = parts.data, parts.model.network, parts.trainer.max_epochs
     train, val, test = (len(split.labels) for split in data.splits)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -80,14 +74,7 @@ def print_stop(reason: str, folder: RunFolder) -> None:
 
 @rank_zero_only
 def print_interrupted(stop: Interrupted, folder: RunFolder | None, step: int, saved: int) -> None:
-    """Say what is left of a run that a signal has interrupted.
-
-    Args:
-        stop: the signal.
-        folder: the run's; None: nothing is left.
-        step: at which it was interrupted.
-        saved: step of the newest checkpoint; 0 if there is none.
-    """
+    """Say what is left of a run that was interrupted at a step: the one ``saved``, or 0; without a folder nothing."""
     if folder is None:
         print_line(f"{stop} before there was anything to save: nothing is left behind")
         return

@@ -1,67 +1,70 @@
-"""From where a run is resumed, if it may be."""
+"""What a checkpoint holds for a run to be resumed; and from where one is resumed, if it may be."""
 
-import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import pydantic
 import torch
-from pytorch_lightning import Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
 from dropout_lab.app.config.settings import differences
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.checkpoint import read_checkpoint, remove_partial
 from dropout_lab.app.run.folder import RunFolder, RunIsLocked, find_run_folder
-from dropout_lab.app.run.state import RunState, state_in
-from dropout_lab.callbacks import MEASURED_LATER
+from dropout_lab.app.run.history import EpochTable
+from dropout_lab.app.run.tensorboard import cut_events
+from dropout_lab.callbacks import BestStep
 
 OTHER_DATA = "the images, or who is in which split"
-EVENTS = "events.out.tfevents.*"
+# The key of a run's state in a checkpoint.
+ENTRY = "dropout_lab"
+Moment = Literal["between epochs", "within an epoch", "at the end"]
 
 
-@dataclass(frozen=True)
-class ResumeRequest:
-    """What ``fit --resume`` asks for.
+@pydantic.dataclasses.dataclass(frozen=True, config={"arbitrary_types_allowed": True, "strict": True})
+class RunState:
+    """A run at the moment of a checkpoint: what that holds beside what Lightning puts there.
 
     Attributes:
-        folder: the run; None for the newest of the name that the settings give.
-        force: also if the settings are others.
+        best: :meth:`dropout_lab.callbacks.BestStep.progress`.
+        curves: :meth:`dropout_lab.app.run.history.EpochTable.progress`.
+        events: bytes of each event file of TensorBoard.
+        train_metrics: of the epoch so far, by rank: :meth:`dropout_lab.models.metrics.SplitMetrics.progress`.
+        logged: the newest value of each metric, which schedulers may watch.
+        settings: those it was trained with until then, as in the run's config.
+        fingerprint: of the data.
+        torch: its version.
     """
+
+    moment: Moment
+    best: dict[str, Any]
+    curves: dict[str, Any]
+    events: dict[str, pydantic.NonNegativeInt]
+    train_metrics: list[dict[str, Any]]
+    logged: dict[str, Tensor]
+    settings: dict[str, Any]
+    fingerprint: str | None
+    torch: str
+
+
+def state_in(checkpoint: dict[str, Any]) -> RunState | None:
+    """Return what a checkpoint holds; None if it was not written to resume from, or not by this version."""
+    try:
+        state = RunState(**checkpoint[ENTRY])
+    except (KeyError, TypeError, pydantic.ValidationError):
+        return None
+    known = state.best.keys() == BestStep().progress().keys() and state.curves.keys() == EpochTable.PROGRESS
+    return state if known else None
+
+
+class ResumeRequest(NamedTuple):
+    """What ``fit --resume`` asks for: a run, or None for the newest of its name; ``force`` takes other settings too."""
 
     folder: RunFolder | None
     force: bool
-
-
-def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
-    """Take ``--resume`` and ``--force`` out of a command; a folder brings its settings with it.
-
-    Args:
-        words: ``fit`` and its options.
-
-    Returns:
-        The words for the parser, and what was asked for; None if the run is a new one.
-
-    Raises:
-        UserError: the folder is no run; ``--force`` stands alone.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--resume", nargs="?", const="", default=None)
-    parser.add_argument("--force", action="store_true")
-    options, others = parser.parse_known_args(words[1:])
-    if options.resume is None:
-        if options.force:
-            raise UserError("--force is for --resume: it goes on with settings that have changed")
-        return words, None
-    if not options.resume:
-        return [words[0], *others], ResumeRequest(None, options.force)
-    folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
-    # The run may have been moved since.
-    parent = folder.path.absolute().parent
-    place = ["--runs", str(parent.parent), "--name", parent.name]
-    return [words[0], "--config", str(folder.config), *others, *place], ResumeRequest(folder, options.force)
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,7 @@ class Resumption:
     """A run that is resumed.
 
     Attributes:
-        folder: its own.
         checkpoint: from there; None: from the beginning, as none was written.
-        state: what the checkpoint holds.
         step: of the checkpoint.
         damaged: the newest checkpoint is.
         finished: there is nothing left to do.
@@ -141,15 +142,14 @@ def find_unfinished(
             f"{folder.path} was begun with other settings: {'; '.join(changed)}. Give those it was begun with, start a "
             "new run without --resume, or go on all the same with --force"
         )
-    return found if state is None else replace(found, state=state.for_settings(config))
+    if state is not None and state.moment == "at the end" and differences(state.settings, config):
+        # With other settings there may be more epochs to come.
+        return replace(found, state=replace(state, moment="between epochs"))
+    return found
 
 
 def lock_for_fit(locks: ExitStack, folder: RunFolder) -> None:
-    """Take a run folder.
-
-    Raises:
-        UserError: another process trains there.
-    """
+    """Take a run folder; an error if another process trains there."""
     try:
         locks.enter_context(folder.locked())
     except RunIsLocked as error:
@@ -159,11 +159,7 @@ def lock_for_fit(locks: ExitStack, folder: RunFolder) -> None:
 
 
 def newest_checkpoint(folder: RunFolder) -> Resumption:
-    """Return the newest checkpoint that is whole, and was written to resume from.
-
-    Raises:
-        UserError: all are damaged, or one was not written to resume from.
-    """
+    """Return the newest checkpoint that is whole; an error if all are damaged, or it was not written to resume from."""
     reasons: list[str] = []
     for file in (folder.last, folder.previous):
         if not file.is_file():
@@ -189,30 +185,3 @@ def newest_checkpoint(folder: RunFolder) -> Resumption:
     if reasons:
         raise UserError(f"{'; '.join(reasons)}: start a new run without --resume")
     return Resumption(folder)
-
-
-def written_events(trainer: Trainer, folder: Path) -> dict[str, int]:
-    """Return how many bytes each of a run's event files has, once all that was logged is in them."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.flush()
-    return {file.name: file.stat().st_size for file in _of_the_fit(folder)}
-
-
-def cut_events(folder: Path, sizes: dict[str, int]) -> None:
-    """Take back what was logged after a checkpoint; what ``test`` has written stays.
-
-    Args:
-        folder: the run's.
-        sizes: of :func:`written_events` at the checkpoint.
-    """
-    for file in _of_the_fit(folder):
-        if file.name not in sizes:
-            file.unlink()
-        elif file.stat().st_size > sizes[file.name]:
-            with file.open("r+b") as stream:
-                stream.truncate(sizes[file.name])
-
-
-def _of_the_fit(folder: Path) -> list[Path]:
-    return [file for file in folder.glob(EVENTS) if not file.name.endswith(MEASURED_LATER)]

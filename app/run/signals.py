@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from time import monotonic
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NoReturn, final
 
 HINT = b"\nstopping: what is trained is being saved; Ctrl-C once more stops at once, without\n"
@@ -14,11 +14,7 @@ SAME_PRESS_S = 1.0
 
 @final
 class Interrupted(BaseException):
-    """A signal has asked to stop.
-
-    Attributes:
-        signal: which one.
-    """
+    """A signal has asked to stop."""
 
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
@@ -40,13 +36,8 @@ class Interrupted(BaseException):
 class Interrupts:
     """While it is entered, Ctrl-C and SIGTERM raise :class:`Interrupted`; after :meth:`defer` they are noted.
 
-    Then whoever trains looks at ``asked`` where it can stop. A second Ctrl-C is raised all the same.
-
-    Args:
-        caught: the signals; others stay as they are.
-
-    Attributes:
-        asked: number of the signal that has been noted; 0 for none.
+    Then whoever trains looks where it can stop at ``asked``, the number of the signal, or 0. A second Ctrl-C is raised
+    all the same. Signals other than those given stay as they are.
     """
 
     def __init__(self, *caught: signal.Signals) -> None:
@@ -63,9 +54,7 @@ class Interrupts:
             self._take()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Give the signals back."""
         for each, handler in self._before.items():
             signal.signal(each, handler)

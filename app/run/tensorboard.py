@@ -1,14 +1,17 @@
-"""TensorBoard's logger and pages, as every run gets them that logs there."""
+"""TensorBoard's logger, pages and event files, as every run gets them that logs there."""
 
-from pytorch_lightning import Callback
+from pathlib import Path
+
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from dropout_lab.app.config.settings import flat_settings
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.folder import RunFolder
-from dropout_lab.callbacks import Charts, TensorBoardPages
+from dropout_lab.callbacks import MEASURED_LATER, Charts, TensorBoardPages
 
+EVENTS = "events.out.tfevents.*"
 # What every run logs, as TensorBoard's page of custom scalars groups it.
 CHARTS: dict[str, Charts] = {
     "learning": {
@@ -40,9 +43,7 @@ def tensorboard_logger(folder: RunFolder) -> TensorBoardLogger:
 def tensorboard_callbacks(parts: Parts, resumed: bool) -> list[Callback]:
     """Make what fills TensorBoard's pages: HParams, custom scalars, learning rate, first batch, graph.
 
-    Args:
-        parts: of the run.
-        resumed: what comes before training has been written already.
+    Of a run that is resumed, what comes before training has been written already.
     """
     charts = {**CHARTS, **TWO_CLASS_CHARTS} if parts.data.num_classes == 2 else CHARTS
     pages = TensorBoardPages(
@@ -55,3 +56,25 @@ def tensorboard_callbacks(parts: Parts, resumed: bool) -> list[Callback]:
         resumed,
     )
     return [pages, LearningRateMonitor()]
+
+
+def written_events(trainer: Trainer, folder: Path) -> dict[str, int]:
+    """Return how many bytes each of a run's event files has, once all that was logged is in them."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.flush()
+    return {file.name: file.stat().st_size for file in _of_the_fit(folder)}
+
+
+def cut_events(folder: Path, sizes: dict[str, int]) -> None:
+    """Cut a run's event files to their sizes at a checkpoint; what ``test`` has written stays."""
+    for file in _of_the_fit(folder):
+        if file.name not in sizes:
+            file.unlink()
+        elif file.stat().st_size > sizes[file.name]:
+            with file.open("r+b") as stream:
+                stream.truncate(sizes[file.name])
+
+
+def _of_the_fit(folder: Path) -> list[Path]:
+    return [file for file in folder.glob(EVENTS) if not file.name.endswith(MEASURED_LATER)]

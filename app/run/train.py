@@ -19,6 +19,7 @@ from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
 from dropout_lab.app.run.folder import RunFolder, make_run_folder, next_run_folder, without_split
+from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.messages import print_header, print_interrupted, print_result, print_stop
 from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinished, lock_for_fit
 from dropout_lab.app.run.signals import Interrupted, Interrupts
@@ -30,28 +31,21 @@ def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
     """Train in a folder that has its config; return the figures of ``result.json`` under ``fit``.
 
     A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
-    beside them as ``stopped``.
-
-    Args:
-        autosave: knows the run's parts, its folder, and what it is resumed from.
-        checkpoint: to start from.
-
-    Raises:
-        UserError: nothing was trained.
-        Interrupted: a signal has asked to stop; what was trained is saved.
+    beside them as ``stopped``. Interrupted is raised once what was trained is saved.
     """
     start = perf_counter()
-    parts, folder, curves = autosave.parts, autosave.folder, autosave.curves
+    parts, folder = autosave.parts, autosave.folder
     trainer, best = parts.trainer, parts.best
+    curves = autosave if parts.checkpoints else EpochTable(folder.epochs)
     if autosave.resumed is not None:
-        best.go_on(autosave.resumed.best)
+        best.resume(autosave.resumed.best)
         curves.resume(autosave.resumed.curves)
         if trainer.is_global_zero:
             curves.write()
     if parts.tensorboard:
         trainer.loggers = [tensorboard_logger(folder)]
         parts.callbacks.extend(tensorboard_callbacks(parts, resumed=autosave.resumed is not None))
-    parts.callbacks.insert(0, autosave if parts.checkpoints else curves)
+    parts.callbacks.insert(0, curves)
     if parts.checkpoints:
         parts.callbacks.append(BestCheckpoint(folder.best, best))
     before = curves.seconds

@@ -52,10 +52,10 @@ class Backbone(Network):
         published = published_model(name, image_shape, num_classes, pretrained, weights)
         model = published.module
         last, stage = _take_end(published)
-        own = {name: each for name, each in model.named_modules() if isinstance(each, TORCH_DROPOUTS)}
-        for name in [name for name, each in own.items() if each.p == 0]:
-            model.set_submodule(name, nn.Identity())
-            del own[name]
+        own = {path: each for path, each in model.named_modules() if isinstance(each, TORCH_DROPOUTS)}
+        for idle in [path for path, each in own.items() if each.p == 0]:
+            model.set_submodule(idle, nn.Identity())
+            del own[idle]
         *inner, penultimate = dropout_places(dropout, len(own) + 1, rates)
         layers = iter(inner)
         swap_dropout(model, lambda: next(layers))

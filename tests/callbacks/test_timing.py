@@ -154,5 +154,6 @@ def test_result_of_a_run_has_the_times() -> None:
           "--trainer.callbacks", "Timing"])  # fmt: skip
     result = json.loads(Path("runs/run/version_0/result.json").read_text())
     assert set(result["fit"]["time"]) == {
+        "train_seconds", "seconds",
         "fit_s", "step_ms", "step_ms_p95", "images_per_s", "waiting_share", "epoch_s", "validation_s",
     }  # fmt: skip

@@ -76,13 +76,13 @@ def read_panels(file: Path) -> dict[str, Panel]:
     """Read the images that a run has kept (:class:`dropout_lab.app.run.history.PanelFile`), by kind."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return {kind: _panel(arrays, kind) for kind in KINDS if f"{kind}/stored" in arrays}
+            names = arrays["class_names"]
+            return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:
         raise damaged(file, error) from error
 
 
-def _panel(arrays: Any, kind: str) -> Panel:
-    names = arrays["class_names"]
+def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:
     said = zip(names[arrays[f"{kind}/predicted"]], arrays[f"{kind}/probability"], strict=True)
     images = {"as stored": arrays[f"{kind}/stored"], "normalized": arrays[f"{kind}/normalized"]}
     return Panel(

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from dropout_lab.app.run.resume import cut_events, written_events
+from dropout_lab.app.run.tensorboard import cut_events, written_events
 from dropout_lab.callbacks import write_test_metrics
 from tests.app.run.runs import curves
 from tests.callbacks.fits import fit

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dropout_lab.app.cli import resolve_run
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.evaluate import resolve_run
 from dropout_lab.app.run.folder import (
     RunFolder,
     RunIsLocked,
