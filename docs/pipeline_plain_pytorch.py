@@ -93,7 +93,9 @@ class Source:
 
     def read(self, root: Path, augment: bool = False, device: str | None = None) -> ImageDataModule:
         """Return the module, its data read."""
-        data = self.module(str(root), BATCH, self.val_size, augment=augment, device=device)
+        data = self.module(
+            str(root), batch_size=BATCH, val_size=self.val_size, augment=augment, device=device
+        )
         data.prepare_data()
         return data
 
