@@ -203,8 +203,9 @@ class MalDrop(MaliciousDropout):
 class SpatialMalDrop(MaliciousDropout):
     """MalDrop on channels: drops the ``rho`` channels of each sample with the highest V summed over H × W.
 
-    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel. It is future work in
-    :class:`MalDrop`'s source, §6.
+    Where x is ``(B, D)`` each unit is a channel. In evaluation x · pass rate, per channel.
+
+    Source: that of :class:`MalDrop`, §6, where it is future work.
 
     Args:
         rho: channels to drop of each sample, 0 to C; settable at any time.
