@@ -34,7 +34,7 @@ def test_one_job_and_two_give_the_same_to_the_last_bit(capsys: pytest.CaptureFix
     assert "4 of 4 runs are done, 0 failed" in out
 
     # What is done is kept, and nothing else.
-    done = tasks("1/tiny")[0].run.hash
+    done = tasks("1/tiny")[0].files.path.name
     shutil.copytree(f"1/tiny/runs/{done}", f"2/tiny/runs/{done}")
     before = Path(f"2/tiny/runs/{done}/result.json").stat().st_mtime_ns
     main(f"study {file} --studies 2 --jobs 2".split())
