@@ -126,7 +126,7 @@ def _add_result(parts: Parts, folder: RunFolder, command: str, ckpt_path: str, m
         return False
     figures = without_split(metrics[0], "val" if command == "validate" else command)
     if parts.rehearsal or not _is_own(parts, folder, ckpt_path):
-        print_metrics(f"{command} of {ckpt_path}", figures)
+        print_metrics({f"{command} of {ckpt_path}": figures})
         return False
     name = command if Path(ckpt_path).stem == "best" else f"{command} {Path(ckpt_path).stem}"
     folder.add_result(name, {"checkpoint": ckpt_path, "metrics": figures})

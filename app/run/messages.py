@@ -62,7 +62,7 @@ def print_result(folder: RunFolder) -> None:
     }
     print_line(f"result of    {folder.path}")
     if columns:
-        _print_table(columns)
+        print_metrics(columns)
     if any(folder.checkpoints.glob("*.ckpt")) and not any(command.startswith("test") for command in result):
         print_line(f"test it      dropout-lab test --run {folder.path}")
     print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
@@ -100,12 +100,8 @@ def print_interrupted(stop: Interrupted, folder: RunFolder | None, step: int, sa
 
 
 @rank_zero_only
-def print_metrics(title: str, metrics: dict[str, float]) -> None:
-    """Show figures that are written nowhere."""
-    _print_table({title: metrics})
-
-
-def _print_table(columns: dict[str, dict[str, float]]) -> None:
+def print_metrics(columns: dict[str, dict[str, float]]) -> None:
+    """Show figures in columns, by title."""
     known = {name: place for place, name in enumerate(FIRST_ROWS)}
     names = sorted(
         {name for metrics in columns.values() for name in metrics},

@@ -73,12 +73,8 @@ class RunResult:
         }
 
 
-def _of_commands(about: dict[str, Any], content: dict[str, Any]) -> RunResult | None:
-    """Return a result of ``run.json`` and ``result.json``; None if there are only other figures of its weights."""
-    if not content or not all(isinstance(figures, dict) for figures in content.values()):
-        raise TypeError("it does not hold figures by command")
-    if not {"fit", "test"} <= content.keys():
-        return None
+def _of_commands(about: dict[str, Any], content: dict[str, Any]) -> RunResult:
+    """Return a result of ``run.json`` and ``result.json``."""
     fit, test = dict(content["fit"]), content["test"]["metrics"]
     metrics = {_named("val", name): float(value) for name, value in fit.pop("metrics").items()}
     metrics |= {_named("test", name): float(value) for name, value in test.items()}
@@ -165,7 +161,14 @@ class RunFiles:
         except (OSError, ValueError) as error:
             raise damaged(self.result_file, error) from error
         try:
-            return _of_0_1(content) if "metrics" in content else _of_commands(self._read(self.about), content)
+            if "metrics" in content:
+                return _of_0_1(content)
+            if not content or not all(isinstance(figures, dict) for figures in content.values()):
+                raise TypeError("it does not hold figures by command")
+            if not {"fit", "test"} <= content.keys():
+                # Other figures of its weights, as of `test --ckpt_path last`.
+                return None
+            return _of_commands(self._read(self.about), content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise damaged(self.result_file, error) from error
 

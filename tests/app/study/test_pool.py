@@ -34,12 +34,13 @@ def test_one_job_and_two_give_the_same_to_the_last_bit(capsys: pytest.CaptureFix
     assert "4 of 4 runs are done, 0 failed" in out
 
     # What is done is kept, and nothing else.
-    done = tasks("1/tiny")[0].files.path.name
-    shutil.copytree(f"1/tiny/runs/{done}", f"2/tiny/runs/{done}")
-    before = Path(f"2/tiny/runs/{done}/result.json").stat().st_mtime_ns
+    done = tasks("1/tiny")[0].files
+    copied = Path("2") / done.result_file.relative_to("1")
+    shutil.copytree(done.path, copied.parent)
+    before = copied.stat().st_mtime_ns
     main(f"study {file} --studies 2 --jobs 2".split())
     assert "4 runs, 1 done before" in capsys.readouterr().out
-    assert Path(f"2/tiny/runs/{done}/result.json").stat().st_mtime_ns == before
+    assert copied.stat().st_mtime_ns == before
     assert rows(Path("1/tiny/results.csv")) == rows(Path("2/tiny/results.csv"))
     assert [(row["method"], row["p"], row["seed"]) for row in rows(Path("1/tiny/results.csv"))] == [
         ("none", "0.25", "0"), ("none", "0.25", "1"), ("standard", "0.25", "0"), ("standard", "0.25", "1"),
