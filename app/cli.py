@@ -13,7 +13,6 @@ from dropout_lab.app.config.explain import explain, find_configs
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.console import ask_once_for_gpus, silence_lightning
 from dropout_lab.app.errors import UserError, remedy
-from dropout_lab.app.main import ALL
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
@@ -152,7 +151,8 @@ def run(words: list[str]) -> None:
     ask_once_for_gpus()
     source = request = None
     try:
-        if ALL in words:
+        if "--help" in words:
+            # All options, which no run is needed for.
             words = [words[0], "--help"]
         elif words[0] != "fit":
             words, source = resolve_run(words)

@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         try:
             with quiet_tensorboard():
-                command_named(words[0])(words)
+                command_named(words[0])([words[0], "--help"] if ALL in words else words)
         except (UserError, OSError, Interrupted, KeyboardInterrupt) as error:
             if debug:
                 raise
