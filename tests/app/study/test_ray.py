@@ -125,6 +125,7 @@ def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None
         assert one.metrics == other.metrics
 
 
+@pytest.mark.slow  # what the engines share is tested with the pool
 def test_trouble_with_some_runs_leaves_the_others_alone(two: Cluster) -> None:
     study = trouble(
         fails=callback("Raises"),
@@ -148,6 +149,7 @@ def test_trouble_with_some_runs_leaves_the_others_alone(two: Cluster) -> None:
     assert "a word before the end" in todo[0].files.log.read_text()
 
 
+@pytest.mark.slow  # what the engines share is tested with the pool
 def test_a_run_that_takes_too_long_has_failed(two: Cluster) -> None:
     (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs")))
     events = events_of(RayEngine(jobs=None, threads=1, timeout=0.1), [task])
@@ -159,6 +161,7 @@ def test_a_run_that_takes_too_long_has_failed(two: Cluster) -> None:
         pass
 
 
+@pytest.mark.slow  # what the engines share is tested with the pool
 def test_what_a_killed_driver_was_at_is_given_up(two: Cluster) -> None:
     (task,) = tasks("studies/tiny", **trouble(hangs=callback("Hangs", pipe="pipe")))
     os.mkfifo("pipe")
