@@ -30,7 +30,7 @@ def test_ratios_are_of_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
             LIMIT: 0.5 * noise,
         }
     )
-    monkeypatch.setattr(pipeline, "interleaved", lambda ways, *_: times[list(ways)])
+    monkeypatch.setattr(pipeline, "interleave", lambda ways, *_: times[list(ways)])
     ways = [
         Way(name, lambda: 0.0, 7, workers)
         for name, workers in ((PROJECT, 0), (SCRIPT, 0), (SCRIPT, 2), (LIMIT, 0))
