@@ -38,7 +38,7 @@ PLACEHOLDER = re.compile(r"\$\{(\w+(?:\.\w+)?)\}")
 def merge(old: Any, new: Any) -> Any:
     """Lay settings over others.
 
-    Mappings are merge, everything else is replaced; ``key+`` adds to a list. A class (``class_path`` and
+    Mappings are merged, everything else is replaced; ``key+`` adds to a list. A class (``class_path`` and
     ``init_args``, or its name alone) that is replaced by another takes nothing from it; arguments may be given without
     ``init_args``, as in flags.
     """

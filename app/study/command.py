@@ -35,7 +35,7 @@ Runs that are done are kept, so an interrupted study is taken up by giving the c
 tried again. Each run is trained, and its weights that were best in validation are tested. A run's numbers do not
 depend on --jobs, nor on --engine, nor on the order.
 """
-EXAMPLE = "example:  dropout-lab study configs/studies/dropin-table.yaml --quick"
+EXAMPLE = "example:  dropout-lab study dropin-table --quick"
 
 
 def parse(words: list[str]) -> Namespace:

@@ -73,7 +73,7 @@ def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
 
 
 def read_panels(file: Path) -> dict[str, Panel]:
-    """Read the images that a run has kept (:class:`dropout_lab.app.run.history.PanelFile`), by kind."""
+    """Read the images that a run has kept (:class:`dropout_lab.app.study.panels.PanelFile`), by kind."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             names = arrays["class_names"]
