@@ -44,6 +44,7 @@ class LabCLI(LightningCLI):
 
     def __init__(self, words: list[str]) -> None:
         restrict()
+        self._command = words[0]
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -57,14 +58,13 @@ class LabCLI(LightningCLI):
             load_from_checkpoint_support=False,
         )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Name the commands, and the trainer's arguments that are no options of them."""
-        settled = {"model", "datamodule", "dataloaders", "weights_only", "verbose", "return_predictions"}
-        return {
-            "fit": settled | {"train_dataloaders", "val_dataloaders"},
-            **dict.fromkeys(EVALUATIONS, settled),
-        }
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
+        """Name the command that is run, and the trainer's arguments that are no options of it.
+
+        A parser of the others' options would take as long again for each.
+        """
+        settled = {"model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders", "weights_only"}
+        return {self._command: settled | {"verbose", "return_predictions"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder's options, and let the data tell the network its shapes."""
