@@ -10,8 +10,8 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from dropout_lab.app.config.allowlist import restrict
 from dropout_lab.app.config.explain import explain, find_configs
-from dropout_lab.app.config.settings import Settings
-from dropout_lab.app.console import ask_once_for_gpus, silence_lightning
+from dropout_lab.app.config.settings import Settings, merge
+from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
 from dropout_lab.app.errors import UserError, remedy
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
@@ -21,6 +21,7 @@ from dropout_lab.app.run.signals import Interrupts
 from dropout_lab.app.run.train import fit
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
+from dropout_lab.models.allowlist import with_todays_names
 
 # One line for a wrong command instead of a hundred of usage; no option by its first letters.
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}
@@ -30,11 +31,13 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {
     "monitor": (str | None, None, "fit: best.ckpt is where this metric of validation is highest, like val/auroc; "
                 "null: that of BestStep if there is one, else val/accuracy"),
     "run": (str | None, None, "validate, test, predict: the run, runs/NAME/version_N, or runs/NAME for its newest "
-            "version"),
+            "version; of a study, studies/STUDY/runs/RUN"),
     "resume": (str | None, None, "fit: go on with a run that was interrupted: that in the folder named, or the newest "
                "of these"),
     "force": (bool, False, "fit --resume: with other settings too"),
 }  # fmt: skip
+DEFAULTS: Settings = {"seed_everything": 0, "ckpt_path": None, "trainer": {"enable_model_summary": False}}
+"""Where they are not Lightning's own."""
 EVALUATIONS = {"validate": evaluate.validate, "test": evaluate.test, "predict": evaluate.predict}
 
 
@@ -49,8 +52,8 @@ class LabCLI(LightningCLI):
             ImageClassifier,
             ImageDataModule,
             save_config_callback=None,
-            trainer_defaults={"enable_model_summary": False},
-            seed_everything_default=0,
+            trainer_defaults=DEFAULTS["trainer"],
+            seed_everything_default=DEFAULTS["seed_everything"],
             parser_kwargs={**PARSER_OPTIONS, **{name: dict(PARSER_OPTIONS) for name in self.subcommands()}},
             subclass_mode_data=True,
             args=words,
@@ -63,7 +66,14 @@ class LabCLI(LightningCLI):
 
         A parser of the others' options would take as long again for each.
         """
-        settled = {"model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders", "weights_only"}
+        settled = {
+            "model",
+            "datamodule",
+            "train_dataloaders",
+            "val_dataloaders",
+            "dataloaders",
+            "weights_only",
+        }
         return {self._command: settled | {"verbose", "return_predictions"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -74,17 +84,23 @@ class LabCLI(LightningCLI):
             parser.link_arguments(source, f"model.network.init_args.{argument}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words given; the process's own are not looked at."""
-        self.config = parser.parse_args(args)
-        if self.config[self.config.subcommand].run is not None:
-            raise UserError("fit makes a new run folder: --run is for validate, test and predict; see --name")
-        given = parser.parse_args(args, defaults=False)
-        check_links(given[given.subcommand].as_dict())
+        """Parse the words given; the process's own are not looked at.
+
+        Defaults are left to :func:`build`, which parses what was given once more; they are there to be printed.
+        """
+        printed = any(word.startswith("--print_config") for word in args)
+        self.config = parser.parse_args(args, defaults=printed)
+        check_links(self.config[self.config.subcommand].as_dict())
 
     def _parse_ckpt_path(self) -> None:
         # Lightning's own lets a checkpoint's settings win over flags, in silence. Here settings come from
         # the run's config.yaml, and flags win.
         return
+
+    def _set_seed(self) -> None:
+        # By true it is drawn here; build sets it.
+        if self._get(self.config, "seed_everything") is True:
+            super()._set_seed()
 
     def instantiate_classes(self) -> None:
         """Build nothing; Lightning's own would."""
@@ -93,10 +109,12 @@ class LabCLI(LightningCLI):
         return
 
     def settings(self) -> Settings:
-        """Return the command's options as a file has them, those that were not given too."""
+        """Return the options that were given, as a file has them, and the defaults of those of this program."""
         parser = self._parser(self.subcommand)
-        content: Settings = yaml.safe_load(parser.dump(self.config[self.subcommand], skip_none=False))
-        return content
+        given: Settings = yaml.safe_load(parser.dump(self.config[self.subcommand], skip_none=False))
+        own = {option: default for option, (_, default, _) in OPTIONS.items()}
+        settings: Settings = merge({**DEFAULTS, **own}, given)
+        return settings
 
 
 def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
@@ -115,6 +133,7 @@ def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
     if not options.resume:
         return [words[0], *others], ResumeRequest(None, options.force)
     folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
+    rename_classes(folder)
     # The run may have been moved since.
     parent = folder.path.absolute().parent
     place = ["--runs", str(parent.parent), "--name", parent.name]
@@ -140,9 +159,18 @@ def resolve_run(words: list[str]) -> tuple[list[str], RunFolder]:
         raise UserError(
             f"{words[0]} needs --run FOLDER, the run to look at: fit prints its name, like runs/mnist"
         )
+    rename_classes(folder)
     which = options.ckpt_path or ("best" if folder.best.is_file() else "last")
     checkpoint = folder.checkpoint(which) if which in ("best", "last") else Path(which)
     return [words[0], "--config", str(folder.config), *others, "--ckpt_path", str(checkpoint)], folder
+
+
+def rename_classes(folder: RunFolder) -> None:
+    """Give the classes of a run's config the names of today, if they have those of 0.1."""
+    settings = folder.read_config()
+    if (today := with_todays_names(settings)) != settings:
+        folder.write_config(today)
+        print_line(f"note: {folder.config} named classes as 0.1 did; it names them dropout_lab.… now")
 
 
 def run(words: list[str]) -> None:
@@ -176,6 +204,8 @@ def _run(
     words: list[str], source: RunFolder | None, request: ResumeRequest | None, interrupts: Interrupts
 ) -> None:
     settings = LabCLI(words).settings()
+    if settings["run"] is not None:
+        raise UserError("fit makes a new run folder: --run is for validate, test and predict; see --name")
     # Answered before the words were parsed.
     for answered in ("run", "resume", "force"):
         settings.pop(answered)

@@ -82,7 +82,8 @@ usage: dropout-lab {_name} --run FOLDER [OPTIONS]
 
 {COMMANDS[_name][0].upper()}{COMMANDS[_name][1:]}.
 
-  --run FOLDER                       the run: runs/NAME/version_N, or runs/NAME for its newest version
+  --run FOLDER                       the run: runs/NAME/version_N, or runs/NAME for its newest version; of a study
+                                     studies/STUDY/runs/RUN
   --ckpt_path best | last | FILE     which weights (default: best)
   --data.…, --model.…, --trainer.…   change a setting of the run; figures that are not the run's own are shown, not kept
   --model.mc_samples N               test, predict: average N passes with dropout (Monte Carlo dropout)

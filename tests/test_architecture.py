@@ -1,6 +1,7 @@
 """How the house is built: which room may import which, no circles, no strings that import, files that hold one idea."""
 
 import ast
+import functools
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ ARROWS: dict[str, set[str]] = {
 """By part of the house, which parts it may import from; each file belongs to the longest name that fits."""
 
 
+@functools.cache
 def modules() -> dict[str, ast.Module]:
     """Return the product's files by name, without the house's: ``app.run.train``; ``app.run`` is the package's own."""
     files = [REPOSITORY / "cli.py", *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py"))]

@@ -206,6 +206,8 @@ def find_configs(words: list[str]) -> list[str]:
 
 def _check_config(file: Path) -> Path:
     content = read_yaml(file)
+    if "grid" in content:
+        raise UserError(f"{file} is a study, a grid of runs: dropout-lab study {file}")
     check_renamed(content, f"{file}: ")
     for key, value in content.items():
         if key not in (*GROUPS, *OPTIONS) and value in (None, {}, []):

@@ -150,7 +150,7 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     missing = sum(cell.here is None for cell in cells)
     last = [f"This may change: of {len(cells)} candidates {missing} have no finished run."] if missing else []
     if results.is_baseline(labels):
-        return [f"{first}: nothing beats {other} here, so leave dropout out.", *last]
+        return [f"{first}: no candidate is better than {other} in the mean, so keep it.", *last]
     judged = results.cells(metric, table, column)[best]
     if judged.difference is None:
         return [f"{first}, but no seed of it can be compared with {other} yet.", *last]
@@ -169,7 +169,7 @@ def _judgement(name: str, other: str, metric: str, difference: Estimate) -> str:
         return f"{apart[0].upper()}{apart[1:]}: {needed} needed before anything can be advised."
     low, high = difference.interval
     if low <= 0 <= high:
-        return f"But {apart}: nothing beats {other} here for sure. More seeds would tell smaller differences apart."
+        return f"But {apart}: no significant difference from {other}. More seeds would resolve smaller differences."
     if (difference.mean > 0) == highest_is_best(metric):
         return f"Take {name}: {apart}."
     return f"But {apart}: on the test split it is worse, so stay with {other}."

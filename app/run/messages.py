@@ -59,7 +59,8 @@ def print_result(folder: RunFolder) -> None:
         print_metrics(columns)
     if any(folder.checkpoints.glob("*.ckpt")) and not any(command.startswith("test") for command in result):
         print_line(f"test it      dropout-lab test --run {folder.path}")
-    print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
+    if any(folder.path.glob("events.out.tfevents.*")):
+        print_line(f"look at it   tensorboard --logdir {folder.path.parent.parent}")
 
 
 @rank_zero_only

@@ -43,7 +43,8 @@ def parse(words: list[str]) -> Namespace:
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     # fmt: off
-    add("file", type=Path, metavar="FILE", help="the study, a YAML file")
+    add("file", type=Path, metavar="FILE",
+        help="the study: a YAML file, or the name of a shipped one; `dropout-lab configs` lists them")
     add("--studies", type=Path, default=Path("studies"), metavar="DIR",
         help="folder of all studies' results (default: studies)")
     add("--engine", choices=("pool", "ray"), default="pool",

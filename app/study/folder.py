@@ -135,7 +135,7 @@ class CheckpointKeeper:
         self._selected = study.select.over if study.select else ()
         self._by = study.select.by.partition("@")[0] if study.select else "val/accuracy"
         self._sign = -1 if study.select and study.select.mode == "min" else 1
-        self._best: dict[tuple[object, ...], tuple[tuple[float, bool], RunFiles]] = {}
+        self._best: dict[tuple[object, ...], tuple[tuple[float, bool, str], RunFiles]] = {}
 
     def add(self, run: Run, result: RunResult) -> None:
         """Take in a run that has ended."""
@@ -146,8 +146,9 @@ class CheckpointKeeper:
             return
         row = tuple(label for axis, label in run.labels.items() if axis not in self._selected)
         value = self._sign * result.metrics.get(self._by, math.nan)
-        # Of equal ones that which still has its checkpoint.
-        worth = value if math.isfinite(value) else -math.inf, files.folder.checkpoints.is_dir()
+        # Of equal ones that which still has its checkpoint. Two commands at one study, which see the runs end in
+        # another order, keep the same one.
+        worth = value if math.isfinite(value) else -math.inf, files.folder.checkpoints.is_dir(), run.hash
         candidate = worth, files
         best = self._best.setdefault(row, candidate)
         if worth > best[0]:

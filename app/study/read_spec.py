@@ -33,6 +33,8 @@ def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ())
     is wrong: the file, the key, the value, and the remedy.
     """
     content = read_yaml(file)
+    if "grid" not in content and {"model", "data", "trainer"} & content.keys():
+        raise UserError(f"{file} is the config of a single fit: dropout-lab fit --config {file}")
     try:
         whole = Study.model_validate(content, context={"beside": file.parent})
         return _apply_form(whole, form, [_change(change) for change in changes])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import dropout_lab
 import dropout_lab.datamodules
@@ -113,3 +114,25 @@ def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "command_named", lambda name: broken)
     with pytest.raises(ZeroDivisionError):
         main(["fit"])
+
+
+def test_printed_settings_are_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", "--config", "quickstart", "--print_config"])
+    assert not ended.value.code
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["seed_everything"] == 0
+    assert printed["trainer"]["enable_model_summary"] is False
+    assert printed["trainer"]["accumulate_grad_batches"] == 1
+    assert printed["model"]["optimizer"]["init_args"].keys() >= {"lr", "weight_decay"}
+
+
+def test_a_study_is_no_config_of_a_fit_and_the_reverse(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, remedy in (
+        (["fit", "--config", "studies/quickstart"], "is a study, a grid of runs: dropout-lab study "),
+        (["study", "mnist"], "is the config of a single fit: dropout-lab fit --config "),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        assert remedy in capsys.readouterr().err

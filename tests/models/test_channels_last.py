@@ -2,12 +2,13 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.datamodules import MNISTDataModule
+from dropout_lab.datamodules import DigitsDataModule
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.dropout import DropConnect, Dropout, MalDrop, StandardDropout
 from dropout_lab.models.networks import GavierMNIST
@@ -49,15 +50,20 @@ def test_every_variant_gives_the_same(variant: type[Dropout], mode: bool) -> Non
         torch.testing.assert_close(theirs, mine)
 
 
-def test_a_fit_learns_the_same(mnist_root: Path) -> None:
+def digits() -> DigitsDataModule:
+    return DigitsDataModule(batch_size=10, train_limit=40)
+
+
+def small_cnn(**options: Any) -> GavierMNIST:
+    return GavierMNIST(image_shape=(1, 8, 8), **options)
+
+
+def test_a_fit_learns_the_same() -> None:
     results = []
     for last in (False, True):
         torch.manual_seed(0)
-        network = GavierMNIST(dropout=lambda: MalDrop(4))
-        model = ImageClassifier(network, channels_last=last)
-        trainer(max_epochs=2).fit(
-            model, datamodule=MNISTDataModule(str(mnist_root), batch_size=10, val_size=10)
-        )
+        model = ImageClassifier(small_cnn(dropout=lambda: MalDrop(4)), channels_last=last)
+        trainer(max_epochs=2).fit(model, datamodule=digits())
         results.append(model)
     plain, last_model = results
     weights = [each for each in last_model.network.parameters() if each.dim() == 4]
@@ -88,18 +94,18 @@ def test_without_convolutions_nothing_changes() -> None:
     assert seen[0] is images
 
 
-def test_a_checkpoint_goes_both_ways(tmp_path: Path, mnist_root: Path) -> None:
-    data = MNISTDataModule(str(mnist_root), batch_size=10, val_size=10)
+def test_a_checkpoint_goes_both_ways(tmp_path: Path) -> None:
+    data = digits()
     for first, second in ((False, True), (True, False)):
         file = tmp_path / f"{first}.ckpt"
         # In double precision, where Adam makes nothing large of rounding.
         fit = trainer(max_epochs=1, precision="64-true")
-        model = ImageClassifier(GavierMNIST(), channels_last=first)
+        model = ImageClassifier(small_cnn(), channels_last=first)
         fit.fit(model, datamodule=data)
         fit.save_checkpoint(file)
         results = []
         for last in (first, second):
-            again = ImageClassifier(GavierMNIST(), channels_last=last)
+            again = ImageClassifier(small_cnn(), channels_last=last)
             torch.manual_seed(1)
             fit = trainer(max_epochs=2, precision="64-true")
             fit.fit(again, datamodule=data, ckpt_path=file, weights_only=True)

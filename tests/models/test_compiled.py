@@ -119,7 +119,7 @@ def test_without_dropout_machine_code_learns_the_same() -> None:
 @pytest.mark.usefixtures("traced_alone")
 def test_with_all_callbacks_and_a_schedule(tmp_path: Path) -> None:
     model, trainer = fit_compiled(
-        lambda: MalDrop(4), *watchers(), RhoScheduler(Randomized()), logs=tmp_path, limit_val_batches=1
+        lambda: MalDrop(4), *watchers(), RhoScheduler(Randomized()), logs=tmp_path, **FEW
     )
     assert model.network.dropout_layers()["head.stage.dropout"].kept is not None
     figures = trainer.callback_metrics
@@ -145,7 +145,7 @@ def test_dead_units_are_seen_in_compiled_code() -> None:
         network = small_network(NoDropout)
         dead_bias(network)
         model = ImageClassifier(network, compile=mode)
-        figures = fit(DeadUnits(), classifier=model).callback_metrics
+        figures = fit(DeadUnits(), classifier=model, **FEW).callback_metrics
         found.append({name: value.item() for name, value in figures.items() if name.startswith("dead/")})
     assert found[0] == found[1]
     assert found[1]["dead/network.body.1.activation"] == pytest.approx(3 / 32)

@@ -69,7 +69,9 @@ def dropout_curves(settings: Settings, x: Array) -> tuple[Array, Array] | None:
     from jsonargparse import ArgumentError, ArgumentParser
     from torch import nn
 
+    from dropout_lab.app.config.allowlist import parse
     from dropout_lab.app.config.explain import explain
+    from dropout_lab.models.allowlist import with_todays_names
     from dropout_lab.models.dropout import DropoutFactory, Pointwise, Stage, as_dropout
 
     spec = dropout_of(settings)
@@ -78,7 +80,7 @@ def dropout_curves(settings: Settings, x: Array) -> tuple[Array, Array] | None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--dropout", type=DropoutFactory)
     try:
-        dropout = parser.instantiate_classes(parser.parse_object({"dropout": spec})).dropout()
+        dropout = parser.instantiate_classes(parse(parser, {"dropout": with_todays_names(spec)})).dropout()
     except (ArgumentError, ValueError) as error:
         raise UserError(explain(str(error))) from error
     same = nn.Linear(1, 1, dtype=torch.float64)

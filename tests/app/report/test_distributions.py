@@ -1,5 +1,6 @@
 """The drop probability and the expectation of each method, from the settings of hand-made runs."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.report.figures.distributions import dropout_curves
 from dropout_lab.app.report.results import Results, read_results
 from dropout_lab.app.report.write import draw
 from tests.app.study.studies import dropout
@@ -90,3 +93,14 @@ def test_columns_with_another_dropout_are_lines_of_their_own(tmp_path: Path) -> 
 
 def test_methods_without_a_d_have_no_figure(results: Results) -> None:
     assert draw("distributions", results, "test/accuracy", {}) is None
+
+
+@pytest.mark.parametrize(
+    "spec", ["torchvision.models.resnet18", {"class_path": "subprocess.Popen"}, "this.x"]
+)
+def test_settings_of_a_strangers_study_name_dropout_alone(spec: Any) -> None:
+    with pytest.raises(UserError, match="may not be named in settings|dropout"):
+        dropout_curves(
+            {"model": {"network": {"class_path": "X", "init_args": {"dropout": spec}}}}, np.ones(3)
+        )
+    assert "this" not in sys.modules

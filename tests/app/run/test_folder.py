@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.app.cli import resolve_run
+from dropout_lab.app.cli import resolve_run, take_resume
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.folder import (
     RunFolder,
@@ -121,6 +121,17 @@ def test_run_stands_for_its_config_and_checkpoint(tmp_path: Path) -> None:
         "--ckpt_path",
         last,
     ]
+
+
+def test_a_config_of_0_1_gets_todays_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = finished_run(make_run_folder(tmp_path, "a"), "best.ckpt")
+    settings = {"data": {"class_path": "datamodules.DigitsDataModule"}, "name": "models.dropout"}
+    for command in (["test", "--run"], ["fit", "--resume"]):
+        folder.write_config(settings)
+        (resolve_run if command[0] == "test" else take_resume)([*command, str(folder.path)])
+        assert folder.read_config()["data"] == {"class_path": "dropout_lab.datamodules.DigitsDataModule"}
+        assert folder.read_config()["name"] == "models.dropout"
+        assert "named classes as 0.1 did" in capsys.readouterr().out
 
 
 def test_no_run_named() -> None:

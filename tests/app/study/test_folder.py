@@ -139,6 +139,20 @@ def test_of_equal_ones_that_which_has_its_checkpoint() -> None:
     assert [FOLDER.run(run).folder.checkpoints.is_dir() for run in (first, second)] == [False, True]
 
 
+def test_of_equal_ones_two_commands_keep_the_same() -> None:
+    study = read_study(write_study(grid={"method": {"none": dropout("NoDropout")}}))
+    one, other = expand(study)
+    for run in (one, other):
+        FOLDER.run(run).folder.checkpoints.mkdir(parents=True)
+    mine, theirs = (CheckpointKeeper(FOLDER, study, "best") for _ in range(2))
+    # Each command sees its own run end before that of the other.
+    mine.add(one, result(0.5))
+    theirs.add(other, result(0.5))
+    mine.add(other, result(0.5))
+    theirs.add(one, result(0.5))
+    assert [FOLDER.run(run).folder.checkpoints.is_dir() for run in (one, other)].count(True) == 1
+
+
 SETTINGS_OF_0_1 = """\
 seed_everything: 0
 data: {class_path: DigitsDataModule, init_args: {batch_size: 50, train_limit: 200}}

@@ -37,8 +37,15 @@ def test_covariance_up_to_a_factor(center: Center) -> None:
             assert (s[:, i] * s[:, j]).mean() == pytest.approx(expected[i, j], abs=5 * error)
 
 
-@pytest.mark.parametrize("center", ["unit", "sample"])
-@pytest.mark.parametrize("mask", ["sample", "batch"])
+@pytest.mark.parametrize(
+    ("center", "mask"),
+    [
+        ("unit", "sample"),
+        ("sample", "batch"),
+        pytest.param("unit", "batch", marks=pytest.mark.slow),
+        pytest.param("sample", "sample", marks=pytest.mark.slow),
+    ],
+)
 def test_sets_drop_as_with_numpys_multivariate_normal(
     center: Center, mask: Literal["sample", "batch"]
 ) -> None:

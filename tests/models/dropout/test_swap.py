@@ -84,7 +84,11 @@ def picture(module: nn.Module) -> list[tuple[str, int, bool, object]]:
     ]
 
 
-@pytest.mark.parametrize("make", [NoDropout, lambda: StandardDropout(0.3)], ids=["none", "standard"])
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(NoDropout, marks=pytest.mark.slow), lambda: StandardDropout(0.3)],
+    ids=["none", "standard"],
+)
 @pytest.mark.parametrize("name", PLACES)
 def test_every_layer_of_a_torchvision_network(name: str, make: Callable[[], Dropout]) -> None:
     network, images = network_of(name), images_for(name)

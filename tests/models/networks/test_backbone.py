@@ -24,9 +24,7 @@ from dropout_lab.models.networks.published import MODELS
 
 FAST = {
     "alexnet",
-    "convnext_tiny",
     "densenet121",
-    "efficientnet_b0",
     "googlenet",
     "mobilenet_v3_small",
     "resnet18",
