@@ -1,7 +1,7 @@
 """Configs, flags, checkpoints and studies of strangers: what may not be is refused in one line, and nothing runs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 import yaml
 from _pytest.mark import ParameterSet
 
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.study.one_run import build_run
@@ -123,30 +124,22 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return error
 
 
-def cases() -> list[ParameterSet]:
-    """Return each place with each path, alone and with arguments.
-
-    All are slow together: `make test` tries everything at one place, and one thing at each.
-    """
+def spread(places: Sequence[str], every: int, called: Sequence[bool] = (True,)) -> list[ParameterSet]:
+    """Return each place with each path: `make test` tries one in so many, each place and each path among them."""
     return [
         pytest.param(
-            place,
-            path,
-            called,
-            marks=()
-            if (place == "dropout" and called)
-            or (place == "hook of a callback" and path == "os.system")
-            or (path == "subprocess.Popen" and called)
-            else pytest.mark.slow,
+            place, path, *([how] if len(called) > 1 else []),
+            marks=() if how and (row + column) % every == 0 else pytest.mark.slow,
         )
-        for place in PLACES
-        for path in HARMFUL
-        for called in (True, False)
-        if called or place not in TEXT
-    ]
+        for row, place in enumerate(places)
+        for column, path in enumerate(HARMFUL)
+        for how in called
+        if how or place not in TEXT
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("place", "path", "called"), cases())
+# From the command line fewer: runs of studies, below, go through the same parser and the same allowlist.
+@pytest.mark.parametrize(("place", "path", "called"), spread([*PLACES], 20, (True, False)))
 def test_no_place_of_a_config_takes_it(
     place: str, path: str, called: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,17 +149,20 @@ def test_no_place_of_a_config_takes_it(
     assert path.rsplit(".", 1)[-1] in error or place.partition(" ")[0] in error, error
 
 
-@pytest.mark.parametrize("path", HARMFUL)
-@pytest.mark.parametrize(
-    "place", ["network", "layer of a chain", "hook of a callback", "anything of a strategy"]
-)
+@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen"])
+def test_no_function_by_its_name_alone(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("config.yaml").write_text(yaml.safe_dump(PLACES["hook of a callback"](path)))
+    assert path.rsplit(".", 1)[-1] in refused([*FIT, "--config", "config.yaml"], capsys)
+
+
+@pytest.mark.parametrize(("place", "path"), spread([*PLACES], 5))
 def test_no_run_of_a_study_takes_it(place: str, path: str) -> None:
     base: dict[str, Any] = {
         "seed_everything": 0, "data": "DigitsDataModule", "model": {"network": "GavierMNIST"},
         "trainer": {"max_epochs": 1, "accelerator": "cpu"},
     }  # fmt: skip
     hostile = PLACES[place]({"class_path": path, "init_args": HARMFUL[path]})
-    settings = {key: {**base[key], **hostile.get(key, {})} if key in hostile else base[key] for key in base}
+    settings = merge(base, hostile)
     with pytest.raises(UserError) as raised:
         build_run(settings)
     assert "\n" not in str(raised.value)
@@ -221,7 +217,15 @@ def halves() -> torch.nn.Module:
 """
 
 
-@pytest.mark.parametrize("dropout", ["mine.Halves", "mine.halves", "torch.nn.Dropout"])
+# A class of one's own is in test_surroundings.py, one of torch's in run/test_fitting.py.
+@pytest.mark.parametrize(
+    "dropout",
+    [
+        "mine.halves",
+        pytest.param("mine.Halves", marks=pytest.mark.slow),
+        pytest.param("torch.nn.Dropout", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_ones_own_just_works(dropout: str) -> None:
     Path("mine.py").write_text(OWN)
     Path("config.yaml").write_text(yaml.safe_dump(scheduler("mine.rate")))
@@ -290,8 +294,9 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [*FIT, "--ckpt_path", "trap.ckpt"],
         [*FIT, "--model.network", "VGG16", "--model.network.weights", "trap.ckpt", "--data.image_size", "32"],
         ["test", "--ckpt_path", "trap.ckpt", "--run"],
-        ["validate", "--ckpt_path", "trap.ckpt", "--run"],
-        ["predict", "--ckpt_path", "trap.ckpt", "--run"],
+        # They read it as test does.
+        pytest.param(["validate", "--ckpt_path", "trap.ckpt", "--run"], marks=pytest.mark.slow),
+        pytest.param(["predict", "--ckpt_path", "trap.ckpt", "--run"], marks=pytest.mark.slow),
     ],
 )
 def test_a_checkpoint_with_code(words: list[str], honest: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -323,9 +328,11 @@ def as_stranger(file: Path, change: dict[str, Any]) -> Path:
     return Path("stranger.ckpt")
 
 
-@pytest.mark.parametrize("path", HARMFUL)
 @pytest.mark.parametrize(
-    "place", ["network", "dropout", "layer of a chain", "optimizer", "scheduler", "argument of a scheduler"]
+    ("place", "path"),
+    spread(
+        ["network", "dropout", "layer of a chain", "optimizer", "scheduler", "argument of a scheduler"], 5
+    ),
 )
 def test_settings_in_a_checkpoint(place: str, path: str, honest: Path) -> None:
     hostile = PLACES[place]({"class_path": path, "init_args": HARMFUL[path]})["model"]

@@ -25,8 +25,15 @@ from dropout_lab.callbacks import (
 )
 from dropout_lab.callbacks.schedules import Constant
 from dropout_lab.models import ImageClassifier
-from dropout_lab.models.dropout import DropoutFactory, GaussianDropout, MalDrop, NoDropout, StandardDropout
-from tests.callbacks.fits import events, fit, small_network
+from dropout_lab.models.dropout import (
+    Chain,
+    DropoutFactory,
+    GaussianDropout,
+    MalDrop,
+    NoDropout,
+    StandardDropout,
+)
+from tests.callbacks.fits import empty_figure, events, fit, small_network
 from tests.programs import run_ranks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -57,31 +64,58 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def both() -> Chain:
+    return Chain([StandardDropout(), MalDrop(2)])
+
+
+@pytest.fixture
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw empty figures where nobody looks at them."""
+    monkeypatch.setattr("dropout_lab.callbacks.confusion_matrix.confusion_figure", empty_figure)
+    monkeypatch.setattr("dropout_lab.callbacks.examples.panel_figure", empty_figure)
+
+
+@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.filterwarnings("ignore:InferenceGap measures nothing. it needs validation")
 @pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("dropout", [StandardDropout, lambda: MalDrop(2)], ids=["StandardDropout", "MalDrop"])
-def test_a_fit_cut_short(situation: str, dropout: DropoutFactory, tmp_path: Path) -> None:
-    callbacks = [make() for make in WATCHERS]
-    trainer = fit(*callbacks, network=small_network(dropout), logs=tmp_path, **SITUATIONS[situation])
+def test_a_fit_cut_short(situation: str, tmp_path: Path) -> None:
+    watchers = [make() for make in WATCHERS]
+    trainer = fit(*watchers, network=small_network(both), logs=tmp_path, **SITUATIONS[situation])
     assert trainer.global_step > 0
 
 
+# With what is drawn too.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:InferenceGap measures nothing. it needs validation")
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("dropout", [StandardDropout, lambda: MalDrop(2)], ids=["StandardDropout", "MalDrop"])
+def test_a_fit_of_one_layer_cut_short(situation: str, dropout: DropoutFactory, tmp_path: Path) -> None:
+    watchers = [make() for make in WATCHERS]
+    trainer = fit(*watchers, network=small_network(dropout), logs=tmp_path, **SITUATIONS[situation])
+    assert trainer.global_step > 0
+
+
+@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize("dropout", [NoDropout, GaussianDropout])
 def test_no_masks_to_track(dropout: DropoutFactory, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="PassRateTracker"):
         fit(*(make() for make in WATCHERS), network=small_network(dropout), logs=tmp_path)
 
 
-@pytest.mark.parametrize("dropout", [StandardDropout, lambda: MalDrop(2)], ids=["StandardDropout", "MalDrop"])
+@pytest.mark.parametrize(
+    "dropout",
+    [both, *(pytest.param(one, marks=pytest.mark.slow) for one in (StandardDropout, lambda: MalDrop(2)))],
+    ids=["both", "StandardDropout", "MalDrop"],
+)
 def test_what_is_trained_stays_the_same_to_the_bit(dropout: DropoutFactory, tmp_path: Path) -> None:
     weights = []
-    for callbacks in ([], [make() for make in WATCHERS]):
+    for watchers in ([], [make() for make in WATCHERS]):
         classifier = ImageClassifier(small_network(dropout))
         for parameter in classifier.parameters():
             torch.nn.init.normal_(
                 parameter, std=0.1, generator=torch.Generator().manual_seed(parameter.numel())
             )
-        fit(*callbacks, classifier=classifier, logs=tmp_path / str(len(callbacks)), max_epochs=2)
+        fit(*watchers, classifier=classifier, logs=tmp_path / str(len(watchers)), max_epochs=2)
         weights.append(classifier.state_dict())
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
@@ -96,6 +130,8 @@ def test_a_constant_rho_is_the_layers_own() -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
+# Two processes with these callbacks are those of tests/app/run/test_ranks.py too.
+@pytest.mark.slow
 def test_from_the_command_line_with_two_processes() -> None:
     configs = [
         word

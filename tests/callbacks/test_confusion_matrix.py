@@ -9,7 +9,7 @@ from pytorch_lightning import Trainer
 from dropout_lab.callbacks import ConfusionMatrix
 from dropout_lab.datamodules import DigitsDataModule
 from dropout_lab.models import ImageClassifier
-from tests.callbacks.fits import events, fit, small_network
+from tests.callbacks.fits import empty_figure, events, fit, small_network
 
 
 def test_counts_every_image_of_the_validation(tmp_path: Path) -> None:
@@ -32,7 +32,8 @@ def test_counts_every_image_of_the_validation(tmp_path: Path) -> None:
     assert drawn.step == 13
 
 
-def test_draws_every_second_epoch_and_the_last(tmp_path: Path) -> None:
+def test_draws_every_second_epoch_and_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropout_lab.callbacks.confusion_matrix.confusion_figure", empty_figure)
     fit(ConfusionMatrix(every_n_epochs=2), logs=tmp_path / "logs", max_epochs=3, limit_train_batches=2)
     assert [image.step for image in events(tmp_path / "logs").Images("confusion/validation")] == [4, 6]
 

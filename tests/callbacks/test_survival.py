@@ -45,6 +45,15 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_all_together_train_the_same_weights(case: str) -> None:
+    without = untouched(case, dropout=True)
+    torch.manual_seed(0)
+    assert_equal(trained(*(make() for make in WATCHING), **CASES[case]), without)
+
+
+# To tell which of them does not.
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("make", WATCHING)
 def test_trains_the_same_weights(make: Callable[[], Callback], case: str) -> None:
     without = untouched(case, dropout=True)
@@ -70,9 +79,3 @@ def test_resumes_at_the_end_and_in_the_midst_of_an_epoch(
     fit(make(), *saves, **options)
     for step in (2, 3):
         assert fit(make(), ckpt_path=tmp_path / f"{step}.ckpt", **options).global_step == 6
-
-
-def test_all_together() -> None:
-    without = untouched("few batches", dropout=True)
-    torch.manual_seed(0)
-    assert_equal(trained(*(make() for make in WATCHING), **CASES["few batches"]), without)

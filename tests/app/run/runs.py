@@ -16,6 +16,9 @@ from tests.data.folders import write_classes
 EPOCHS, STEPS = 3, 7
 """67 images to train on, ten a step."""
 
+RUN = Path("one/runs/run/version_0")
+"""Where a fit written into the folder ``one`` has its run."""
+
 
 def write_fit(
     folder: Path,
@@ -39,10 +42,13 @@ def write_fit(
         },
     }
     schedule = {"class_path": "Randomized", "init_args": {"low": 0, "high": 8}}
-    names = ["PassRateTracker", "DeadUnits", "CollapseDetector", "Timing", "ConfusionMatrix"]
+    names = ["PassRateTracker", "DeadUnits", "CollapseDetector", "Timing"]
     if trainer.get("limit_val_batches") != 0:
         names.append("InferenceGap")
-    callbacks = [{"class_path": "RhoScheduler", "init_args": {"layers": "*layers.1", "schedule": schedule}}]
+    callbacks = [
+        {"class_path": "RhoScheduler", "init_args": {"layers": "*layers.1", "schedule": schedule}},
+        {"class_path": "ConfusionMatrix", "init_args": {"every_n_epochs": EPOCHS}},
+    ]
     config = {
         "runs": str(folder / "runs"),
         "name": "run",

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from dropout_lab.app.run.checkpoint import AtomicCheckpointIO, check_sums, keep_previous, remove_partial
+from dropout_lab.app.errors import UserError
+from dropout_lab.app.run.checkpoint import (
+    AtomicCheckpointIO,
+    check_can_continue,
+    check_sums,
+    keep_previous,
+    remove_partial,
+)
+from dropout_lab.models import ImageClassifier
+from tests.callbacks.fits import fit, small_network
 
 FILE = Path("folder/last.ckpt")
 WEIGHTS = torch.arange(1000.0)
@@ -79,3 +88,30 @@ def test_leftovers_are_removed() -> None:
     (FILE.parent / "last.partial").write_bytes(b"half")
     remove_partial(FILE.parent)
     assert [path.name for path in FILE.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_an_optimizers_state_may_hold_more() -> None:
+    # StochasticWeightAveraging puts a rate of its own beside the optimizer's.
+    trainer = fit(limit_train_batches=1, limit_val_batches=0)
+    trainer.save_checkpoint(FILE)
+    content = torch.load(FILE, weights_only=True)
+    (group,) = content["optimizer_states"][0]["param_groups"]
+    group["swa_lr"] = 0.01
+    torch.save(content, FILE)
+    model = ImageClassifier(small_network())
+    assert check_can_continue(FILE, trainer, model) == 1
+    del group["lr"]
+    torch.save(content, FILE)
+    with pytest.raises(UserError, match="was trained with another optimizer than Adam"):
+        check_can_continue(FILE, trainer, model)
+
+
+def test_fewer_epochs_than_are_behind_it() -> None:
+    trainer = fit(limit_train_batches=1, limit_val_batches=0, max_epochs=2)
+    trainer.save_checkpoint(FILE)
+    model = ImageClassifier(small_network())
+    assert check_can_continue(FILE, trainer, model) == 2
+    assert trainer.fit_loop.max_epochs == 2
+    trainer.fit_loop.max_epochs = 1
+    with pytest.raises(UserError, match=r"last.ckpt has 2 epochs behind it, and trainer.max_epochs is 1"):
+        check_can_continue(FILE, trainer, model)

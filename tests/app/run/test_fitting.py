@@ -34,6 +34,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def by_flags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with an optimizer, a scheduler and a checkpoint of the user's, seldom validated."""
+    folder = tmp_path_factory.mktemp("by_flags")
+    optimizer = "--model.optimizer SGD --model.optimizer.lr 0.1"
+    scheduler = "--model.scheduler StepLR --model.scheduler.step_size 1 --model.scheduler.gamma 0.5"
+    checkpoint = "--trainer.callbacks ModelCheckpoint --trainer.callbacks.monitor val/accuracy"
+    place = "--trainer.callbacks.mode max --trainer.callbacks.dirpath mine"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = f"{optimizer} {scheduler} {checkpoint} {place} --trainer.check_val_every_n_epoch 2"
+        main([*FIT, *words.split()])
+        main(["test", "--run", "runs/run", "--trainer.accelerator", "cpu"])
+    return folder
+
+
 def test_the_run_folder_holds_everything(finished: Path) -> None:
     names = {path.name.split(".tfevents")[0] for path in (finished / RUN).rglob("*")}
     assert names == {
@@ -121,11 +137,6 @@ def test_a_rehearsal_leaves_nothing_behind() -> None:
     assert not Path("runs").exists()
 
 
-def test_default_name_says_what_was_run() -> None:
-    main([word for word in [*FIT, "--trainer.limit_train_batches", "1"] if word not in ("--name", "run")])
-    assert Path("runs/digits-fullyconnected-standarddropout/version_0").is_dir()
-
-
 def test_without_validation_the_last_checkpoint_is_tested(capsys: pytest.CaptureFixture[str]) -> None:
     main([*FIT, "--trainer.limit_val_batches", "0"])
     with pytest.raises(SystemExit):
@@ -135,33 +146,28 @@ def test_without_validation_the_last_checkpoint_is_tested(capsys: pytest.Capture
     assert "test last" in json.loads((RUN / "result.json").read_text())
 
 
-def test_the_last_checkpoint_is_the_last() -> None:
-    main([*FIT, "--trainer.check_val_every_n_epoch", "2"])
-    steps = {
-        name: torch.load(RUN / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"]
-        for name in ("best", "last")
-    }
-    assert steps == {"best": 26, "last": 39}
+CHANGES = {
+    "data.seed": ["--data.seed", "5"],
+    "trainer.limit_test_batches": ["--trainer.limit_test_batches", "1"],
+    "model.network.dropout.inverted": ["--model.network.dropout.inverted", "false"],
+    "the checkpoint": ["--ckpt_path", "elsewhere.ckpt"],
+}
 
 
+# Each is named where all are changed at once; one alone is reason enough.
 @pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        (["--data.seed", "5"], "data.seed"),
-        (["--trainer.limit_test_batches", "1"], "trainer.limit_test_batches"),
-        (["--model.network.dropout.inverted", "false"], "model.network.dropout.inverted"),
-        (["--ckpt_path", "elsewhere.ckpt"], "the checkpoint"),
-    ],
+    "changes", [[*CHANGES], *(pytest.param([name], marks=pytest.mark.slow) for name in CHANGES)], ids=str
 )
 def test_figures_that_are_not_the_runs_own_are_shown_and_not_written(
-    changes: list[str], named: str, finished: Path, capsys: pytest.CaptureFixture[str]
+    changes: list[str], finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (finished / RUN / "result.json").read_text()
     Path("elsewhere.ckpt").write_bytes((finished / RUN / "checkpoints" / "best.ckpt").read_bytes())
-    main(["test", "--run", str(finished / RUN), "--trainer.accelerator", "cpu", *changes])
+    words = [word for name in changes for word in CHANGES[name]]
+    main(["test", "--run", str(finished / RUN), "--trainer.accelerator", "cpu", *words])
     output = capsys.readouterr().out
     assert "not written into" in output
-    assert named in output
+    assert all(name in output for name in changes), output
     assert "accuracy" in output
     assert (finished / RUN / "result.json").read_text() == before
 
@@ -173,25 +179,19 @@ def test_a_batch_size_of_its_own_does_not_change_what_is_measured(finished: Path
     assert after["test"]["metrics"] == pytest.approx(before["test"]["metrics"], rel=1e-5)
 
 
-def test_a_continued_run_reports_the_weights_that_it_keeps(finished: Path) -> None:
-    last = str(finished / RUN / "checkpoints" / "last.ckpt")
-    words = [*FIT, "--ckpt_path", last, "--trainer.max_epochs", "4", "--model.network.dropout.p", "0.99"]
-    main(words)
-    main(["validate", "--run", "runs/run", "--trainer.accelerator", "cpu"])
-    result = json.loads((RUN / "result.json").read_text())
-    assert result["fit"]["steps"] == 52
-    assert result["fit"]["metrics"] == pytest.approx(result["validate"]["metrics"], rel=1e-5)
-
-
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
-def test_a_run_continues_from_the_validation_at_an_epochs_end(finished: Path) -> None:
+def test_a_run_that_continues_a_validation_reports_the_weights_that_it_keeps(finished: Path) -> None:
     best = finished / RUN / "checkpoints" / "best.ckpt"
     done = torch.load(best, weights_only=True)["global_step"]
+    # It goes on from the validation at an epoch's end, and gets worse.
     assert done % 13 == 0
-    main([*FIT, "--ckpt_path", str(best), "--trainer.max_epochs", str(done // 13 + 1)])
-    result = json.loads((RUN / "result.json").read_text())["fit"]
-    assert result["steps"] == done + 13
-    assert result["metrics"]["accuracy"] > 0.1
+    epochs = ["--trainer.max_epochs", str(done // 13 + 1)]
+    main([*FIT, "--ckpt_path", str(best), *epochs, "--model.network.dropout.p", "0.99"])
+    main(["validate", "--run", "runs/run", "--trainer.accelerator", "cpu"])
+    result = json.loads((RUN / "result.json").read_text())
+    assert result["fit"]["steps"] == done + 13
+    assert result["fit"]["metrics"] == pytest.approx(result["validate"]["metrics"], rel=1e-5)
+    assert result["fit"]["metrics"]["accuracy"] > 0.1
 
 
 def test_a_scheduled_p_is_measured_as_the_fit_measured_it() -> None:
@@ -200,31 +200,43 @@ def test_a_scheduled_p_is_measured_as_the_fit_measured_it() -> None:
         "        schedule: {class_path: Linear, init_args: {start: 0.1, end: 0.9}}\n"
     )
     main([*FIT, "--config", "schedule.yaml", "--model.network.dropout.inverted", "false"])
-    for which in ("best", "last"):
-        main(["validate", "--run", "runs/run", "--ckpt_path", which, "--trainer.accelerator", "cpu"])
+    validate = ["validate", "--run", "runs/run", "--trainer.accelerator", "cpu"]
+    main(validate)
     result = json.loads((RUN / "result.json").read_text())
     assert result["validate"]["metrics"] == pytest.approx(result["fit"]["metrics"], rel=1e-5)
     # That p matters: with another one it is another figure.
-    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    best = RUN / "checkpoints" / "best.ckpt"
+    state = torch.load(best, weights_only=True)
     (key,) = (key for key in state["callbacks"] if key.startswith("RhoScheduler"))
-    assert state["callbacks"][key]["values"] == {
-        "network.head.stage.dropout": pytest.approx(0.1 + 0.8 * 38 / 39)
+    done = result["fit"]["best_step"] - 1
+    expected = {"network.head.stage.dropout": pytest.approx(0.1 + 0.8 * done / 39)}
+    assert state["callbacks"][key]["values"] == expected
+    state["callbacks"][key]["values"]["network.head.stage.dropout"] = 0.05
+    torch.save(state, best)
+    main(validate)
+    changed = json.loads((RUN / "result.json").read_text())["validate"]["metrics"]
+    assert changed["nll"] != pytest.approx(result["validate"]["metrics"]["nll"])
+
+
+def test_callbacks_of_the_users_own_stand_beside_ours(by_flags: Path) -> None:
+    assert list((by_flags / "mine").glob("*.ckpt"))
+    assert (by_flags / RUN / "checkpoints" / "best.ckpt").is_file()
+    assert "test" in json.loads((by_flags / RUN / "result.json").read_text())
+
+
+def test_the_last_checkpoint_is_the_last(by_flags: Path) -> None:
+    steps = {
+        name: torch.load(by_flags / RUN / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"]
+        for name in ("best", "last")
     }
-    state["callbacks"][key]["values"]["network.head.stage.dropout"] = 0.3
-    torch.save(state, RUN / "checkpoints" / "last.ckpt")
-    main(["validate", "--run", "runs/run", "--ckpt_path", "last", "--trainer.accelerator", "cpu"])
-    changed = json.loads((RUN / "result.json").read_text())
-    assert changed["validate last"]["metrics"]["nll"] != pytest.approx(
-        result["validate last"]["metrics"]["nll"]
-    )
+    assert steps == {"best": 26, "last": 39}
 
 
-def test_callbacks_of_the_users_own_stand_beside_ours() -> None:
-    checkpoint = ["--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.monitor", "val/accuracy"]
-    main([*FIT, *checkpoint, "--trainer.callbacks.mode", "max", "--trainer.callbacks.dirpath", "mine"])
-    assert list(Path("mine").glob("*.ckpt"))
-    main(["test", "--run", "runs/run", "--trainer.accelerator", "cpu"])
-    assert (RUN / "checkpoints" / "best.ckpt").is_file()
+def test_optimizer_and_scheduler_from_flags(by_flags: Path) -> None:
+    pages = EventAccumulator(str(by_flags / RUN)).Reload()
+    rates = [event.value for event in pages.Scalars("lr-SGD")]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0.025)
 
 
 def test_no_checkpoints_and_no_logger_if_the_user_wants_none() -> None:
@@ -232,16 +244,21 @@ def test_no_checkpoints_and_no_logger_if_the_user_wants_none() -> None:
     assert {path.name for path in RUN.iterdir()} == {".lock", "config.yaml", "epochs.csv", "result.json"}
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    "precision",
+    ["bf16-true", *(pytest.param(other, marks=pytest.mark.slow) for other in ("64-true", "bf16-mixed"))],
+)
 def test_other_precisions_have_a_graph_too(precision: str) -> None:
-    main([*FIT, "--trainer.precision", precision])
+    main([*FIT, "--trainer.precision", precision, "--trainer.max_epochs", "1"])
     assert EventAccumulator(str(RUN)).Reload().Tags()["graph"]
 
 
-def test_ends_after_ten_epochs_where_no_end_is_given() -> None:
-    words = [word for word in FIT if word not in ("--trainer.max_epochs", "3")]
+def test_without_a_name_and_an_end() -> None:
+    words = [word for word in FIT if word not in ("--name", "run", "--trainer.max_epochs", "3")]
     main([*words, "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"])
-    assert json.loads((RUN / "result.json").read_text())["fit"]["epochs"] == 10
+    # What was run, and ten epochs.
+    run = Path("runs/digits-fullyconnected-standarddropout/version_0")
+    assert json.loads((run / "result.json").read_text())["fit"]["epochs"] == 10
 
 
 def test_configs_and_flags_compose_and_later_ones_win() -> None:
@@ -257,17 +274,8 @@ def test_configs_and_flags_compose_and_later_ones_win() -> None:
     assert network["init_args"]["dropout"]["class_path"] == "torch.nn.AlphaDropout"
 
 
-def test_optimizer_and_scheduler_from_flags() -> None:
-    main(
-        [*FIT, "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--model.scheduler", "StepLR",
-         "--model.scheduler.step_size", "1", "--model.scheduler.gamma", "0.5"]
-    )  # fmt: skip
-    pages = EventAccumulator(str(RUN)).Reload()
-    rates = [event.value for event in pages.Scalars("lr-SGD")]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[-1] == pytest.approx(0.025)
-
-
+# As test_surroundings.py has it, with libraries' names beside it.
+@pytest.mark.slow
 def test_a_variant_of_ones_own_in_the_folder_one_stands_in() -> None:
     Path("mine.py").write_text(
         "from torch import nn\nclass Half(nn.Module):\n    def forward(self, x):\n        return x / 2\n"

@@ -14,7 +14,7 @@ import yaml
 from dropout_lab.app.main import main
 from dropout_lab.app.run import autosave, signals, train
 from dropout_lab.app.run.folder import RunFolder
-from tests.app.run.runs import EPOCHS, STEPS, outcome, write_fit
+from tests.app.run.runs import EPOCHS, RUN, STEPS, outcome, write_fit
 
 INTERRUPTER = """
 import os
@@ -22,25 +22,28 @@ from pathlib import Path
 from pytorch_lightning import Callback
 
 class Interrupter(Callback):
-    '''Sends a signal after some batches, counted over epochs, each once: a file says which were.'''
-    def __init__(self, moments: list[int], number: int, times: int = 1):
-        self.moments, self.number, self.times = moments, number, times
+    '''Sends a signal after some batches, counted over epochs, each once: a file says which were.
+
+    Ctrl-C is sent so many times, which a terminal, a shell and a launcher may do.
+    '''
+    def __init__(self, moments: list[int], numbers: list[int], presses: int = 1):
+        self.numbers, self.presses = dict(zip(moments, numbers, strict=True)), presses
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         moment = trainer.current_epoch * 7 + batch_idx
         marker = Path(f"interrupted.{moment}")
-        if moment in self.moments and not marker.exists():
+        number = self.numbers.get(moment)
+        if number is not None and not marker.exists():
             marker.touch()
-            for _ in range(self.times):
-                os.kill(os.getpid(), self.number)
+            for _ in range(self.presses if number == 2 else 1):
+                os.kill(os.getpid(), number)
 """
-RUN = Path("one/runs/run/version_0")
 
 
-def with_interrupter(words: list[str], moments: list[int], number: int, times: int = 1) -> None:
+def with_interrupter(words: list[str], moments: dict[int, signal.Signals], presses: int = 1) -> None:
     """Add a callback to a command's config that sends signals."""
     Path("interrupter.py").write_text(INTERRUPTER)
     config = yaml.safe_load(Path(words[2]).read_text())
-    arguments = {"moments": moments, "number": int(number), "times": times}
+    arguments = {"moments": [*moments], "numbers": [*map(int, moments.values())], "presses": presses}
     config["trainer"]["callbacks"].append({"class_path": "interrupter.Interrupter", "init_args": arguments})
     Path(words[2]).write_text(yaml.safe_dump(config))
 
@@ -58,82 +61,124 @@ def until_finished(first: list[str], then: list[str], most: int) -> list[int]:
     raise AssertionError(f"interrupted too often: {codes}")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fit that nobody disturbs."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main(write_fit(Path("one")))
-        patch.delenv("PL_GLOBAL_SEED")
-    return folder / "one"
-
-
-def check_same(
-    moments: list[int], number: int = signal.SIGTERM, finished: Path | None = None, **fit: Any
-) -> list[int]:
+def check_same(moments: list[int], undisturbed: Path | None = None, **fit: Any) -> list[int]:
     """Compare a fit that is interrupted with one that is not; return the exit codes."""
     words = write_fit(Path("one"), **fit)
-    if finished is None:
+    if undisturbed is None:
         main(words)
-        undisturbed = outcome(RUN)
+        expected = outcome(RUN)
         shutil.rmtree("one/runs")
     else:
-        undisturbed = outcome(finished.parent / RUN)
-    with_interrupter(words, moments, number)
+        expected = outcome(undisturbed.parent / RUN)
+    with_interrupter(words, dict.fromkeys(moments, signal.SIGTERM))
     codes = until_finished(words, [*words, "--resume"], len(moments) + 1)
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
-    resumed = outcome(RUN)
-    for part, value in undisturbed.items():
-        assert resumed[part] == value, part
+    assert_same(expected)
     return codes
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_goes_on_to_the_bit(workers: int, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The midst of an epoch, its last batch, the first of another, two one after the other.
-    moments = [2, STEPS - 1, STEPS, STEPS + 4, STEPS + 5]
-    # However many processes prepare its batches.
-    assert check_same(moments, finished=finished, workers=workers) == [143] * len(moments)
-    said = capsys.readouterr()
+def assert_same(expected: dict[str, Any], run: Path = RUN) -> None:
+    """Compare what a run has left with what another has."""
+    resumed = outcome(run)
+    for part, value in expected.items():
+        assert resumed[part] == value, part
+
+
+def test_goes_on_to_the_bit(
+    undisturbed: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # The same press twice is one.
+    monkeypatch.setattr(signals, "SAME_PRESS_S", math.inf)
+    words = write_fit(Path("one"))
+    # The midst of an epoch, its last batch, and the first of another.
+    moments = {2: signal.SIGTERM, STEPS - 1: signal.SIGTERM, STEPS: signal.SIGINT}
+    with_interrupter(words, moments, presses=2)
+    with pytest.raises(SystemExit, match="143"):
+        main(words)
+    said = capfd.readouterr()
     assert "interrupted by SIGTERM at step 3; saved in one/runs/run/version_0/checkpoints" in said.out
     assert f"dropout-lab fit --resume {RUN}" in said.out
     assert "Traceback" not in said.err
-    assert len(outcome(RUN)["scalars"]["train/loss"]) == EPOCHS
+    with pytest.raises(SystemExit, match="143"):
+        main([*words, "--resume"])
+    with pytest.raises(SystemExit, match="130"):
+        main([*words, "--resume"])
+    assert "Ctrl-C once more stops at once" in capfd.readouterr().err
+    assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == STEPS + 1
+    # By its folder, wherever that is.
+    Path("moved").mkdir()
+    shutil.move("one/runs", "moved/elsewhere")
+    main(["fit", "--resume", "moved/elsewhere/run"])
+    assert not Path("one/runs").exists()
+    (run,) = Path("moved/elsewhere/run").iterdir()
+    assert_same(outcome(undisturbed.parent / RUN), run)
+    assert len(outcome(run)["scalars"]["train/loss"]) == EPOCHS
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_however_often_and_however_many_prepare_its_batches(workers: int, undisturbed: Path) -> None:
+    moments = [2, STEPS - 1, STEPS, STEPS + 4, STEPS + 5]
+    assert check_same(moments, undisturbed=undisturbed, workers=workers) == [143] * len(moments)
+
+
+PLATEAU = {
+    "class_path": "pytorch_lightning.cli.ReduceLROnPlateau",
+    "init_args": {"monitor": "val/loss", "patience": 0, "factor": 0.5, "threshold": 1.0},
+}
+
+
+def test_however_it_is_trained() -> None:
+    # Three optimizer steps an epoch, validations where no step ends, a rate that follows them, an end within an epoch.
+    # From the first batch it waits for a step, from the tenth, after which there is a validation, for the next but one.
+    together: dict[str, Any] = {
+        "accumulate_grad_batches": 3,
+        "check_val_every_n_epoch": None,
+        "val_check_interval": 5,
+    }
+    assert check_same([0, 9], scheduler=PLATEAU, **together, max_epochs=None, max_steps=8) == [143, 143]
+    assert outcome(RUN)["result"]["fit"]["steps"] == 8
+
+
+# One by one, to tell which does not go on.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trainer",
     [
         {"accumulate_grad_batches": 3},
-        pytest.param({"val_check_interval": 3}, marks=pytest.mark.slow),
-        pytest.param({"val_check_interval": 1}, marks=pytest.mark.slow),
-        pytest.param({"check_val_every_n_epoch": 2}, marks=pytest.mark.slow),
+        {"val_check_interval": 3},
+        {"val_check_interval": 1},
+        {"check_val_every_n_epoch": 2},
         {"check_val_every_n_epoch": None, "val_check_interval": 5},
         {"max_epochs": None, "max_steps": 17},
-        pytest.param({"limit_train_batches": 4}, marks=pytest.mark.slow),
-        pytest.param({"limit_val_batches": 0}, marks=pytest.mark.slow),
+        {"limit_train_batches": 4},
+        {"limit_val_batches": 0},
         pytest.param(
-            {"overfit_batches": 3},
-            marks=[pytest.mark.slow, pytest.mark.filterwarnings("ignore:You requested to overfit")],
+            {"overfit_batches": 3}, marks=pytest.mark.filterwarnings("ignore:You requested to overfit")
         ),
-        pytest.param({"reload_dataloaders_every_n_epochs": 1}, marks=pytest.mark.slow),
-        pytest.param({"gradient_clip_val": 0.5, "precision": "bf16-mixed"}, marks=pytest.mark.slow),
+        {"reload_dataloaders_every_n_epochs": 1},
+        {"gradient_clip_val": 0.5, "precision": "bf16-mixed"},
     ],
     ids=str,
 )
-def test_however_it_is_trained(trainer: dict[str, Any]) -> None:
+def test_each_way_to_train(trainer: dict[str, Any]) -> None:
     check_same([0, 6, 9], **trainer)
 
 
+@pytest.mark.slow
 def test_a_schedule_that_watches_a_metric() -> None:
-    arguments = {"monitor": "val/loss", "patience": 0, "factor": 0.5, "threshold": 1.0}
-    config = {"class_path": "pytorch_lightning.cli.ReduceLROnPlateau", "init_args": arguments}
-    check_same([2, 8, 17], scheduler=config)
+    check_same([2, 8, 17], scheduler=PLATEAU)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
-def test_a_sampler_of_ones_own(workers: int) -> None:
+@pytest.mark.parametrize(
+    ("workers", "moments", "epochs"),
+    [
+        (0, [2], 2),
+        pytest.param(0, [2, 8], EPOCHS, marks=pytest.mark.slow),
+        pytest.param(2, [2, 8], EPOCHS, marks=pytest.mark.slow),
+    ],
+)
+def test_a_sampler_of_ones_own(workers: int, moments: list[int], epochs: int) -> None:
     Path("drawing.py").write_text(
         "from torch.utils.data import RandomSampler, Sampler\n"
         "from dropout_lab.datamodules import ImageFolderDataModule\n"
@@ -141,11 +186,14 @@ def test_a_sampler_of_ones_own(workers: int) -> None:
         "    def train_sampler(self) -> Sampler[int]:\n"
         "        return RandomSampler(range(len(self.splits.train.labels)), replacement=True)\n"
     )
-    assert check_same([2, 8], workers=workers, reader="drawing.Drawn") == [143, 143]
+    codes = check_same(moments, workers=workers, reader="drawing.Drawn", max_epochs=epochs)
+    assert codes == [143] * len(moments)
 
 
+# That an optimizer's state may hold more is a test of test_checkpoint.py too.
+@pytest.mark.slow
 def test_weights_that_are_averaged() -> None:
-    with_interrupter(words := write_fit(Path("one")), [8], signal.SIGTERM)
+    with_interrupter(words := write_fit(Path("one")), {8: signal.SIGTERM})
     averaging = "pytorch_lightning.callbacks.StochasticWeightAveraging"
     words += [
         "--trainer.callbacks+",
@@ -159,24 +207,10 @@ def test_weights_that_are_averaged() -> None:
     assert until_finished(words, [*words, "--resume"], 2) == [143]
 
 
-def test_ctrl_c(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert check_same([3], signal.SIGINT, finished) == [130]
-    assert "Ctrl-C once more stops at once" in capfd.readouterr().err
-
-
-def test_the_same_press_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signals, "SAME_PRESS_S", math.inf)
-    words = write_fit(Path("one"))
-    with_interrupter(words, [3], signal.SIGINT, times=2)
-    with pytest.raises(SystemExit, match="130"):
-        main(words)
-    assert torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
-
-
 def test_two_presses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(signals, "SAME_PRESS_S", -1.0)
     words = write_fit(Path("one"))
-    with_interrupter(words, [STEPS + 2], signal.SIGINT, times=2)
+    with_interrupter(words, {STEPS + 2: signal.SIGINT}, presses=2)
     with pytest.raises(SystemExit, match="130"):
         main(words)
     assert (
@@ -210,39 +244,32 @@ def test_saved_within_epochs_too(monkeypatch: pytest.MonkeyPatch) -> None:
         "        steps = torch.load(file, weights_only=True)['global_step'] if file.is_file() else 0\n"
         "        assert steps == trainer.global_step - 1, (steps, trainer.global_step)\n"
     )
-    main([*words, "--trainer.callbacks+", "spy.Spy"])
+    # From one epoch into the next.
+    few = ["--trainer.max_epochs", "2", "--trainer.limit_train_batches", "3"]
+    main([*words, *few, "--trainer.callbacks+", "spy.Spy"])
+    assert outcome(RUN)["result"]["fit"]["steps"] == 6
 
 
-def test_by_its_folder_wherever_that_is(finished: Path) -> None:
-    words = write_fit(Path("one"))
-    undisturbed = outcome(finished.parent / RUN)
-    with_interrupter(words, [4], signal.SIGTERM)
-    with pytest.raises(SystemExit, match="143"):
-        main(words)
-    Path("moved").mkdir()
-    shutil.move("one/runs", "moved/elsewhere")
-    main(["fit", "--resume", "moved/elsewhere/run"])
-    assert not Path("one/runs").exists()
-    assert outcome(Path("moved/elsewhere/run/version_0")) == undisturbed
-
-
-def test_one_that_continues_another(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(finished, "one")
+def test_one_that_continues_another(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(undisturbed, "one")
     words = ["fit", "--config", "one/config.yaml"]
     last = str(RUN / "checkpoints/last.ckpt")
-    longer = [*words, "--trainer.max_epochs", "5", "--ckpt_path", last]
+    longer = [*words, "--trainer.max_epochs", str(EPOCHS + 1), "--ckpt_path", last]
     main(longer)
-    undisturbed = outcome(RUN.with_name("version_1"))
+    expected = outcome(RUN.with_name("version_1"))
     shutil.rmtree(RUN.with_name("version_1"))
-    with_interrupter(words, [3 * STEPS + 2], signal.SIGTERM)
+    with_interrupter(words, {EPOCHS * STEPS + 2: signal.SIGTERM})
     with pytest.raises(SystemExit, match="143"):
         main(longer)
     capsys.readouterr()
     main([*longer, "--resume"])
-    assert outcome(RUN.with_name("version_1")) == undisturbed
+    assert_same(expected, RUN.with_name("version_1"))
 
 
-@pytest.mark.parametrize(("owner", "moment"), [(RunFolder, "write_config"), (train, "print_header")])
+@pytest.mark.parametrize(
+    ("owner", "moment"),
+    [(RunFolder, "write_config"), pytest.param(train, "print_header", marks=pytest.mark.slow)],
+)
 def test_while_its_folder_is_made(owner: object, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, moment, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit, match="143"):
@@ -250,11 +277,11 @@ def test_while_its_folder_is_made(owner: object, moment: str, monkeypatch: pytes
     assert not Path("one/runs").exists()
 
 
-@pytest.mark.parametrize("command", ["test", "predict"])
+@pytest.mark.parametrize("command", [pytest.param("test", marks=pytest.mark.slow), "predict"])
 def test_what_is_measured_is_left_at_once(
-    command: str, finished: Path, capsys: pytest.CaptureFixture[str]
+    command: str, undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(finished, "one")
+    shutil.copytree(undisturbed, "one")
     before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
     Path("early.py").write_text(
         "import os, signal\nfrom pytorch_lightning import Callback\n"

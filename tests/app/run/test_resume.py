@@ -3,50 +3,81 @@
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
-from tests.app.run.runs import outcome, write_fit
+from dropout_lab.app.run import train
+from dropout_lab.app.run.autosave import Autosave
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.run.resume import ENTRY, lock_for_fit, newest_checkpoint, state_in
+from dropout_lab.app.run.train import train as train_in_folder
+from tests.app.run.runs import RUN, outcome, write_fit
 
-RUN = Path("one/runs/run/version_0")
 LAST, PREVIOUS = RUN / "checkpoints/last.ckpt", RUN / "checkpoints/previous.ckpt"
+WORDS = ["fit", "--config", "one/config.yaml", "--resume"]
+KILL = """
+from pathlib import Path
+from pytorch_lightning import Callback
+class Kill(Callback):
+    def __init__(self, step):
+        self.step = step
+    def on_train_batch_end(self, trainer, *others):
+        if trainer.global_step == self.step and not Path("killed").exists():
+            Path("killed").touch()
+            raise SystemExit(9)
+"""
+
+
+def killed_at(step: int) -> list[str]:
+    """Return words for a fit that is killed at a step, once."""
+    Path("kill.py").write_text(KILL)
+    return ["--trainer.callbacks+", "kill.Kill", "--trainer.callbacks.step", str(step)]
 
 
 @pytest.fixture(scope="module")
 def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run that was killed in its third epoch, and what becomes of it otherwise."""
+    """The folder ``one`` of a run that was killed in its third epoch."""
     folder = tmp_path_factory.mktemp("unfinished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        Path("kill.py").write_text(
-            "from pytorch_lightning import Callback\n"
-            "class Kill(Callback):\n"
-            "    def on_train_batch_end(self, trainer, *others):\n"
-            "        if trainer.global_step == 16:\n"
-            "            raise SystemExit(9)\n"
-        )
+        patch.setenv("DROPOUT_LAB_CACHE", str(folder / "cache"))
         words = write_fit(Path("one"))
         with pytest.raises(SystemExit, match="9"):
-            main([*words, "--trainer.callbacks+", "kill.Kill"])
+            main([*words, *killed_at(16)])
         # The callback is none of the settings of whoever goes on.
-        config = RUN / "config.yaml"
-        text = config.read_text().replace("  - class_path: kill.Kill\n", "")
-        assert "kill" not in text
-        config.write_text(text)
-        shutil.copytree("one", "kept")
-        main([*words, "--resume"])
-        torch.save(outcome(RUN), "outcome.pt")
-    return folder
+        config = yaml.safe_load((RUN / "config.yaml").read_text())
+        assert config["trainer"]["callbacks"].pop()["class_path"] == "kill.Kill"
+        (RUN / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        patch.delenv("PL_GLOBAL_SEED")
+    return folder / "one"
 
 
 @pytest.fixture
 def words(unfinished: Path) -> list[str]:
-    shutil.copytree(unfinished / "kept", "one")
-    return ["fit", "--config", "one/config.yaml", "--resume"]
+    """The words that resume the run that was killed."""
+    shutil.copytree(unfinished, "one")
+    return list(WORDS)
+
+
+@pytest.fixture
+def finished(undisturbed: Path) -> list[str]:
+    """The words that resume a run that is finished."""
+    shutil.copytree(undisturbed, "one")
+    return list(WORDS)
+
+
+@pytest.fixture(scope="module")
+def expected(undisturbed: Path) -> dict[str, Any]:
+    """What becomes of a run that goes on."""
+    return outcome(undisturbed.parent / RUN)
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -64,91 +95,116 @@ def _files() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path("one").rglob("*") if path.is_file()}
 
 
-def test_two_checkpoints_while_it_is_not_finished(words: list[str], unfinished: Path) -> None:
+def test_two_checkpoints_while_it_is_not_finished(words: list[str], expected: dict[str, Any]) -> None:
     steps = [torch.load(file, weights_only=True)["global_step"] for file in (PREVIOUS, LAST)]
     assert steps == [7, 14]
+    # What it has measured until then stays in the curves.
+    main(["test", "--run", str(RUN)])
     main(words)
     assert not PREVIOUS.exists()
-    assert outcome(RUN) == torch.load(unfinished / "outcome.pt", weights_only=True)
+    found = outcome(RUN)
+    assert len(found["scalars"]["test/accuracy"]) == 1
+    assert list(found["result"]) == ["fit"]
+    curves, others = found.pop("scalars"), {key: each for key, each in expected.items() if key != "scalars"}
+    assert found == others
+    assert {tag for tag in curves if tag not in expected["scalars"]} == {
+        tag for tag in curves if tag.startswith("test/")
+    }
+    curves["hp/test_accuracy"] = expected["scalars"]["hp/test_accuracy"]
+    assert {tag: curves[tag] for tag in expected["scalars"]} == expected["scalars"]
 
 
-def test_truncated(words: list[str], unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_truncated(words: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     LAST.write_bytes(LAST.read_bytes()[:-100])
-    main(words)
+    # And some settings may differ.
+    main([*words, "--data.num_workers", "1", "--trainer.enable_progress_bar", "false"])
     assert "warning: one/runs/run/version_0/checkpoints/last.ckpt is no checkpoint" in capsys.readouterr().out
-    assert outcome(RUN) == torch.load(unfinished / "outcome.pt", weights_only=True)
+    assert outcome(RUN) == expected
 
 
-def test_both_damaged(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("words")
+def test_both_damaged() -> None:
     LAST.write_bytes(b"")
     PREVIOUS.write_bytes(b"no zip")
-    line = refused(words, capsys)
+    with pytest.raises(UserError) as raised:
+        newest_checkpoint(RunFolder(RUN))
+    line = str(raised.value)
     assert "last.ckpt is no checkpoint" in line
     assert "previous.ckpt is no checkpoint" in line
     assert "start a new run without --resume" in line
 
 
-def test_changed_settings(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_settings_and_images(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("one/images/a/0000.png", "one/images/b/other.png")
     changed = [*words, "--trainer.max_epochs", "4", "--model.network.hidden", "[16,8]", "--data.batch_size=5"]
     line = refused(changed, capsys)
     assert "data.batch_size is 10 there and 5 here" in line
     assert "model.network.hidden.1 is 16 there and 8 here" in line
     assert "trainer.max_epochs is 3 there and 4 here" in line
+    assert "the images, or who is in which split" in line
     assert "--force" in line
     main([*words, "--trainer.max_epochs", "4", "--force"])
     assert len(outcome(RUN)["scalars"]["train/loss"]) == 4
     assert "max_epochs: 4" in (RUN / "config.yaml").read_text()
 
 
-def test_more_epochs_are_not_forgotten(words: list[str]) -> None:
-    main(words)
-    Path("kill_later.py").write_text(
-        "from pathlib import Path\n"
-        "from pytorch_lightning import Callback\n"
-        "class Kill(Callback):\n"
-        "    def on_train_batch_end(self, trainer, *others):\n"
-        "        if trainer.global_step == 23 and not Path('killed').exists():\n"
-        "            Path('killed').touch()\n"
-        "            raise SystemExit(9)\n"
-    )
-    longer = [*words, "--trainer.max_epochs", "4", "--trainer.callbacks+", "kill_later.Kill"]
+def test_more_epochs_are_not_forgotten(finished: list[str]) -> None:
+    # As a fit with --force leaves it when it is killed before its first checkpoint: its settings are no others any
+    # more, but its newest checkpoint is of the end of three epochs.
+    config = yaml.safe_load((RUN / "config.yaml").read_text())
+    config["trainer"]["max_epochs"] = 4
+    (RUN / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (RUN / "result.json").unlink()
+    main([*finished, "--trainer.max_epochs", "4"])
+    assert outcome(RUN)["result"]["fit"]["epochs"] == 4
+
+
+@pytest.mark.slow
+def test_more_epochs_are_not_forgotten_when_it_is_killed(finished: list[str]) -> None:
+    longer = [*finished, "--trainer.max_epochs", "4", *killed_at(23)]
     with pytest.raises(SystemExit, match="9"):
         main([*longer, "--force"])
-    # Its settings are no others any more, but its newest checkpoint is of the end of three epochs.
     main(longer)
     assert outcome(RUN)["result"]["fit"]["epochs"] == 4
 
 
-def test_fewer_epochs_than_are_behind_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    main(words)
-    said = refused([*words, "--trainer.max_epochs", "2", "--force"], capsys)
+# As test_checkpoint.py has it.
+@pytest.mark.slow
+def test_fewer_epochs_than_are_behind_it(finished: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused([*finished, "--trainer.max_epochs", "2", "--force"], capsys)
     assert "last.ckpt has 3 epochs behind it, and trainer.max_epochs is 2" in said
 
 
-def test_two_processes_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("words")
+def test_two_processes_at_once() -> None:
     holding = f"import filelock; lock = filelock.FileLock('{RUN}/.lock'); lock.acquire(); print(); input()"
-    with subprocess.Popen([sys.executable, "-c", holding], stdin=PIPE, stdout=PIPE) as other:
+    with (
+        ExitStack() as locks,
+        subprocess.Popen([sys.executable, "-c", holding], stdin=PIPE, stdout=PIPE) as other,
+    ):
         assert other.stdout is not None
         other.stdout.readline()
-        assert f"another process trains in {RUN}" in refused(words, capsys)
+        with pytest.raises(UserError, match=f"another process trains in {RUN}: wait for its end"):
+            lock_for_fit(locks, RunFolder(RUN))
         other.kill()
-    main(words)
+        other.wait()
+        lock_for_fit(locks, RunFolder(RUN))
 
 
-@pytest.mark.parametrize("resume", [True, False])
-def test_its_folder_is_locked_meanwhile(words: list[str], resume: bool) -> None:
-    Path("locking.py").write_text(
-        "import subprocess, sys\n"
-        "from pytorch_lightning import Callback\n"
-        "CODE = 'import filelock, sys; filelock.FileLock(sys.argv[1]).acquire(blocking=False)'\n"
-        "class Other(Callback):\n"
-        "    def on_train_end(self, trainer, pl_module):\n"
-        "        file = trainer.loggers[0].log_dir + '/.lock'\n"
-        "        done = subprocess.run([sys.executable, '-c', CODE, file], capture_output=True, text=True)\n"
-        "        assert 'Timeout' in done.stderr\n"
-    )
-    options = ["--force"] if resume else []
-    main([*(words if resume else words[:-1]), "--trainer.callbacks+", "locking.Other", *options])
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders that were locked while something was trained there."""
+    code = "import filelock, sys; filelock.FileLock(sys.argv[1]).acquire(blocking=False)"
+    found: list[Path] = []
+
+    def look(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
+        words = [sys.executable, "-c", code, str(autosave.folder.path / ".lock")]
+        if "Timeout" in subprocess.run(words, capture_output=True, text=True, check=False).stderr:
+            found.append(autosave.folder.path)
+        return train_in_folder(autosave, checkpoint)
+
+    monkeypatch.setattr(train, "train", look)
+    return found
 
 
 def test_a_folder_that_was_there_stays(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,64 +221,52 @@ def test_a_folder_that_was_there_stays(words: list[str], capsys: pytest.CaptureF
     assert "go on with" in capsys.readouterr().out
 
 
-def test_what_may_differ(words: list[str], unfinished: Path) -> None:
-    main([*words, "--data.num_workers", "1", "--trainer.enable_progress_bar", "false"])
-    assert outcome(RUN) == torch.load(unfinished / "outcome.pt", weights_only=True)
-
-
-def test_changed_images(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy("one/images/a/0000.png", "one/images/b/other.png")
-    assert "the images, or who is in which split" in refused(words, capsys)
-
-
-def test_a_finished_run_is_left_alone(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    main(words)
+def test_a_finished_run_is_left_alone(finished: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = _files()
-    capsys.readouterr()
-    main(words)
+    main(finished)
     assert "nothing to do: one/runs/run/version_0 is finished" in capsys.readouterr().out
     assert _files() == before
 
 
-def test_without_a_run_a_new_one_begins(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_run_a_new_one_begins(
+    words: list[str], locked: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree("one/runs")
-    main(words)
+    main([*words, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"])
     assert "no run one/runs/run to go on with: a new one begins" in capsys.readouterr().out
     assert (RUN / "result.json").is_file()
+    assert locked == [RUN]
 
 
-def test_killed_before_its_first_checkpoint(words: list[str], unfinished: Path) -> None:
+def test_killed_before_its_first_checkpoint(
+    words: list[str], locked: list[Path], expected: dict[str, Any]
+) -> None:
     shutil.rmtree(RUN / "checkpoints")
     main(words)
-    assert outcome(RUN) == torch.load(unfinished / "outcome.pt", weights_only=True)
-
-
-def test_what_test_has_measured_stays_in_the_curves(words: list[str]) -> None:
-    main(["test", "--run", str(RUN)])
-    main(words)
-    assert len(outcome(RUN)["scalars"]["test/accuracy"]) == 1
-    assert list(outcome(RUN)["result"]) == ["fit"]
+    assert outcome(RUN) == expected
+    assert locked == [RUN]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "message"),
     [
         (["fit", "--resume", "nowhere"], "no run folder nowhere"),
         (["fit", "--resume", "one/images"], "no run in one/images"),
         (["fit", "--force", "--config", "one/config.yaml"], "--force is for --resume"),
     ],
 )
-def test_wrong_words(
-    words: list[str], arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert expected in refused(arguments, capsys)
+@pytest.mark.usefixtures("words")
+def test_wrong_words(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(arguments, capsys)
 
 
-def test_a_checkpoint_of_something_else(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("words")
+def test_a_checkpoint_of_something_else() -> None:
     content = torch.load(LAST, weights_only=True)
-    content.pop("dropout_lab")
+    content.pop(ENTRY)
     torch.save(content, LAST)
-    assert "was not written by a fit that can be resumed" in refused(words, capsys)
+    with pytest.raises(UserError, match=r"last.ckpt was not written by a fit that can be resumed"):
+        newest_checkpoint(RunFolder(RUN))
 
 
 @pytest.mark.parametrize(
@@ -239,10 +283,8 @@ def test_a_checkpoint_of_something_else(words: list[str], capsys: pytest.Capture
         ("torch", 2),
     ],
 )
-def test_a_checkpoint_that_says_nonsense(
-    words: list[str], part: str, value: object, capsys: pytest.CaptureFixture[str]
-) -> None:
-    content = torch.load(LAST, weights_only=True)
-    content["dropout_lab"][part] = value
-    torch.save(content, LAST)
-    assert "was not written by a fit that can be resumed" in refused(words, capsys)
+def test_a_checkpoint_that_says_nonsense(part: str, value: object, unfinished: Path) -> None:
+    content = torch.load(unfinished.parent / LAST, weights_only=True)
+    assert state_in(content) is not None
+    content[ENTRY][part] = value
+    assert state_in(content) is None

@@ -101,8 +101,11 @@ def test_a_rehearsal_is_stopped_in_one_line_too(capsys: pytest.CaptureFixture[st
     assert not Path("runs").exists()
 
 
-def test_validate_adds_nothing_of_callbacks_to_its_figures() -> None:
-    main([*FIT, "--trainer.callbacks+", "InferenceGap", "--trainer.max_epochs", "1"])
+WATCHED = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=gap/logits"]
+
+
+def test_curves_of_callbacks_can_be_watched_and_are_none_of_validates_figures() -> None:
+    main([*FIT, "--trainer.callbacks+", "InferenceGap", *WATCHED, "--trainer.max_epochs", "1"])
     main(["validate", "--run", "runs/run", "--trainer.accelerator", "cpu"])
     result = json.loads((RUN / "result.json").read_text())
     assert result["fit"]["stopped"] is None
@@ -149,16 +152,9 @@ def test_there_is_one_best_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_curves_of_callbacks_can_be_watched(known: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    watched = ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=gap/logits"]
-    gap = ["--trainer.callbacks+=InferenceGap"] if known else []
-    words = [*FIT, *gap, *watched, "--trainer.max_epochs", "2"]
-    if known:
-        main(words)
-        return
+def test_a_curve_that_there_is_not_cannot_be_watched(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(words)
+        main([*FIT, *WATCHED])
     error = capsys.readouterr().err
     assert "EarlyStopping watches 'gap/logits', which is not logged; there are train/loss" in error
     assert "collapse/logit_std" in error
