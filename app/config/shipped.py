@@ -1,7 +1,9 @@
 """Configs that come with the program, found by name, and the command ``configs``. Nothing here imports torch."""
 
 import difflib
+import shutil
 import sys
+import textwrap
 from itertools import groupby
 from pathlib import Path
 
@@ -19,6 +21,9 @@ List the configs that come with the program, by folder. Each is named without it
 A file of your own that has the name as its path wins, so a copy may be changed at will.
 """
 EXAMPLE = "example:  dropout-lab configs copy studies/compare mine.yaml"
+# Columns of the list: for names, and in all, however narrow the terminal is.
+NAME_WIDTH = 33
+LEAST_WIDTH = 60
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -97,11 +102,15 @@ def run(words: list[str]) -> None:
 
 
 def _list() -> str:
-    """Return a line for each config: its name, and what its first line says; a folder's together."""
+    """Return the name of each config and what its first line says, as wide as the terminal; a folder's together."""
+    width = max(shutil.get_terminal_size().columns, LEAST_WIDTH)
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    wrapper.subsequent_indent = " " * NAME_WIDTH
     lines = []
     for _, group in groupby(shipped_configs().items(), key=lambda item: item[1].parent):
         for name, file in group:
             summary = file.read_text("utf-8").partition("\n")[0].removeprefix("# ")
-            lines.append(f"{name:<34}{summary}\n")
+            wrapper.initial_indent = name.ljust(NAME_WIDTH)
+            lines.append(f"{wrapper.fill(summary)}\n")
         lines.append("\n")
     return "".join(lines[:-1])

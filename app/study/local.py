@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import cycle
 from multiprocessing import connection, forkserver, parent_process
+from time import monotonic
 from typing import Any, cast, final
 
 import torch
@@ -56,6 +57,7 @@ class _Process(Worker):
         # A fork server knows only the environment in which it was started.
         environment = {**os.environ, **({} if gpu is None else {VISIBLE: gpu})}
         self.pipe, theirs = context.Pipe()
+        self._deadline = 0.0
         self.process = context.Process(target=_serve, args=(theirs, threads, environment))
         server = START_METHOD == "forkserver"
         with _starting():
@@ -81,15 +83,26 @@ class _Process(Worker):
         if not dead:
             return None
         # Its end of the pipe may be closed a moment before it has ended.
-        self.process.join(self.end_seconds)
-        self.kill()
+        self._wait_or_kill(self.end_seconds)
         code = self.process.exitcode
         return Died(f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}")
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
+    def ask_to_end(self) -> None:
+        if self.task is not None or not self.ready:
+            self.process.terminate()
+        # One that waits for its next run ends by this alone, and cleans up as none does that is killed.
         self.pipe.close()
+        self._deadline = monotonic() + self.end_seconds
+
+    def end(self) -> None:
+        self._wait_or_kill(max(0.0, self._deadline - monotonic()))
+
+    def _wait_or_kill(self, seconds: float) -> None:
+        try:
+            self.process.join(seconds)
+        finally:
+            self.process.kill()
+            self.process.join()
 
 
 @contextmanager
@@ -107,7 +120,7 @@ def _starting() -> Iterator[None]:
 
 
 def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environment: dict[str, str]) -> None:
-    """Do runs until the driver ends: tasks come in through the pipe, answers go out."""
+    """Do runs until the driver closes the pipe or ends: tasks come in through it, answers go out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.clear()
     os.environ.update(environment)
@@ -116,6 +129,14 @@ def _serve(pipe: "connection.Connection[Answer, RunTask]", threads: int, environ
     end_after(lambda: connection.wait([parent.sentinel]))
     prepare(threads)
     answer: Answer = Free()
-    while True:
+    while (task := _next_task(pipe, answer)) is not None:
+        answer = do_run(task, threads)
+
+
+def _next_task(pipe: "connection.Connection[Answer, RunTask]", answer: Answer) -> RunTask | None:
+    """Answer, and return the next run; None: the driver has none."""
+    try:
         pipe.send(answer)
-        answer = do_run(pipe.recv(), threads)
+        return pipe.recv()
+    except (EOFError, ConnectionError):
+        return None

@@ -223,8 +223,11 @@ class _Actor(Worker):
             raise UserError(answer)
         return Free() if answer is None else answer
 
-    def kill(self) -> None:
+    def ask_to_end(self) -> None:
+        # Ray has no way to ask.
         ray.kill(self._actor)
+
+    def end(self) -> None:
         if self.expected is not None:
             # What it was at ends with an error as soon as it is dead, and lets go of its lock.
             ray.wait([self.expected], timeout=self.end_seconds, fetch_local=False)

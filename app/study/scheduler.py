@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 
@@ -52,8 +53,8 @@ OnEvent = Callable[[RunTask, Event], None]
 class Worker(ABC):
     """Does one run at a time: ``task`` since ``started``, once it is ``ready``."""
 
-    # Until one that was killed has ended.
-    end_seconds = 5.0
+    # Until one that was asked to end has saved its run and ended; no longer is waited for it.
+    end_seconds = 10.0
     ready = False
     task: RunTask | None = None
     started = 0.0
@@ -67,8 +68,12 @@ class Worker(ABC):
         """Return what the worker says, or that it has died; None: nothing yet."""
 
     @abstractmethod
-    def kill(self) -> None:
-        """End the worker, dead or alive, and wait until it has ended."""
+    def ask_to_end(self) -> None:
+        """Ask the worker to end, dead or alive: at once, or when it has saved the run that it is at."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Wait until a worker that was asked to has ended, and kill it if that takes long."""
 
 
 class Engine(ABC):
@@ -104,7 +109,7 @@ class Engine(ABC):
         """Do all runs, whatever happens to some of them; at the end, and when interrupted, no worker is left.
 
         A worker that dies is replaced, and its run done again once; where workers die before they are up, it is a
-        UserError. One that takes too long over a run is killed, and its run has failed.
+        UserError. One that takes too long over a run is ended, and its run has failed.
         """
         queue, deaths, stillborn = deque(tasks), Counter[str](), 0
         workers: list[Worker] = []
@@ -124,7 +129,7 @@ class Engine(ABC):
                     if answer is None and not late:
                         continue
                     if late or isinstance(answer, Died):
-                        worker.kill()
+                        _end(worker)
                         workers.remove(worker)
                     if isinstance(answer, Died):
                         stillborn = 0 if worker.ready else stillborn + 1
@@ -135,7 +140,8 @@ class Engine(ABC):
                         continue
                     if answer is None:
                         why = f"took longer than the {self.timeout:g} s of --timeout, and was killed"
-                        answer = _fail(task, why)
+                        # It may have ended just then.
+                        answer = task.files.result() or _fail(task, why)
                     elif isinstance(answer, Died):
                         deaths[task.run.hash] += 1
                         answer = _after_death(task, answer.cause, deaths[task.run.hash])
@@ -146,11 +152,18 @@ class Engine(ABC):
                 for worker in tuple(workers):
                     if not queue and worker.ready and worker.task is None:
                         # What it holds, others may want while the last runs go on.
-                        worker.kill()
+                        _end(worker)
                         workers.remove(worker)
         finally:
-            for worker in workers:
-                worker.kill()
+            _end(*workers)
+
+
+def _end(*workers: Worker) -> None:
+    """End workers, dead or alive; they save at the same time what they are at. Ctrl-C once more leaves none behind."""
+    with ExitStack() as ends:
+        for worker in workers:
+            ends.callback(worker.end)
+            worker.ask_to_end()
 
 
 def _after_death(task: RunTask, cause: str, deaths: int) -> RunResult | Failed | Free:

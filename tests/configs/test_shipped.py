@@ -1,14 +1,15 @@
-"""Every shipped YAML parses and builds what it names; one of each family trains a batch, the others in `test-all`."""
+"""Every shipped YAML builds what it names; one of each family trains a batch, the others in `test-all`."""
 
-from functools import wraps
+from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from pytorch_lightning import Trainer
 
+from dropout_lab.app.config.settings import merge
+from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.main import main
+from dropout_lab.app.run.build import build
 from dropout_lab.datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
 from tests.data.folders import write_classes
@@ -19,6 +20,9 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 SPEED = CONFIGS / "speed.yaml"
 WHOLE = sorted(path for path in CONFIGS.glob("*.yaml") if path != SPEED)
 PARTS = [*sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "studies"), SPEED]
+EACH = pytest.mark.parametrize(
+    "config", [*WHOLE, *PARTS], ids=lambda path: path.relative_to(CONFIGS).as_posix()
+)
 
 # What completes a part to a run: the network for data, the data for a network, both for a dropout, all three for a
 # callback and for what makes a fit faster.
@@ -30,27 +34,12 @@ VARIANTS = {"rho_randomized": "mal_drop"}
 LIGHT = {"vgg16": "--data.train_limit 2 --data.batch_size 2 --model.optimizer SGD --model.optimizer.lr 0.01"}
 
 
-TRAINED = {
-    "quickstart", "digits", "image_folder", "fully_connected", "gavier_cifar", "mal_drop", "drop_connect", "chain",
-    "all", "rho_randomized", "speed",
-}  # fmt: skip
+TOGETHER = (
+    "data/digits networks/fully_connected dropout/mal_drop callbacks/all callbacks/rho_randomized",
+    "data/image_folder networks/gavier_cifar dropout/chain",
+    "quickstart dropout/drop_connect speed",
+)
 """Of every family what trains a batch in `make test`."""
-
-
-class BuiltError(Exception):
-    """All that a config names is there, and the fit is about to begin."""
-
-
-@pytest.fixture
-def only_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop each fit where it would begin."""
-
-    # The command's options are those of its signature.
-    @wraps(Trainer.fit)
-    def fit(*_: Any, **__: Any) -> None:
-        raise BuiltError
-
-    monkeypatch.setattr(Trainer, "fit", fit)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +62,15 @@ def root(everything: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatc
     return str(folder)
 
 
+def folder_of(configs: list[Path], root: str) -> str:
+    """Return the folder of the data that are named."""
+    kinds = [yaml.safe_load(path.read_text()).get("data", {}).get("class_path") for path in configs]
+    return str(Path(root, *(FOLDERS[kind] for kind in kinds if kind in FOLDERS)))
+
+
 def fit(configs: list[Path], root: str, options: str = "") -> None:
     words = [word for path in configs for word in ("--config", str(path))]
-    kinds = [yaml.safe_load(path.read_text()).get("data", {}).get("class_path") for path in configs]
-    folder = Path(root, *(FOLDERS[kind] for kind in kinds if kind in FOLDERS))
-    small = ["--data.root", str(folder), "--data.val_size", "10", "--trainer.accelerator", "cpu"]
+    small = ["--data.root", folder_of(configs, root), "--data.val_size", "10", "--trainer.accelerator", "cpu"]
     main(["fit", *words, *small, *options.split(), "--trainer.fast_dev_run", "1"])
 
 
@@ -100,38 +93,38 @@ def with_the_rest(config: Path) -> list[Path]:
     return [*rest, config]
 
 
-@pytest.mark.usefixtures("only_built")
-@pytest.mark.parametrize(
-    "config", [each for each in (*WHOLE, *PARTS) if each.stem not in TRAINED], ids=lambda path: path.name
-)
+@pytest.mark.usefixtures("no_weights")
+@EACH
 def test_it_builds(config: Path, root: str) -> None:
-    with pytest.raises(BuiltError):
-        fit(with_the_rest(config), root, LIGHT.get(config.stem, ""))
+    configs = with_the_rest(config)
+    settings = reduce(merge, map(read_yaml, configs))
+    # Of a fit, and of no part of it.
+    settings.pop("name", None)
+    small = {"data": {"root": folder_of(configs, root), "val_size": 10}, "trainer": {"accelerator": "cpu"}}
+    parts = build({"seed_everything": 0, **merge(settings, small)}, keep_data=True)
+    assert parts.model.network.num_classes == parts.data.num_classes
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        pytest.param(
-            each,
-            id=f"{each.parent.name}/{each.name}",
-            marks=() if each.stem in TRAINED else pytest.mark.slow,
-        )
-        for each in (*WHOLE, *PARTS)
-    ],
-)
+@pytest.mark.slow  # what a command makes of such files is tested with some of them
+@EACH
 def test_it_trains(config: Path, root: str) -> None:
     fit(with_the_rest(config), root, LIGHT.get(config.stem, ""))
 
 
+@pytest.mark.parametrize("names", TOGETHER)
+def test_together_they_train(names: str, root: str) -> None:
+    # Compiling takes half a minute.
+    options = "--model.compile null" if "speed" in names else ""
+    fit([CONFIGS / f"{name}.yaml" for name in names.split()], root, options)
+
+
 def test_one_of_each_family_trains() -> None:
-    assert {config.stem for config in (*WHOLE, *PARTS)} >= TRAINED
-    assert {config.parent for config in (*WHOLE, *PARTS)} == {
-        config.parent for config in (*WHOLE, *PARTS) if config.stem in TRAINED
-    }
+    trained = {CONFIGS / f"{name}.yaml" for names in TOGETHER for name in names.split()}
+    assert trained <= {*WHOLE, *PARTS}
+    assert {config.parent for config in (*WHOLE, *PARTS)} == {config.parent for config in trained}
 
 
-@pytest.mark.parametrize("config", [*WHOLE, *PARTS], ids=lambda path: path.name)
+@EACH
 def test_every_key_says_what_it_means(config: Path) -> None:
     lines = config.read_text().splitlines()
     assert lines[0].startswith("# "), "the first line says what the file is for"

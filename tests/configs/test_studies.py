@@ -1,22 +1,22 @@
 """Every shipped study reads, has the runs that it says, and its settings build what they name."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 from dropout_lab.app.report.write import KINDS
 from dropout_lab.app.run.build import _kept_data
 from dropout_lab.app.study.grid import Run, combinations, expand
 from dropout_lab.app.study.one_run import build_run
 from dropout_lab.app.study.read_spec import read_study
-from dropout_lab.app.study.spec import FORMS
+from dropout_lab.app.study.spec import FORMS, Study
 from dropout_lab.datamodules import ImageDataModule
 from tests.configs.test_shipped import CONFIGS
 from tests.data.tiny_imagenet import write_tiny_imagenet
 
+Label = tuple[str, object]
 STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
 
 # Combinations a seed, and trainings a seed: combinations with the same settings share one.
@@ -37,20 +37,29 @@ RUNS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Build without the images; Tiny ImageNet counts its classes on disk. Large networks get no initial weights."""
+@pytest.fixture
+def _nothing_is_read(monkeypatch: pytest.MonkeyPatch, no_weights: None) -> Iterator[None]:
+    """Build without the images; Tiny ImageNet counts its classes on disk."""
     monkeypatch.setattr(ImageDataModule, "prepare_data", lambda self: None)
-    write_tiny_imagenet(Path("data"))
-    for layer in (nn.Linear, nn.Conv2d):
-        monkeypatch.setattr(layer, "reset_parameters", lambda self: None)
-    for name in ("normal_", "kaiming_normal_"):
-        monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
+    write_tiny_imagenet(Path("data"), train_images=1, val_images=1)
     yield
     _kept_data.cache_clear()
 
 
-def covering(runs: list[Run]) -> list[Run]:
+def by_label(study: Study, shown: Set[Label]) -> list[Run]:
+    """Return runs among which each label stands that is not shown already, of those that are numbers the extremes."""
+    runs = expand(study)
+    missing = {label for run in runs for label in run.labels.items()} - shown
+    for axis, labels in study.axes.items():
+        missing -= {(axis, label) for label in [*labels][1:-1] if not labels[label]}
+    chosen = []
+    while missing:
+        chosen.append(max(runs, key=lambda run: len(missing & run.labels.items())))
+        missing -= chosen[-1].labels.items()
+    return chosen or runs[:1]
+
+
+def by_pair(runs: list[Run]) -> list[Run]:
     """Return runs among which each label stands with each label of the first axis, or else at least once."""
     seen: set[tuple[object, ...]] = set()
     chosen = []
@@ -78,7 +87,7 @@ def test_its_runs(file: Path) -> None:
             assert len(expand(read_study(file, form))) == int(count), form
 
 
-@pytest.mark.parametrize(
+WHOLE_AND_FORMS = pytest.mark.parametrize(
     ("file", "form"),
     [
         (file, form)
@@ -88,11 +97,36 @@ def test_its_runs(file: Path) -> None:
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else value or "whole",
 )
-def test_its_settings(file: Path, form: str | None) -> None:
-    study = read_study(file, form, changes=["model.network.pretrained=false"] * ("isic" in file.stem))
-    for run in covering(expand(study))[: None if form is None else 4]:
+
+
+def read(file: Path, form: str | None) -> Study:
+    return read_study(file, form, changes=["model.network.pretrained=false"] * ("isic" in file.stem))
+
+
+def check_build(runs: list[Run]) -> None:
+    for run in runs:
         parts = build_run(run.settings)
         assert parts.model.network.num_classes == parts.data.num_classes
+
+
+@pytest.mark.usefixtures("_nothing_is_read")
+@WHOLE_AND_FORMS
+def test_its_labels_build(file: Path, form: str | None) -> None:
+    whole, study = read(file, None), read(file, form)
+    shown = {
+        (axis, label)
+        for axis, labels in whole.axes.items()
+        for label, settings in labels.items()
+        if form is not None and study.axes[axis].get(label) == settings
+    }
+    check_build(by_label(study, shown))
+
+
+@pytest.mark.slow  # several hundred networks
+@pytest.mark.usefixtures("_nothing_is_read")
+@WHOLE_AND_FORMS
+def test_its_pairs_of_labels_build(file: Path, form: str | None) -> None:
+    check_build(by_pair(expand(read(file, form))))
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)

@@ -2,12 +2,14 @@
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from dropout_lab.app.benchmark import steps
+from dropout_lab.app.benchmark import scaling, steps
 from dropout_lab.app.benchmark.classes import NONE, TORCH
 from dropout_lab.app.benchmark.scaling import exponent
 from dropout_lab.app.main import main
@@ -58,11 +60,19 @@ def test_layers_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) ->
     assert "written      costs: benchmark.csv, benchmark.png" in printed
 
 
-def test_growth(capsys: pytest.CaptureFixture[str]) -> None:
+def test_growth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interleave(ways: Mapping[str, Callable[[], float]], *others: Any) -> pd.DataFrame:
+        """Do each step, and return what a step would take that costs time by the unit and by the root of the batch."""
+        units, batch_size = (int(each.replace(",", "")) for each in re.findall(r"[\d,]*\d", others[1]))
+        assert all(step() > 0 for step in ways.values())
+        return pd.DataFrame({name: [1e-6 * units * batch_size**0.5] for name in ways})
+
+    monkeypatch.setattr(scaling, "interleave", interleave)
     main(["benchmark", "--scaling", "--variants", "SpatialDropout", "--seconds", "0.1", "--device", "cpu"])
     (torchs, ours) = rows(Path("benchmark/exponents.csv"))
     assert (torchs["variant"], ours["variant"]) == (TORCH, "SpatialDropout")
-    assert 0.3 < float(ours["in_units"]) < 1.6
+    assert float(ours["in_units"]) == pytest.approx(1, abs=1e-3)
+    assert float(ours["in_batch"]) == pytest.approx(0.5, abs=1e-3)
     sizes = [(int(row["units"]), int(row["batch_size"])) for row in rows(Path("benchmark/scaling.csv"))]
     assert set(sizes) == {(u, 64) for u in (1024, 4096, 16384, 65536)} | {
         (4096, b) for b in (16, 64, 256, 1024)

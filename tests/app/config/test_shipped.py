@@ -94,12 +94,22 @@ def test_a_fit_by_names(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"class_path: dropout_lab\.{name}$", printed, re.MULTILINE)
 
 
-def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("columns", [40, 80, 1000])
+def test_the_list_says_what_each_is_for(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     main(["configs"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines if line] == list(shipped_configs())
-    for line in filter(None, lines):
-        name, summary = line.split(maxsplit=1)
+    printed = capsys.readouterr().out
+    lines = [line for line in printed.splitlines() if line]
+    assert max(map(len, lines)) <= max(columns, 60)
+    if columns == 1000:
+        assert len(lines) == len(shipped_configs())
+    # What a line has no room for stands below, where no name is.
+    found = [" ".join(entry.split()) for entry in re.split(r"\n+(?=\S)", printed)]
+    assert [entry.partition(" ")[0] for entry in found] == list(shipped_configs())
+    for entry in found:
+        name, _, summary = entry.partition(" ")
         assert shipped_configs()[name].read_text().startswith(f"# {summary}\n")
         assert summary[-1] in ".?", f"{name}: its first line is no whole sentence"
 

@@ -11,25 +11,19 @@ from dropout_lab.app.main import main
 from dropout_lab.app.study.run_files import RunFiles
 from tests.app.study.studies import dropout, write_study
 
+FIGURES = ["schedules", "distributions", "panels"]
 
-def report(figures: list[str], methods: dict[str, Any]) -> Path:
+
+def report(methods: dict[str, Any]) -> Path:
     """Run a study of one seed and report it; return its folder."""
-    file = write_study(
-        grid={"method": methods},
-        seeds=[0],
-        report={
-            "rows": "method",
-            "metric": "test/accuracy",
-            "baseline": {"method": "none"},
-            "figures": figures,
-        },
-    )
+    shown = {"rows": "method", "metric": "test/accuracy", "baseline": {"method": "none"}, "figures": FIGURES}
+    file = write_study(grid={"method": methods}, seeds=[0], report=shown)
     main(f"study {file} --jobs 1 --set data.batch_size=100".split())
     main("report studies/tiny".split())
-    for figure in figures:
+    for figure in FIGURES:
         assert imread(Path(f"studies/tiny/report/figure-{figure}.png")).shape[1] == 1600
     page = Path("studies/tiny/report/report.html").read_text()
-    assert page.count('src="data:image/png;base64,') == len(figures)
+    assert page.count('src="data:image/png;base64,') == len(FIGURES)
     assert "Not drawn" not in page
     assert (
         page.count(
@@ -48,7 +42,7 @@ def of(folder: Path, method: str) -> RunFiles:
     return RunFiles(found)
 
 
-def test_schedules() -> None:
+def test_schedules_distributions_and_panels() -> None:
     scheduled = dropout({"class_path": "MalDrop", "init_args": {"rho": 0}}) | {
         "trainer": {
             "callbacks+": {
@@ -57,7 +51,8 @@ def test_schedules() -> None:
             }
         }
     }
-    folder = report(["schedules"], {"none": dropout("NoDropout"), "periodic": scheduled})
+    alan = dropout({"class_path": "DropAlan", "init_args": {"distribution": "alpha"}})
+    folder = report({"none": dropout("NoDropout"), "periodic": scheduled, "alan": alan})
     with of(folder, "periodic").epochs.open() as stream:
         rows = list(csv.DictReader(stream))
     (layer,) = (name.partition("/")[2] for name in rows[0] if name.startswith("rho_mean/"))
@@ -65,9 +60,4 @@ def test_schedules() -> None:
     assert [[float(row[f"rho_{kind}/{layer}"]) for kind in ("min", "mean", "max")] for row in rows] == [
         [0, 2, 4]
     ] * 2
-
-
-def test_distributions_and_panels() -> None:
-    alan = dropout({"class_path": "DropAlan", "init_args": {"distribution": "alpha"}})
-    folder = report(["distributions", "panels"], {"none": dropout("NoDropout"), "alan": alan})
     assert of(folder, "alan").panels.is_file()

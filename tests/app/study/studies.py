@@ -140,6 +140,17 @@ class Hangs(Callback):
         threading.Event().wait()
 
 
+class Says(Callback):
+    """Says to a named pipe that an epoch is over, once, and goes on."""
+
+    def __init__(self, pipe: str) -> None:
+        self.pipe = pipe
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            Path(self.pipe).write_text("here")
+
+
 class TellsGPU(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         print(os.environ["CUDA_VISIBLE_DEVICES"])

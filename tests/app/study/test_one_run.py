@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,6 +67,30 @@ def outcome(made: RunTask, result: RunResult) -> dict[str, Any]:
     return {"figures": figures, "rows": rows, "weights": weights, "step": best["global_step"]}
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody has interrupted, in a folder of its own, and what it has left."""
+
+    task: RunTask
+    result: RunResult
+    outcome: dict[str, Any]
+
+    def copy(self) -> tuple[RunTask, RunResult]:
+        """Return it in the current folder, where it may be changed."""
+        made = task("one")
+        shutil.copytree(self.task.files.path, made.files.path, dirs_exist_ok=True)
+        return made, self.result
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with chdir(folder):
+        made = task(str(folder / "one"))
+        result = done(made)
+        return Undisturbed(made, result, outcome(made, result))
+
+
 @pytest.fixture
 def _signals_are_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run that is interrupted raise, as its process goes on with the test."""
@@ -76,10 +102,17 @@ def _signals_are_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_signals_are_exceptions")
-@pytest.mark.parametrize("moment", INTERRUPTED)
-def test_one_that_was_interrupted_goes_on_to_the_bit(moment: str) -> None:
-    undisturbed = task("one")
-    expected = outcome(undisturbed, done(undisturbed))
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "within an epoch",
+        "at the end of an epoch",
+        # As for any fit: tested with `fit --resume`.
+        pytest.param("in the first epoch", marks=pytest.mark.slow),
+        pytest.param("before the last step", marks=pytest.mark.slow),
+    ],
+)
+def test_one_that_was_interrupted_goes_on_to_the_bit(moment: str, undisturbed: Undisturbed) -> None:
     interrupted = task("two", INTERRUPTED[moment])
     with pytest.raises(SystemExit, match="143"):
         done(interrupted)
@@ -87,7 +120,7 @@ def test_one_that_was_interrupted_goes_on_to_the_bit(moment: str) -> None:
     assert saved["global_step"] == INTERRUPTED[moment]
     # As the worker does that takes the run up.
     interrupted.files.begin(interrupted.run, "dropout-lab study tiny.yaml")
-    assert outcome(interrupted, done(interrupted)) == expected
+    assert outcome(interrupted, done(interrupted)) == undisturbed.outcome
     assert [file.name for file in interrupted.files.folder.checkpoints.iterdir()] == ["best.ckpt"]
 
 
@@ -102,15 +135,13 @@ def test_its_times_are_those_of_both_parts() -> None:
     assert result.seconds > result.train_seconds
 
 
-def test_a_killed_worker_loses_nothing_that_it_has_saved() -> None:
-    undisturbed = task("one")
-    expected = outcome(undisturbed, done(undisturbed))
+def test_a_killed_worker_loses_nothing_that_it_has_saved(undisturbed: Undisturbed) -> None:
     # The worker saves, and dies by the signal; the engine gives the run to another.
     made, ends = task("two", 6), []
     PoolEngine(jobs=1, threads=1).run([made], lambda _, event: ends.append(event))
     assert Path("interrupted").exists()
     assert isinstance(ends[-1], RunResult)
-    assert outcome(made, ends[-1]) == expected
+    assert outcome(made, ends[-1]) == undisturbed.outcome
 
 
 def test_short_runs_are_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +161,9 @@ def test_long_runs_are_saved_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_signals_are_exceptions")
 @pytest.mark.parametrize("harm", ["damaged", "other data"])
-def test_what_cannot_be_resumed_begins_anew(harm: str, capsys: pytest.CaptureFixture[str]) -> None:
-    undisturbed = task("one")
-    expected = outcome(undisturbed, done(undisturbed))
+def test_what_cannot_be_resumed_begins_anew(
+    harm: str, undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = task("two", 6)
     with pytest.raises(SystemExit):
         done(made)
@@ -144,13 +175,14 @@ def test_what_cannot_be_resumed_begins_anew(harm: str, capsys: pytest.CaptureFix
         content = torch.load(last, weights_only=True)
         content["dropout_lab"]["fingerprint"] = "others"
         torch.save(content, last)
-    assert outcome(made, done(made)) == expected
+    assert outcome(made, done(made)) == undisturbed.outcome
     assert "the run begins anew" in capsys.readouterr().out
 
 
-def test_it_can_be_tested_and_predicted_with(capsys: pytest.CaptureFixture[str]) -> None:
-    made = task("one")
-    result = done(made)
+def test_it_can_be_tested_and_predicted_with(
+    undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, result = undisturbed.copy()
     main(["test", "--run", str(made.files.path)])
     main(["predict", "--run", str(made.files.path)])
     assert "not written into" not in capsys.readouterr().out
@@ -166,9 +198,8 @@ def test_it_can_be_tested_and_predicted_with(capsys: pytest.CaptureFixture[str])
     assert made.files.result() == result
 
 
-def test_its_config_repeats_it() -> None:
-    made = task("one")
-    result = done(made)
+def test_its_config_repeats_it(undisturbed: Undisturbed) -> None:
+    made, result = undisturbed.task, undisturbed.result
     main(["fit", "--config", str(made.files.folder.config), "--name", "again"])
     fit = json.loads(Path("runs/again/version_0/result.json").read_text())["fit"]
     assert {f"val/{name}": value for name, value in fit["metrics"].items()}.items() <= result.metrics.items()
@@ -192,10 +223,8 @@ def test_tensorboard_where_it_is_asked_for(asked: str) -> None:
     assert (made.files.path / "hparams.yaml").is_file()
 
 
-def test_no_events_where_nobody_has_asked() -> None:
-    made = task("one")
-    done(made)
-    assert {path.name for path in made.files.path.iterdir()} == {
+def test_no_events_where_nobody_has_asked(undisturbed: Undisturbed) -> None:
+    assert {path.name for path in undisturbed.task.files.path.iterdir()} == {
         "run.json", "config.yaml", "epochs.csv", "result.json", "checkpoints"
     }  # fmt: skip
 
@@ -206,9 +235,8 @@ def test_without_checkpoints_if_the_settings_want_none() -> None:
     assert not made.files.folder.checkpoints.exists()
 
 
-def test_what_an_older_attempt_has_left_is_no_part_of_it() -> None:
-    made = task("one")
-    done(made)
+def test_what_an_older_attempt_has_left_is_no_part_of_it(undisturbed: Undisturbed) -> None:
+    made, _ = undisturbed.copy()
     shutil.copy(made.files.folder.best, made.files.folder.checkpoints / "old.ckpt")
     done(made)
     assert [file.name for file in made.files.folder.checkpoints.iterdir()] == ["best.ckpt"]

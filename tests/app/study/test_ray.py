@@ -7,15 +7,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.files import find_own_modules
 from dropout_lab.app.main import main
 from dropout_lab.app.study import ray_cluster
-from dropout_lab.app.study.ray_cluster import RayEngine, RunActor
+from dropout_lab.app.study.local import PoolEngine
+from dropout_lab.app.study.ray_cluster import RayEngine, RunActor, _Actor
 from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Event, Failed, Started
 from tests import programs
@@ -69,19 +72,23 @@ def nodes() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def two(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Two nodes with one core each, at RAY_ADDRESS."""
+def head(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A node or two with one core each, at RAY_ADDRESS."""
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
-    if not nodes.worker_nodes:
-        nodes.add_node(num_cpus=1, object_store_memory=ray_cluster.OBJECT_STORE_BYTES)
     return nodes
 
 
+@pytest.fixture
+def two(head: Cluster) -> Cluster:
+    """Two nodes."""
+    if not head.worker_nodes:
+        head.add_node(num_cpus=1, object_store_memory=ray_cluster.OBJECT_STORE_BYTES)
+    return head
+
+
+@pytest.mark.slow  # another Ray; that the numbers are the same is tested below
 def test_ray_and_the_pool_give_the_same() -> None:
-    # A variant of one's own too, named by import path from here.
-    Path("mine.py").write_text(OWN)
-    grid = {"method": {"none": dropout("NoDropout"), "own": dropout({"class_path": "mine.Own"})}}
-    file = write_study(grid=grid)
+    file = write_study(grid=own_variant())
     main(f"study {file} --studies pool --jobs 2".split())
     # A process keeps what it knows of its first Ray, so this one is of another.
     done = programs.run(*f"study {file} --studies ray --jobs 2 --engine ray".split())
@@ -96,8 +103,14 @@ def test_ray_and_the_pool_give_the_same() -> None:
     assert all((folder / "log.txt").is_file() for folder in Path("ray/tiny/runs").iterdir())
 
 
+def own_variant() -> dict[str, Any]:
+    """Return a grid with a variant of one's own, named by import path from the current folder."""
+    Path("mine.py").write_text(OWN)
+    return {"method": {"none": dropout("NoDropout"), "own": dropout({"class_path": "mine.Own"})}}
+
+
 def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None:
-    study: dict[str, Any] = {"base": {"settings": merge(BASE, callback("Waits"))}, "seeds": [0, 1, 2]}
+    study: dict[str, Any] = {"grid": own_variant(), "base": {"settings": merge(BASE, callback("Waits"))}}
     todo = tasks("studies/tiny", **study)
     (lost,) = two.worker_nodes
     events: list[tuple[RunTask, Event]] = []
@@ -110,19 +123,36 @@ def test_a_node_that_is_lost_leaves_its_runs_to_the_others(two: Cluster) -> None
             two.remove_node(lost, allow_graceful=False)
             Path("go").touch()
 
+    find_own_modules()
     RayEngine(jobs=None, threads=1).run(todo, on_event)
     assert lost not in two.worker_nodes
     ends = {task.run.hash: event for task, event in events if isinstance(event, RunResult)}
     assert sorted(ends) == sorted(task.run.hash for task in todo)
     assert sum(not isinstance(event, Started) for _, event in events) == len(todo)
-    alone = tasks("alone/tiny", **study)
-    RayEngine(jobs=1, threads=1).run(alone, lambda task, event: None)
-    for task, same in zip(todo, alone, strict=True):
+    # Where a run is done, and after what, changes nothing in it.
+    local = tasks("local/tiny", **study)
+    PoolEngine(jobs=2, threads=1).run(local, lambda task, event: None)
+    for task, same in zip(todo, local, strict=True):
         one, other = task.files.result(), same.files.result()
         assert one is not None
         assert other is not None
         assert one == ends[task.run.hash]
         assert one.metrics == other.metrics
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--threads 2", "a run needs 2 CPUs and 0 GPUs"),
+        ("--gpus-per-run 1", "a run needs 1 CPUs and 1 GPUs .*; there are 1 CPUs and 0 GPUs"),
+    ],
+)
+def test_no_room(words: str, message: str, head: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(f"study {write_study()} --engine ray {words}".split())
+    assert ended.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(message, line), line
 
 
 @pytest.mark.slow  # what the engines share is tested with the pool
@@ -173,6 +203,7 @@ def test_what_a_killed_driver_was_at_is_given_up(two: Cluster) -> None:
         assert task.files.result() is None
 
 
+@pytest.mark.slow  # what such a machine says, and what is made of it, is tested below
 def test_machines_that_do_not_see_the_files(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "SHARE_SECONDS", 0.0)
     monkeypatch.setattr(Path, "touch", lambda self: None)
@@ -195,19 +226,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert RunActor.look(tmp_path, mark, patience=0) is None
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("--gpus-per-run 1", "a run needs 1 CPUs and 1 GPUs .*; there are 1 CPUs and 0 GPUs"),
-        ("--threads 2", "a run needs 2 CPUs and 0 GPUs"),
-    ],
-)
-def test_no_room(words: str, message: str, two: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(f"study {write_study()} --engine ray {words}".split())
-    assert ended.value.code == 2
-    (line,) = capfd.readouterr().err.splitlines()
-    assert re.search(message, line), line
+def test_what_a_machine_does_not_see_ends_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.wait", lambda words, **_: (words, []))
+    monkeypatch.setattr("ray.get", lambda word: word)
+    look = SimpleNamespace(remote=lambda folder, mark, patience: f"does not see {mark}")
+    with pytest.raises(UserError, match="^does not see here$"):
+        _Actor(SimpleNamespace(look=look), Path("here")).receive()
 
 
 NODES: dict[str, tuple[list[dict[str, float]], int, float | None, int | str]] = {

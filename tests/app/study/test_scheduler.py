@@ -40,7 +40,9 @@ class Scripted(Worker):
         super().__init__()
         self.words = words
         self.given: list[str] = []
-        self.killed = 0
+        # When it is asked to end, and when that is waited for.
+        self.ends: list[str] = []
+        self.result: RunResult | None = None
 
     def send(self, task: RunTask) -> None:
         self.given.append(task.run.hash)
@@ -48,8 +50,14 @@ class Scripted(Worker):
     def receive(self) -> Answer | None:
         return self.words.pop(0) if self.words else None
 
-    def kill(self) -> None:
-        self.killed += 1
+    def ask_to_end(self) -> None:
+        self.ends.append("asked")
+        if self.task is not None and self.result is not None:
+            self.task.files.path.mkdir()
+            write_result(self.task.files, self.result)
+
+    def end(self) -> None:
+        self.ends.append("ended")
 
 
 class Scripts(Engine):
@@ -72,7 +80,7 @@ class Scripts(Engine):
 def told(engine: Scripts, *names: str) -> list[tuple[str, Event]]:
     events: list[tuple[str, Event]] = []
     engine.run([task(name) for name in names], lambda task, event: events.append((task.run.hash, event)))
-    assert [worker.killed for worker in engine.started] == [1] * len(engine.started)
+    assert [worker.ends for worker in engine.started] == [["asked", "ended"]] * len(engine.started)
     return events
 
 
@@ -107,7 +115,7 @@ def test_workers_that_do_not_come_up() -> None:
     engine = Scripts(*scripts)
     with pytest.raises(UserError, match="^the workers do not come up, the last because of bad luck$"):
         told(engine, "a")
-    assert [worker.killed for worker in engine.started] == [1] * STILLBORN
+    assert [worker.ends for worker in engine.started] == [["asked", "ended"]] * STILLBORN
 
 
 def test_one_that_comes_up_late_or_dies_early_costs_nothing() -> None:
@@ -115,7 +123,7 @@ def test_one_that_comes_up_late_or_dies_early_costs_nothing() -> None:
     assert told(engine, "a") == [("a", Started()), ("a", result("a"))]
 
 
-def test_a_run_that_takes_too_long_is_killed_and_the_next_gets_another_worker() -> None:
+def test_a_run_that_takes_too_long_is_ended_and_the_next_gets_another_worker() -> None:
     engine = Scripts([FREE], [FREE, result("b")], timeout=-1.0)
     reason = "took longer than the -1 s of --timeout, and was killed"
     assert told(engine, "a", "b") == [
@@ -123,19 +131,35 @@ def test_a_run_that_takes_too_long_is_killed_and_the_next_gets_another_worker() 
     ]  # fmt: skip
 
 
+def test_a_run_that_ends_while_it_is_asked_to_has_not_failed() -> None:
+    engine = Scripts([FREE], timeout=-1.0)
+    engine.workers[0].result = result("a")
+    assert told(engine, "a") == [("a", Started()), ("a", result("a"))]
+    assert task("a").files.failure() is None
+
+
 def test_workers_with_nothing_left_to_do_end_while_others_go_on() -> None:
     engine = Scripts([FREE, None, None, result("a")], [FREE, result("b")], room=2)
-    ends: list[int] = []
-    engine.run([task("a"), task("b")], lambda task, event: ends.append(engine.started[1].killed))
-    assert ends[-1] == 1
+    ends: list[list[str]] = []
+    engine.run([task("a"), task("b")], lambda task, event: ends.append(list(engine.started[1].ends)))
+    assert ends[-1] == ["asked", "ended"]
 
 
-def test_when_interrupted_no_worker_is_left() -> None:
+def test_when_interrupted_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Scripts([FREE], [None], room=2)
+
+    def end(worker: Scripted) -> None:
+        worker.ends.append("ended")
+        # All save at the same time what they are at.
+        assert [each.ends[0] for each in engine.started] == ["asked", "asked"]
+        # Ctrl-C once more.
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scripted, "end", end)
 
     def interrupt(task: RunTask, event: Event) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         engine.run([task("a"), task("b")], interrupt)
-    assert [worker.killed for worker in engine.started] == [1, 1]
+    assert [worker.ends for worker in engine.started] == [["asked", "ended"]] * 2
