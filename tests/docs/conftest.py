@@ -18,7 +18,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Tiny MNIST and CIFAR-10 that torchvision reads, too."""
     folder = tmp_path / "data"
     write_mnist(folder)
-    checksums = write_cifar10(folder, images_a_batch=60)
+    checksums = write_cifar10(folder, images_a_batch=20)
     names = [f"label {number}" for number in range(10)]
     (folder / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
     test = {"test_batch": checksums.pop("test_batch")}

@@ -106,7 +106,7 @@ def test_an_exponent_is_the_slope_of_logarithms(power: float) -> None:
             ["--variants", "DropAct", "DropAkt", "--layers", "16", "--networks"],
             "no dropout variant 'DropAkt'",
         ),
-        (["--layers", "16", "--networks", "FullyConnected"], "missing: .*hidden"),
+        (["--variants", "DropAct", "--layers", "16", "--networks", "FullyConnected"], "missing: .*hidden"),
         (["--variants", "StandardDropout(p=1.5)", "--networks"], "p must be in"),
         (["--scaling", "--variants", "StandardDropout(p=1.5)"], "p must be in"),
         (
@@ -164,7 +164,7 @@ def test_what_stops_it_is_said_in_a_line(
 ) -> None:
     monkeypatch.setattr(steps, "benchmark", raising(error))
     with pytest.raises(SystemExit) as end:
-        main(["benchmark"])
+        main(["benchmark", "--variants", "DropAct"])
     assert end.value.code == code
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(reason, line), line
@@ -173,4 +173,4 @@ def test_what_stops_it_is_said_in_a_line(
 def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "benchmark", raising(RuntimeError("a defect")))
     with pytest.raises(RuntimeError, match="a defect"):
-        main(["benchmark"])
+        main(["benchmark", "--variants", "DropAct"])
