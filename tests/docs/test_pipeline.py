@@ -39,7 +39,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "TURN_S", 1e-3)
     monkeypatch.setattr(pipeline, "cores", lambda: 1)
     for module in (pipeline, pipeline_fits, pipeline_plain_pytorch):
-        monkeypatch.setattr(module, "BATCH", 10)
+        monkeypatch.setattr(module, "BATCH", 30)
 
 
 def checkout(name: str, code: str = FAKE) -> Path:
@@ -81,11 +81,11 @@ def test_all_but_the_fit_from_end_to_end(
 ) -> None:
     monkeypatch.setattr(pipeline, "HERE", checkout("fake"))
     what, trained = ["MNIST, plain", "MNIST, crop"], ["GavierMNIST on MNIST"]
-    # 57 images of MNIST to train on, 10 a step; 98 of CIFAR-10.
-    steps = 5 * ["6"]
+    # 57 images of MNIST to train on, 30 a step; 98 of CIFAR-10.
+    steps = 5 * ["2"]
     if every:
         what += ["CIFAR-10, plain", "CIFAR-10, crop and flip"]
-        trained, steps = ["FullyConnected on CIFAR-10", *trained], [*5 * ["10"], *steps]
+        trained, steps = ["FullyConnected on CIFAR-10", *trained], [*5 * ["4"], *steps]
     else:
         shutil.rmtree(root / "cifar-10-batches-py")
     rows = measured(root)
