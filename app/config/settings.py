@@ -167,7 +167,8 @@ def _flat_by_class(value: Any, name: str = "") -> dict[str, Setting]:
         return flat
     if value is None:
         return {}
-    return {name: str(value) if isinstance(value, list) else value}
+    # The order of keys, which a file may have sorted, is no setting.
+    return {name: json.dumps(value, sort_keys=True) if isinstance(value, list) else value}
 
 
 def changed_settings(there: Settings, here: Settings) -> list[str]:

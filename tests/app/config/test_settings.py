@@ -156,3 +156,16 @@ def test_what_is_measured_does_not_change_with_how_fast_it_was_learned() -> None
     assert changed_settings(there, here) == []
     here["data"]["init_args"]["val_size"] = 0.1
     assert changed_settings(there, here) == ["data.val_size"]
+
+
+def test_keys_that_a_file_has_sorted_are_no_other_settings() -> None:
+    layer = {"class_path": "MalDrop", "init_args": {"rho": 2}}
+    there, here = (
+        {
+            "data": None,
+            "trainer": {},
+            "model": {"network": {"layers": [dict(sorted(layer.items(), reverse=last))]}},
+        }
+        for last in (False, True)
+    )
+    assert changed_settings(there, here) == []

@@ -39,6 +39,7 @@ def test_one_place_or_two() -> None:
     assert first.startswith("body.")
 
 
+@pytest.mark.slow  # two networks of 134 million weights
 def test_initialized_as_torchvisions(network: VGG16) -> None:
     torch.manual_seed(0)
     published = vgg16(num_classes=7)
