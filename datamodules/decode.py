@@ -10,13 +10,11 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, ImageFile, ImageOps
 
+from dropout_lab.datamodules.formats import FORMATS
+
 Pixels = npt.NDArray[np.uint8]
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What is decoded, by Pillow's names."""
-EXTENSIONS = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-"""How names of such files end, in small letters."""
-DECODER = f"1, Pillow {PIL.__version__}"
+DECODER = f"2, Pillow {PIL.__version__}, {' '.join(FORMATS)}"
 """Changes whenever the same bytes may become other pixels."""
 
 WHITE = (255, 255, 255, 255)

@@ -31,6 +31,7 @@ def print_header(folder: RunFolder, parts: Parts, begun: int) -> None:
         "run": str(folder.path),
         "data": f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
+        "note": "\n".join(data.notes) or None,
         "network": f"{type(network).__name__}: {parameters:,} parameters",
         "weights": network.start,
         "dropout": ", ".join(places) or "none",
