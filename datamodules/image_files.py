@@ -4,13 +4,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
+from dropout_lab.datamodules.decode import Conversion, Fit
 from dropout_lab.datamodules.decode_cache import Unreadable, decoded_images, default_cache, digest_of
 
 
@@ -34,7 +35,7 @@ class SplitFiles(NamedTuple):
 
 
 class DecodedDataModule(ImageDataModule, ABC):
-    """Images from files of any format and size, three channels, resized to squares.
+    """Images from files of any format and size, in colour or grey, resized to squares.
 
     All files are decoded once into a memory-mapped array (:mod:`dropout_lab.datamodules.decode_cache`), which later
     runs and other processes share.
@@ -42,6 +43,11 @@ class DecodedDataModule(ImageDataModule, ABC):
     Args:
         root: folder that holds the data set's own folder.
         image_size: decode to so many pixels square.
+        channels: 3 for RGB, which grey images become too; 1 for grey, which colours become.
+        fit: images that are not square: ``"crop"`` takes the largest square in the middle, ``"pad"`` shows all between
+            black bars, ``"stretch"`` changes proportions.
+        bit_depth: bits of the values in 16-bit images, 8 to 16, as of cameras of 12 bits; None: as the files say, else
+            those of the largest value in any.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
             lists them and goes on without.
@@ -53,6 +59,9 @@ class DecodedDataModule(ImageDataModule, ABC):
         root: str = "data",
         *,
         image_size: int = 64,
+        channels: Literal[1, 3] = 3,
+        fit: Fit = "crop",
+        bit_depth: int | None = None,
         cache: str | None = None,
         unreadable: Unreadable = "error",
         **common: Any,
@@ -62,8 +71,8 @@ class DecodedDataModule(ImageDataModule, ABC):
             raise ValueError(f"unreadable must be 'error' or 'skip', got {unreadable!r}")
         self.cache = default_cache() if cache is None else Path(cache).expanduser()
         self.unreadable = unreadable
-        self.size = image_size
-        self.stored_shape = (3, image_size, image_size)
+        self.conversion = Conversion(image_size, channels, fit, bit_depth)
+        self.stored_shape = self.conversion.shape
         self._files: list[list[Path]] = []
         self._fingerprint: str | None = None
 
@@ -85,14 +94,14 @@ class DecodedDataModule(ImageDataModule, ABC):
     def read(self) -> Splits:
         parts = self.find()
         files = [file for part in parts for file in part.files]
-        decoded = decoded_images(files, self.size, self.cache, self.unreadable, type(self).__name__)
+        decoded = decoded_images(files, self.conversion, self.cache, self.unreadable, type(self).__name__)
         self._files, splits, placed = [], [], []
         all_rows = torch.split(torch.tensor(decoded.rows), [len(part.files) for part in parts])
         for part, rows in zip(parts, all_rows, strict=True):
             # A file that was skipped has row −1.
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
-            splits.append(Images(decoded.pixels, part.labels[read], rows[read]))
+            splits.append(Images(decoded.pixels, part.labels[read], rows[read], decoded.file))
             placed.append([rows[read].tolist(), part.labels[read].tolist()])
         self._fingerprint = digest_of(json.dumps([decoded.content, placed]).encode())
         return Splits(*splits)
