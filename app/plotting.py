@@ -1,6 +1,7 @@
 """How figures look: 800 pixels wide on a page, colours that the colour-blind tell apart, labels beside the lines."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from scipy.optimize import isotonic_regression
 
 from dropout_lab.app.files import whole_file
@@ -28,6 +30,8 @@ BAND = 0.16
 WIDTH = 8.0  # inches; at 100 pixels an inch, 800 pixels
 # Inches of a legend: the mark and the gaps of an entry, a letter of its name, a line of it.
 HANDLE, LETTER, ROW = 0.7, 0.085, 0.2
+# Scripts that DejaVu Sans has not, or not all of.
+FOREIGN = re.compile("[\u0530-\u1dff\u2c00-\U0010ffff]")
 DPI = 200  # sharp on screens of twice the pixels
 
 TEXT = {
@@ -68,9 +72,22 @@ def styled() -> AbstractContextManager[None]:
 
 def save(figure: Figure, file: Path) -> Path:
     """Write a figure as PNG; the same figure gives the same bytes."""
+    if FOREIGN.search("".join(_words(figure))):
+        # It is callbacks', which need torch.
+        from dropout_lab.callbacks.fonts import legible
+
+        legible(figure)
     with styled(), whole_file(file, "wb") as stream:
         figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     return file
+
+
+def _words(figure: Figure) -> Iterator[str]:
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        yield text.get_text()
+    for axes in figure.axes:
+        yield from (label.get_text() for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels())
 
 
 def looks(count: int, baseline: int | None, ordered: bool) -> list[Look]:

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dropout_lab.callbacks.fonts import legible
+
 # Above so many classes numbers in the cells, and then names at the axes, cannot be read.
 MOST_NUMBERS, MOST_NAMES = 20, 40
 # Between images, as a share of their width.
@@ -35,7 +37,7 @@ def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
     axes.set(xlabel="predicted", ylabel="true (shade: share of its images)")
     right = counts.diagonal().sum().item() / max(total, 1)
     axes.set_title(f"{right:.1%} of {total:,} images right")
-    return figure
+    return legible(figure)
 
 
 def panel_figure(
@@ -50,7 +52,7 @@ def panel_figure(
     figure = Figure(figsize=size, layout="constrained")
     pictures = [(name, channels_last(images)) for name, images in rows]
     draw_panel(figure.add_subplot(), pictures, truth, predicted, title)
-    return figure
+    return legible(figure)
 
 
 def draw_panel(

@@ -21,6 +21,7 @@ from dropout_lab.datamodules.sampling import (
     ResumableLoader,
     Shuffled,
     batches_done,
+    drops_last,
 )
 from dropout_lab.datamodules.splits import check_bounds, check_size
 
@@ -58,6 +59,8 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing and the owner offers them.
         num_workers: processes that prepare batches; a gather in memory rarely needs one.
+        drop_last: leave out an epoch's last training batch where it is smaller than the others; None: where it is one
+            image, whose variance BatchNorm cannot take and which would weigh as much as a whole batch.
         device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
             on, ``"auto"`` there too if there is one and they fit.
     """
@@ -84,6 +87,7 @@ class ImageDataModule(LightningDataModule, ABC):
         download: bool = False,
         num_workers: int = 0,
         device: str | None = None,
+        drop_last: bool | None = None,
     ) -> None:
         super().__init__()
         check_bounds("batch_size", batch_size, 1, MOST_IMAGES)
@@ -105,6 +109,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.download = download
         self.num_workers = num_workers
         self.device = device
+        self.drop_last = drop_last
         self._placement = Placement(device, num_workers)
         self._splits: Splits | None = None
         self._normalization: Normalization | None = None
@@ -200,11 +205,10 @@ class ImageDataModule(LightningDataModule, ABC):
         A resumed fit continues at the batch where it stopped.
         """
         augment = self.augmentations if self.augment else ()
-        sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
-        if not isinstance(sampler, Sized):
-            return self._loader(self.splits.train, sampler, augment)
+        sampler = self._order()
         if not isinstance(sampler, EpochOrder):
-            sampler = InEpochs(sampler, self.seed)
+            return self._loader(self.splits.train, sampler, augment, drop_last=bool(self.drop_last))
+        drops = drops_last(len(sampler), self.batch_size, self.drop_last)
         if self.num_workers > 0:
             sampler.shared_epoch.share_memory_()  # type: ignore[no-untyped-call]
         # With overfit_batches Lightning takes a sampler of its own, and images stay the same each epoch.
@@ -212,7 +216,15 @@ class ImageDataModule(LightningDataModule, ABC):
             epoch, batches = batches_done(self.trainer)
             sampler.begin(epoch, batches * self.batch_size)
         streams = BatchStreams(self.seed, sampler.shared_epoch)
-        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader)
+        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader, drops)
+
+    def dropped(self, processes: int = 1) -> int:
+        """Return how many images of an epoch each of so many processes leaves out, with the last training batch."""
+        order = self._order()
+        if not isinstance(order, EpochOrder):
+            return 0
+        images = -(-order.length // processes)
+        return images % self.batch_size if drops_last(images, self.batch_size, self.drop_last) else 0
 
     def val_dataloader(self) -> Loader:
         return self._loader(self.splits.val)
@@ -222,6 +234,13 @@ class ImageDataModule(LightningDataModule, ABC):
 
     predict_dataloader = test_dataloader
 
+    def _order(self) -> Sampler[int]:
+        """Return the order of training images, which can be entered anywhere if the sampler knows its length."""
+        sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
+        if isinstance(sampler, EpochOrder) or not isinstance(sampler, Sized):
+            return sampler
+        return InEpochs(sampler, self.seed)
+
     def _loader(
         self,
         images: Images,
@@ -229,6 +248,7 @@ class ImageDataModule(LightningDataModule, ABC):
         augment: tuple[Augmentation, ...] = (),
         streams: BatchStreams | None = None,
         kind: type[Loader] = DataLoader,
+        drop_last: bool = False,
     ) -> Loader:
         computes_on = None if self.trainer is None else self.trainer.strategy.root_device
         kept = self._placement.place(images, computes_on)
@@ -241,6 +261,7 @@ class ImageDataModule(LightningDataModule, ABC):
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
+            drop_last=drop_last,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available() and device.type == "cpu",

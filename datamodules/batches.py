@@ -4,8 +4,10 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, NamedTuple, final
 
+import numpy as np
 import torch
 import torchvision.transforms.v2.functional as tvf
 from torch import Tensor
@@ -27,11 +29,19 @@ class Images(NamedTuple):
     """``(N,)`` int64."""
     rows: Tensor | None = None
     """Where in ``pixels`` each sample is, ``(N,)`` int64: splits share an array that is too large to be copied."""
+    file: Path | None = None
+    """The ``.npy`` file that all of ``pixels`` are mapped from, if they are."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process map the file too; a tensor that is sent is copied into shared memory, all of it."""
+        if self.file is None:
+            return Images, tuple(self)
+        return _mapped, (self.file, self.labels, self.rows)
 
     def select(self, selection: slice | Tensor) -> "Images":
         if self.rows is None:
             return Images(self.pixels[selection], self.labels[selection])
-        return Images(self.pixels, self.labels[selection], self.rows[selection])
+        return Images(self.pixels, self.labels[selection], self.rows[selection], self.file)
 
     @property
     def bytes(self) -> int:
@@ -54,6 +64,15 @@ class Images(NamedTuple):
         """Return the pixels of all samples, so many at a time."""
         for index in torch.split(torch.arange(len(self.labels)), size):
             yield self.take(index)
+
+
+def map_pixels(file: Path) -> Tensor:
+    """Map the pixels in a ``.npy`` file; what is written into them does not reach the file."""
+    return torch.from_numpy(np.lib.format.open_memmap(file, mode="c"))
+
+
+def _mapped(file: Path, labels: Tensor, rows: Tensor | None) -> Images:
+    return Images(map_pixels(file), labels, rows, file)
 
 
 class Splits(NamedTuple):

@@ -1,7 +1,7 @@
 """The cache of decoded images: files are decoded and resized once, into an array on disk.
 
-``CACHE/KEY.npy`` holds the pixels, ``CACHE/KEY.json`` beside it which files could not be decoded, and ``CACHE/index``
-the digests of files that have not changed since.
+``CACHE/KEY.npy`` holds the pixels, ``CACHE/KEY.json`` beside it which files could not be decoded and how those of 16
+bits were scaled, and ``CACHE/index`` the digests of files that have not changed since.
 """
 
 import json
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
@@ -25,12 +26,12 @@ import numpy as np
 import torch
 from filelock import Timeout
 from PIL import Image
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from dropout_lab.datamodules.decode import DECODER, Pixels, decode, strict_pillow
+from dropout_lab.datamodules.decode import DECODER, Conversion, Pixels, convert, strict_pillow
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.locks import exclusive
 from dropout_lab.datamodules.names import printable
@@ -58,17 +59,28 @@ class Decoded(NamedTuple):
     """Decoded images."""
 
     pixels: Tensor
-    """``(rows, 3, size, size)`` uint8, memory-mapped."""
+    """``(rows, channels, size, size)`` uint8, memory-mapped."""
     rows: list[int]
     """For each file that was asked for its row in ``pixels``; −1 where it was skipped."""
     content: str
     """Digest of what the files hold, whatever their names and order."""
+    file: Path | None = None
+    """What is mapped."""
 
 
 class _Array(NamedTuple):
     pixels: Tensor
     problems: dict[str, str]
     """Digests of files that could not be decoded, and why. Their pixels are 0."""
+    bits: int | None
+    """Those of the largest value in images of 16 bits, if these were scaled by it."""
+
+
+class _Chunk(NamedTuple):
+    pixels: Pixels
+    problems: dict[str, str]
+    bits: list[int | None]
+    """For each image as in :class:`dropout_lab.datamodules.decode.Converted`."""
 
 
 Source = tuple[str, Path]
@@ -86,16 +98,18 @@ def default_cache() -> Path:
 
 
 def decoded_images(
-    files: Sequence[Path], size: int, cache: Path, unreadable: Unreadable, name: str
+    files: Sequence[Path], to: Conversion, cache: Path, unreadable: Unreadable, name: str
 ) -> Decoded:
-    """Return images as RGB, ``size`` × ``size``, by :func:`dropout_lab.datamodules.decode.decode`.
+    """Return images by :func:`dropout_lab.datamodules.decode.convert`.
 
     They are decoded once, into ``cache/KEY.npy``, which later runs and other processes map. KEY follows from what the
-    files hold, from the size and from the decoder, not from names, order or times: an image that changes makes another
-    array, a split by another seed takes the same; equal files share a row. Two processes that need the same array build
-    it once; two machines whose locks do not reach each other may both build it. It gets its name when it is complete,
-    and a damaged one is built again. Arrays that are no longer needed can be deleted at any time. Messages call the
-    images ``name``.
+    files hold, from the conversion and from the decoder, not from names, order or times: an image that changes makes
+    another array, a split by another seed takes the same; equal files share a row. Two processes that need the same
+    array build it once; two machines whose locks do not reach each other may both build it. It gets its name when it is
+    complete, and a damaged one is built again. Arrays that are no longer needed can be deleted at any time. Messages
+    call the images ``name``.
+
+    Images of 16 bits are scaled alike, by the largest value of all, if neither the conversion nor the files say how.
 
     Raises:
         DataError: files cannot be decoded and ``unreadable`` is ``"error"``, or none can; the array does not fit on
@@ -106,8 +120,9 @@ def decoded_images(
         # Sorted, so that the order of files, and with it the seed of a split, makes no difference.
         sources = sorted({digest: (digest, file) for file, digest in digests.items()}.values())
         content = "\n".join(digest for digest, _ in sources)
-        key = digest_of(f"{DECODER}\n{size}\n{content}".encode())
-        array = _load_or_build(cache / f"{key}.npy", sources, size) if sources else _Array(torch.empty(0), {})
+        key = digest_of(f"{DECODER}\n{to}\n{content}".encode())
+        file = cache / f"{key}.npy"
+        array = _load_or_build(file, sources, to) if sources else _Array(torch.empty(0), {}, None)
         undecoded = array.problems
         problems |= {file: undecoded[digest] for file, digest in digests.items() if digest in undecoded}
         if problems:
@@ -120,15 +135,26 @@ def decoded_images(
                     f"{report}. Mend or delete them, or leave them out with --data.unreadable skip"
                 )
             rank_zero_warn(f"{report}. They are left out")
+        if array.bits is not None and array.bits < 16:
+            _say_bits(array.bits, name)
     except OSError as error:
-        needed = len(files) * 3 * size**2 / 1e6
+        needed = len(files) * math.prod(to.shape) / 1e6
         raise DataError(
             f"decoded images cannot be kept in the folder {cache}: {error.strerror or error}; {needed:,.1f} MB are "
             "needed. Give another folder with --data.cache FOLDER"
         ) from error
     row_of = {digest: row for row, (digest, _) in enumerate(sources)}
     rows = [-1 if file in problems else row_of[digests[file]] for file in files]
-    return Decoded(array.pixels, rows, digest_of(content.encode()))
+    return Decoded(array.pixels, rows, digest_of(content.encode()), file.absolute())
+
+
+@rank_zero_only
+def _say_bits(bits: int, name: str) -> None:
+    print(
+        f"16-bit images of {name} are scaled by {bits} bits, those of their largest value; if they have others: "
+        "--data.bit_depth BITS",
+        flush=True,
+    )
 
 
 def digest_of(content: bytes) -> str:
@@ -200,14 +226,15 @@ def _load_index(index: Path) -> dict[str, Entry]:
         return {}
 
 
-def _load_or_build(file: Path, sources: Sequence[Source], size: int) -> _Array:
-    array = _load(file, len(sources), size)
+def _load_or_build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
+    shape = (len(sources), *to.shape)
+    array = _load(file, shape)
     if array is not None:
         return array
     file.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_behind(file.parent)
     with exclusive(file.with_suffix(".lock"), f"decoding the images for {printable(str(file))}"):
-        return _load(file, len(sources), size) or _build(file, sources, size)
+        return _load(file, shape) or _build(file, sources, to)
 
 
 def _remove_left_behind(folder: Path) -> None:
@@ -241,26 +268,27 @@ def _write(file: Path, text: str) -> None:
         new.unlink(missing_ok=True)
 
 
-def _load(file: Path, images: int, size: int) -> _Array | None:
+def _load(file: Path, shape: tuple[int, ...]) -> _Array | None:
     """Map an array; None if there is none, or if it is not what was written."""
     if not file.is_file():
         return None
     try:
         # Copy on write: should a user write into the tensor, the file stays as it is.
         pixels = np.lib.format.open_memmap(file, mode="c")
-        problems = json.loads(file.with_suffix(".json").read_bytes())
+        facts = json.loads(file.with_suffix(".json").read_bytes())
+        problems, bits = facts["problems"], facts["bits"]
         whole = file.stat().st_size == pixels.offset + pixels.nbytes
-        if not whole or pixels.dtype != np.uint8 or pixels.shape != (images, 3, size, size):
+        if not whole or pixels.dtype != np.uint8 or pixels.shape != shape:
             raise ValueError("not the pixels that were written")
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, LookupError, TypeError) as error:
         print(f"{printable(str(file))} is damaged ({error}): its images are decoded again", flush=True)
         return None
-    return _Array(torch.from_numpy(pixels), problems)
+    return _Array(torch.from_numpy(pixels), problems, bits)
 
 
-def _build(file: Path, sources: Sequence[Source], size: int) -> _Array:
+def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
     start = time.perf_counter()
-    shape = (len(sources), 3, size, size)
+    shape = (len(sources), *to.shape)
     needed, free = math.prod(shape), shutil.disk_usage(file.parent).free
     if free < needed:
         raise OSError(f"{_megabytes(free)} are free")
@@ -268,6 +296,7 @@ def _build(file: Path, sources: Sequence[Source], size: int) -> _Array:
         print(f"decoding {len(sources):,} images", flush=True)
     building = _new_name(file, BUILDING)
     problems: dict[str, str] = {}
+    each_bits: list[int | None] = []
     # Pillow loads its plugins at first need, which is no business of several threads.
     Image.init()
     try:
@@ -275,26 +304,38 @@ def _build(file: Path, sources: Sequence[Source], size: int) -> _Array:
         with building.open("wb") as stream, strict_pillow():
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for pixels, found in _in_parallel(partial(_decode, size=size), sources, "decoding"):
+            begin = stream.tell()
+            for pixels, found, bits in _in_parallel(partial(_decode, to=to), sources, "decoding"):
                 stream.write(pixels.tobytes())
                 problems |= found
+                each_bits += bits
+            most = max((bits for bits in each_bits if bits is not None), default=None)
+            # A dark image among others of 16 bits is dark.
+            darker = [row for row, bits in enumerate(each_bits) if bits not in (None, most)]
+            alike = partial(_decode, to=replace(to, bit_depth=most))
+            rows = iter(darker)
+            for pixels, *_ in _in_parallel(alike, [sources[row] for row in darker], "decoding"):
+                for image, row in zip(pixels, rows, strict=False):
+                    stream.seek(begin + row * image.nbytes)
+                    stream.write(image.tobytes())
             stream.flush()
             os.fsync(stream.fileno())
-        _write(file.with_suffix(".json"), json.dumps(problems))
+        _write(file.with_suffix(".json"), json.dumps({"problems": problems, "bits": most}))
         building.replace(file)
     finally:
         building.unlink(missing_ok=True)
     seconds = time.perf_counter() - start
     images = f"{_megabytes(needed)}, {len(sources):,} images"
     print(f"cache {printable(str(file))}  {images}, decoded in {seconds:.1f} s", flush=True)
-    array = _load(file, len(sources), size)
+    array = _load(file, shape)
     assert array is not None, "it was just built"
     return array
 
 
-def _decode(sources: Sequence[Source], size: int) -> tuple[Pixels, dict[str, str]]:
-    pixels = np.zeros((len(sources), 3, size, size), dtype=np.uint8)
-    problems = {}
+def _decode(sources: Sequence[Source], to: Conversion) -> _Chunk:
+    pixels = np.zeros((len(sources), *to.shape), dtype=np.uint8)
+    problems: dict[str, str] = {}
+    bits: list[int | None] = [None] * len(sources)
     for place, (digest, file) in enumerate(sources):
         try:
             content = file.read_bytes()
@@ -305,11 +346,11 @@ def _decode(sources: Sequence[Source], size: int) -> tuple[Pixels, dict[str, str
             changed = f"{file} was changed while it was read. Start again when the folder is complete"
             raise DataError(changed) from error
         try:
-            pixels[place] = decode(content, size)
+            pixels[place], bits[place] = convert(content, to)
         # Pillow raises whatever its parsers stumble over in a damaged file; each is told to the user.
         except Exception as error:
             problems[digest] = str(error) or type(error).__name__
-    return pixels, problems
+    return _Chunk(pixels, problems, bits)
 
 
 def _in_parallel(

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
+from dropout_lab.datamodules.decode import Conversion, Fit
 from dropout_lab.datamodules.decode_cache import Unreadable, decoded_images, default_cache, digest_of
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.folders import SHOWN
@@ -40,7 +41,7 @@ class SplitFiles(NamedTuple):
 
 
 class DecodedDataModule(ImageDataModule, ABC):
-    """Images from files of any format and size, three channels, resized to squares.
+    """Images from files of any format and size, in colour or grey, resized to squares.
 
     All files are decoded once into a memory-mapped array (:mod:`dropout_lab.datamodules.decode_cache`), which later
     runs and other processes share.
@@ -48,6 +49,11 @@ class DecodedDataModule(ImageDataModule, ABC):
     Args:
         root: folder that holds the data set's own folder.
         image_size: decode to so many pixels square.
+        channels: 3 for RGB, which grey images become too; 1 for grey, which colours become.
+        fit: images that are not square: ``"crop"`` takes the largest square in the middle, ``"pad"`` shows all between
+            black bars, ``"stretch"`` changes proportions.
+        bit_depth: bits of the values in 16-bit images, 8 to 16, as of cameras of 12 bits; None: as the files say, else
+            those of the largest value in any.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
             lists them and goes on without, unless it would leave nothing of a class in a split.
@@ -59,6 +65,9 @@ class DecodedDataModule(ImageDataModule, ABC):
         root: str = "data",
         *,
         image_size: int = 64,
+        channels: Literal[1, 3] = 3,
+        fit: Fit = "crop",
+        bit_depth: int | None = None,
         cache: str | None = None,
         unreadable: Unreadable = "error",
         **common: Any,
@@ -68,8 +77,8 @@ class DecodedDataModule(ImageDataModule, ABC):
             raise ValueError(f"unreadable must be 'error' or 'skip', got {unreadable!r}")
         self.cache = default_cache() if cache is None else Path(cache).expanduser()
         self.unreadable = unreadable
-        self.size = image_size
-        self.stored_shape = (3, image_size, image_size)
+        self.conversion = Conversion(image_size, channels, fit, bit_depth)
+        self.stored_shape = self.conversion.shape
         self.left_out: Counter[str] = Counter()
         """Files that are not read, by ending, and clutter, by its pattern; filled by ``find``."""
         self._files: list[list[Path]] = []
@@ -98,7 +107,7 @@ class DecodedDataModule(ImageDataModule, ABC):
         parts = self.find()
         self._warn_of_images_left_out()
         files = [file for part in parts for file in part.files]
-        decoded = decoded_images(files, self.size, self.cache, self.unreadable, type(self).__name__)
+        decoded = decoded_images(files, self.conversion, self.cache, self.unreadable, type(self).__name__)
         self._files, splits, placed = [], [], []
         all_rows = torch.split(torch.tensor(decoded.rows), [len(part.files) for part in parts])
         for name, part, rows in zip(("training", "validation", "test"), parts, all_rows, strict=True):
@@ -106,7 +115,7 @@ class DecodedDataModule(ImageDataModule, ABC):
             # A file that was skipped has row −1.
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
-            splits.append(Images(decoded.pixels, part.labels[read], rows[read]))
+            splits.append(Images(decoded.pixels, part.labels[read], rows[read], decoded.file))
             placed.append([rows[read].tolist(), part.labels[read].tolist()])
         self._fingerprint = digest_of(json.dumps([decoded.content, placed]).encode())
         return Splits(*splits)

@@ -128,6 +128,21 @@ class ResumableLoader(DataLoader[tuple[Tensor, Tensor]]):
         pass
 
 
+def drops_last(samples: int, batch_size: int, drop_last: bool | None) -> bool:
+    """Tell whether the last batch of a process's samples of an epoch is left out, should it be smaller than the others.
+
+    With None it is if it has one sample. Raises ValueError if no batch would be left.
+    """
+    if drop_last is None:
+        return samples > 1 and samples % batch_size == 1
+    if drop_last and samples < batch_size:
+        raise ValueError(
+            f"drop_last leaves no batch of {batch_size} of the {samples} training images a process: take a batch_size "
+            f"of {samples} or less, or drop_last null"
+        )
+    return drop_last
+
+
 def batches_done(trainer: Trainer) -> tuple[int, int]:
     """Return the epoch in which a fit goes on, and how many of its batches are done; the checkpoint has been read."""
     loop = trainer.fit_loop

@@ -23,6 +23,7 @@ from torchvision.transforms import v2
 
 from dropout_lab.datamodules import ImageFolderDataModule
 from dropout_lab.datamodules.base import Loader
+from dropout_lab.datamodules.decode import Conversion
 from dropout_lab.datamodules.decode_cache import decoded_images
 from dropout_lab.datamodules.folders import image_files
 
@@ -81,7 +82,9 @@ def measure(folder: Path, rounds: int, temporary: Path) -> dict[str, list[float]
         epoch(loader)
 
     def build(number: int) -> int:
-        return len(decoded_images(files, SIZE, temporary / f"built{number}", "error", "images").rows)
+        return len(
+            decoded_images(files, Conversion(SIZE), temporary / f"built{number}", "error", "images").rows
+        )
 
     for number in range(rounds):
         ways = {f"ImageFolder, {workers} workers": of_torchvision(folder, workers) for workers in WORKERS}

@@ -67,7 +67,8 @@ def cifar10(data: ImageDataModule, transform: Transform) -> Dataset[Any]:
 def files(data: ImageDataModule, transform: Transform) -> Dataset[Any]:
     """Return the images that the data module trains on, resized as it does, from their files."""
     assert isinstance(data, DecodedDataModule)
-    resized = v2.Compose([v2.Resize(data.size), v2.CenterCrop(data.size), transform])
+    size = data.conversion.size
+    resized = v2.Compose([v2.Resize(size), v2.CenterCrop(size), transform])
     return ImageFiles(data.sample_files[0], data.splits.train.labels.tolist(), resized)
 
 

@@ -58,7 +58,8 @@ PATH = [
 
 
 @functools.cache
-def _server() -> ForkServerContext:
+def server() -> ForkServerContext:
+    """Start the fork server, which is this process's own, and return the context of its children."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
     with chdir(REPOSITORY):
@@ -85,7 +86,7 @@ class Program:
             ours, its = os.pipe()
             streams.append(its)
             self._readers.append(Thread(target=_read, args=(ours, written), daemon=True))
-        self.process = _server().Process(
+        self.process = server().Process(
             target=_become,
             args=(
                 script,

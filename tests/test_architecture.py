@@ -167,6 +167,62 @@ def test_variants_need_torch_alone_and_nothing_needs_a_lock_of_unix() -> None:
     assert not offenders
 
 
+# What only POSIX has, of the modules that look the same everywhere.
+POSIX_MODULES = {
+    "curses",
+    "fcntl",
+    "grp",
+    "posix",
+    "pty",
+    "pwd",
+    "readline",
+    "resource",
+    "syslog",
+    "termios",
+    "tty",
+}
+POSIX_NAMES = {
+    f"{module}.{name}"
+    for module, names in {
+        "os": "O_DIRECTORY O_NOFOLLOW O_NONBLOCK chown chroot fchown fork forkpty getegid geteuid getgid getgroups "
+        "getloadavg getpgid getpgrp getpriority "
+        "getsid getuid initgroups kill_pg killpg lchown major mkfifo mknod nice openpty pathconf pread "
+        "posix_spawn pwrite register_at_fork sched_getaffinity sched_setaffinity sendfile setegid seteuid setgid "
+        "setpgid setpriority setsid setuid statvfs sync sysconf tcgetpgrp ttyname uname wait3 wait4 WIFSIGNALED",
+        "signal": "SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGUSR1 "
+        "SIGUSR2 SIGWINCH SIGXCPU alarm pause pthread_kill pthread_sigmask setitimer siginterrupt sigpending sigwait",
+        "time": "tzset clock_gettime",
+        "socket": "AF_UNIX",
+    }.items()
+    for name in names.split()
+}
+
+
+def test_nothing_needs_posix_when_it_is_imported() -> None:
+    """What only POSIX has stands where ``sys.platform`` is asked."""
+    offenders = []
+    for module, tree in modules().items():
+        imported = {name.split(".")[0] for name in at_start(tree)} & POSIX_MODULES
+        offenders += [f"{module} imports {name}" for name in imported | set(imports(tree)) & POSIX_NAMES]
+        for unit in units(tree):
+            used = {
+                ast.unparse(each) for each in ast.walk(unit) if isinstance(each, ast.Attribute)
+            } & POSIX_NAMES
+            if "sys.platform" not in ast.unparse(unit):
+                offenders += [f"{module}:{unit.lineno} uses {name}" for name in used]
+    assert not offenders
+
+
+def units(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield each function of a file, and each statement outside."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        elif isinstance(node, ast.Module | ast.ClassDef):
+            definitions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            yield from (each for each in node.body if not isinstance(each, definitions))
+
+
 def test_names_stand_for_one_thing_and_files_for_one_idea() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for module, tree in modules().items():

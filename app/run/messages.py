@@ -11,6 +11,7 @@ from dropout_lab.app.console import console, print_line
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.signals import Interrupted
+from dropout_lab.datamodules import ImageDataModule
 from dropout_lab.models.metrics import TWO_CLASS_NAMES
 
 # Rows of a table of results before all others: what an accuracy is worth stands right below it.
@@ -32,6 +33,7 @@ def print_header(folder: RunFolder, parts: Parts, begun: int) -> None:
         "data": f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
         "note": "\n".join(data.notes) or None,
+        "batches": _left_out(data, parts.trainer.world_size),
         "network": f"{type(network).__name__}: {parameters:,} parameters",
         "weights": network.start,
         "dropout": ", ".join(places) or "none",
@@ -44,6 +46,15 @@ def print_header(folder: RunFolder, parts: Parts, begun: int) -> None:
             # As text: a folder in square brackets is no markup.
             table.add_row(name, Text(value))
     console.print(table, highlight=False)
+
+
+def _left_out(data: ImageDataModule, processes: int) -> str | None:
+    count = data.dropped(processes)
+    if not count:
+        return None
+    images = "1 image" if count == 1 else f"{count} images"
+    each = " of each process" if processes > 1 else ""
+    return f"the last of an epoch{each}, {images}, is left out (data.drop_last)"
 
 
 @rank_zero_only

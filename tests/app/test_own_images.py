@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.main import main
-from tests.data.folders import write_classes, write_pictures
+from tests.data.folders import picture, write_classes, write_pictures
 
 FIT = (
     "fit --data ImageFolderDataModule --data.root pictures --data.image_size 8 --data.test_size 4 --data.val_size 4 "
@@ -57,3 +57,40 @@ def test_folders_as_people_have_them(capsys: pytest.CaptureFixture[str]) -> None
     assert "ImageFolderDataModule: 14 train, 4 validation, 8 test images" in output
     assert "note     left out: 1 @eaDir/, 1 .heic" in output
     assert "test" in json.loads((RUN / "result.json").read_text())
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_grey_images_stay_one_channel(fit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("白", "黒")):
+        Path("pictures", name).mkdir(parents=True)
+        for each in range(10):
+            picture(20 * number + each, 12, 6).convert("L").save(Path("pictures", name, f"{each}.png"))
+    words = ["--data.channels", "1", "--data.fit", fit, "--data.augment", "true"]
+    main([*FIT, *words, "--trainer.callbacks+=ConfusionMatrix", "--trainer.callbacks+=PredictionPanels"])
+    assert "test images of 1×8×8" in capsys.readouterr().out
+    main(["test", "--run", str(RUN), "--trainer.accelerator", "cpu"])
+    assert "test" in json.loads((RUN / "result.json").read_text())
+
+
+def test_a_last_batch_of_one_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    write_classes(Path("pictures"), {"cat": 12, "dog": 13})
+    words = ["--model.network.normalization", "batch", "--data.batch_size"]
+    # 17 images to train on.
+    main([*FIT, *words, "8", "--trainer.accumulate_grad_batches", "2"])
+    assert "the last of an epoch, 1 image, is left out (data.drop_last)" in capsys.readouterr().out
+    assert json.loads((RUN / "result.json").read_text())["fit"]["steps"] == 1
+    for more, message in (
+        (
+            ["8", "--data.drop_last", "false"],
+            "BatchNorm takes a variance over two images or more in each training batch",
+        ),
+        (["1"], "give --data.batch_size 2 or more"),
+        (["18", "--data.drop_last", "true"], "drop_last leaves no batch of 18 of the 17 training images"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main([*FIT, *words, *more])
+        assert exit_.value.code == 2
+        assert message in capsys.readouterr().err
+    assert [path.name for path in RUN.parent.iterdir()] == [RUN.name]
+    main([*FIT, *words, "100"])
+    assert "left out" not in capsys.readouterr().out

@@ -3,6 +3,8 @@
 There need be no GPU: fake tensors have its name and no data, and refuse to be mixed with those of another device.
 """
 
+import pickle
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,15 @@ from dropout_lab.datamodules.augment import (
     RandomResizedCrop,
     RandomShift,
 )
-from dropout_lab.datamodules.batches import BatchDataset, Images, Placement, device_for, resize, whole_batch
+from dropout_lab.datamodules.batches import (
+    BatchDataset,
+    Images,
+    Placement,
+    device_for,
+    map_pixels,
+    resize,
+    whole_batch,
+)
 from dropout_lab.datamodules.normalize import NORMALIZATIONS
 
 CPU, FIRST, SECOND = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
@@ -44,7 +54,8 @@ def test_all_is_done_on_the_device(rows: Images) -> None:
     for name, make in NORMALIZATIONS.items():
         normalization = make(rows)
         with FakeTensorMode(allow_non_fake_inputs=True) as fake:
-            split = Images(*(fake.from_tensor(part) for part in rows if part is not None)).to(FIRST)
+            fakes = [fake.from_tensor(part) for part in rows if isinstance(part, torch.Tensor)]
+            split = Images(fakes[0], fakes[1], fakes[2]).to(FIRST)
             dataset = BatchDataset(split, normalization.to(FIRST), augment)
             pixels, labels = dataset.__getitems__([3, 1])
             assert split.rows is None, name
@@ -176,6 +187,25 @@ def test_the_order_and_the_batches_do_not_depend_on_it() -> None:
 @pytest.fixture
 def images() -> Images:
     return Images(torch.randint(0, 256, (23, 3, 8, 8), dtype=torch.uint8), torch.arange(23))
+
+
+def test_another_process_maps_the_file_too() -> None:
+    file = Path("pixels.npy").absolute()
+    np.save(file, np.random.default_rng(0).integers(0, 256, (10, 3, 6, 6), dtype=np.uint8))
+    rows = Images(map_pixels(file), torch.arange(4), torch.tensor([9, 2, 4, 7]), file).select(
+        torch.tensor([1, 3])
+    )
+    sent = ForkingPickler.dumps(BatchDataset(rows, halve))
+    # Else all of it is in shared memory by now, whatever its size.
+    assert not rows.pixels.is_shared()  # type: ignore[no-untyped-call]
+    received = pickle.loads(sent).images
+    assert received.file == file
+    assert torch.equal(received.take(torch.arange(2)), rows.pixels[[2, 7]])
+    assert torch.equal(received.labels, torch.tensor([1, 3]))
+    received.pixels.zero_()
+    assert np.load(file).any()
+    in_memory = Images(rows.pixels, rows.labels, rows.rows)
+    assert torch.equal(pickle.loads(ForkingPickler.dumps(in_memory)).pixels, rows.pixels)
 
 
 def halve(pixels: torch.Tensor) -> torch.Tensor:

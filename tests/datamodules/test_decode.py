@@ -1,14 +1,19 @@
 """Decoding, against Pillow and torchvision."""
 
 import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageCms, ImageFile
+from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms import v2
 
-from dropout_lab.datamodules.decode import Pixels, decode, strict_pillow
+from dropout_lab.datamodules import decode as decoding
+from dropout_lab.datamodules.decode import Conversion, Fit, Pixels, convert, decode, strict_pillow
 from dropout_lab.datamodules.formats import FORMATS
 from tests.data.folders import picture
 
@@ -74,7 +79,17 @@ def test_16_bits_are_scaled_not_clipped(format: str) -> None:
         assert np.array_equal(channel, (values // 256).astype(np.uint8))
 
 
-@pytest.mark.parametrize("values", [np.ones((8, 8), np.float32), np.full((8, 8), 10**6, np.int32)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full((8, 8), 1.5, np.float32),
+        np.full((8, 8), -0.1, np.float32),
+        np.full((8, 8), np.nan, np.float32),
+        np.full((8, 8), 10**6, np.int32),
+        np.full((8, 8), -1, np.int32),
+    ],
+    ids=str,
+)
 def test_pixels_without_a_scale_of_8_bits_are_refused(values: np.ndarray) -> None:
     with pytest.raises(ValueError, match="no scale of 0 to 255"):
         decode(encoded(Image.fromarray(values), "TIFF"), 8)
@@ -101,6 +116,311 @@ def test_photographs_are_turned_upright() -> None:
     exif[0x0112] = 6  # the camera was turned: rows are columns
     stored = encoded(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
     assert np.array_equal(decode(stored, 8), pixels_of(upright))
+
+
+ROTATED = struct.pack("<HHII", 0x0112, 3, 1, 6)
+
+
+def with_exif(jpeg: bytes, *tags: bytes) -> bytes:
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(tags) + b"\0\0\0\0"
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        struct.pack("<HHII", 0x0103, 4, 1, 70_000),
+        struct.pack("<HHIi", 0x0100, 9, 1, -5),
+        struct.pack("<HHII", 0x0132, 2, 50, 99_999),
+        struct.pack("<HHII", 0x011A, 5, 1, 7),
+        struct.pack("<HHII", 0x8769, 4, 1, 99_999),
+        struct.pack("<HHII", 0x010F, 77, 1, 3),
+    ],
+    ids=["long for a short", "negative", "beyond its end", "half a rational", "lost IFD", "unknown type"],
+)
+def test_orientation_is_taken_from_exif_that_is_damaged_elsewhere(tag: bytes) -> None:
+    upright = picture(0, 16, 16)
+    plain = encoded(upright, "JPEG", quality=95)
+    turned = pixels_of(Image.open(io.BytesIO(plain)).transpose(Image.Transpose.ROTATE_270))
+    with strict_pillow():
+        assert np.array_equal(decode(with_exif(plain, *sorted([ROTATED, tag])), 16), turned)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"Exif\0\0", b"Exif\0\0no TIFF at all", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*"]
+)
+def test_without_an_orientation_images_stay(exif: bytes) -> None:
+    plain = encoded(picture(0, 16, 16), "JPEG")
+    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
+    with strict_pillow():
+        assert np.array_equal(decode(content, 16), decode(plain, 16))
+
+
+def test_no_damage_of_exif_is_one_of_the_image() -> None:
+    plain = encoded(picture(0, 16, 16), "JPEG")
+    content = with_exif(
+        plain, ROTATED, struct.pack("<HHII", 0x011A, 5, 1, 40), struct.pack("<HHII", 0x0132, 2, 9, 30)
+    )
+    straight = decode(plain, 16)
+    turns = _all_turns(straight)
+    generator = np.random.default_rng(0)
+    with strict_pillow():
+        for _ in range(300):
+            damaged = bytearray(content)
+            # What is between the segment's head and the next segment.
+            for place in generator.integers(12, 12 + 8 + 2 + 3 * 12 + 4, 3):
+                damaged[place] = generator.integers(256)
+            found = decode(bytes(damaged), 16)
+            assert any(np.array_equal(found, turned) for turned in turns)
+
+
+def _all_turns(pixels: Pixels) -> list[Pixels]:
+    turns = [np.rot90(pixels, count, (1, 2)) for count in range(4)]
+    return [*turns, *(np.flip(turned, 2) for turned in turns)]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_of_each_format(format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x0103] = 3
+    options = {"lossless": True} if format == "WEBP" else {"quality": 95} if format == "JPEG" else {}
+    stored = picture(0, 16, 16)
+    plain = decode(encoded(stored, format, **options), 16)
+    assert np.array_equal(
+        decode(encoded(stored, format, exif=exif, **options), 16), np.rot90(plain, -1, (1, 2))
+    )
+
+
+def test_large_metadata_of_png() -> None:
+    image, large = picture(0), "x" * 3_000_000
+    texts = PngInfo()
+    texts.add_text("comment", large, zip=True)
+    texts.add_itxt("XML:com.adobe.xmp", large, zip=True)
+    for number in range(30):
+        texts.add_text(f"history {number}", large)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(2_000_000)
+    for content in (encoded(image, pnginfo=texts), encoded(image, icc_profile=profile)):
+        assert np.array_equal(decode(content, 8), pixels_of(image))
+
+
+def test_a_png_is_turned_by_its_texts() -> None:
+    image = picture(0)
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", '<rdf:Description tiff:Orientation="6"/>')
+    assert np.array_equal(decode(encoded(image, pnginfo=texts), 8), np.rot90(pixels_of(image), -1, (1, 2)))
+
+
+def test_large_metadata_of_jpeg() -> None:
+    image = picture(0, 16, 16)
+    plain = encoded(image, "JPEG", quality=95)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(2_000_000)
+    xmp = b"<x>" + b" " * 60_000
+    large = encoded(image, "JPEG", quality=95, icc_profile=profile, xmp=xmp, comment=b"c" * 65_000)
+    assert np.array_equal(decode(large, 16), decode(plain, 16))
+
+
+def test_images_of_phones_are_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Pillow's own bound is below.
+    assert decoding.MOST_PIXELS > 16_320 * 12_240
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with strict_pillow():
+        assert np.array_equal(decode(encoded(picture(0)), 8), pixels_of(picture(0)))
+    assert Image.MAX_IMAGE_PIXELS == 20
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "LARGE", 40)
+    content = encoded(picture(0))
+    with ThreadPoolExecutor(1) as pool:
+        with decoding._one_large:
+            waiting = pool.submit(decode, content, 8)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.05)
+            assert np.array_equal(decode(encoded(picture(0, 6, 6)), 6), pixels_of(picture(0, 6, 6)))
+        assert np.array_equal(waiting.result(), pixels_of(picture(0)))
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("bits", "dtype"), [(10, np.uint16), (12, np.uint16), (14, np.uint16), (12, np.int32)]
+)
+def test_fewer_bits_in_16_are_scaled_by_their_largest_value(format: str, bits: int, dtype: type) -> None:
+    if format == "PNG" and dtype is np.int32:
+        pytest.skip("has no 32 bits")
+    values: np.ndarray = np.linspace(0, 2**bits - 1, 64).astype(dtype).reshape(8, 8)
+    content = encoded(Image.fromarray(values), format)
+    found = convert(content, Conversion(8))
+    assert np.array_equal(found.pixels[0], values >> (bits - 8))
+    assert found.pixels.max() == 255
+    assert found.bits == bits
+    assert np.array_equal(decode(content, 8, bit_depth=16)[0], values >> 8)
+    with pytest.raises(ValueError, match=f"a value of {2**bits - 1}, where 9 bits end at 511; see bit_depth"):
+        decode(content, 8, bit_depth=9)
+
+
+def test_a_pgm_says_its_largest_value() -> None:
+    values = np.array([[0, 1000], [2000, 3000]], dtype=">u2")
+    found = convert(b"P5 2 2 4000 " + values.tobytes(), Conversion(2))
+    assert found.bits is None
+    assert found.pixels[0].tolist() == [[0, 64], [128, 191]]
+
+
+def test_a_tiff_says_that_it_has_12_bits() -> None:
+    # Two values of 12 bits in three bytes.
+    values = [0, 256, 512, 1023]
+    packed = b"".join(
+        (low << 12 | high).to_bytes(3, "big") for low, high in zip(values[::2], values[1::2], strict=True)
+    )
+    tags = {256: 2, 257: 2, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 2, 279: len(packed)}
+    ifd = struct.pack("<H", len(tags)) + b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()
+    )
+    tags_at = 8 + len(packed)
+    content = b"II*\0" + struct.pack("<I", tags_at) + packed + ifd + b"\0\0\0\0"
+    found = convert(content, Conversion(2))
+    assert found.bits is None
+    assert found.pixels[0].tolist() == [[0, 16], [32, 63]]
+
+
+def png_of_16_bits(values: np.ndarray, colour_type: int, *others: tuple[bytes, bytes]) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = [(b"IHDR", header), *others, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def tiff_of_16_bits(values: np.ndarray, order: str, photometric: int = 2) -> bytes:
+    height, width, channels = values.shape
+    pixels = values.astype(f"{order}u2").tobytes()
+    bits_at = 8 + len(pixels)
+    bits = struct.pack(f"{order}{channels}H", *[16] * channels)
+    tags = {256: width, 257: height, 258: bits_at if channels > 2 else 16, 259: 1, 262: photometric, 273: 8}
+    tags |= {277: channels, 278: height, 279: len(pixels)}
+    ifd = struct.pack(f"{order}H", len(tags))
+    for tag, value in tags.items():
+        kind, count = (3, channels) if tag == 258 and channels > 2 else (4, 1)
+        ifd += struct.pack(f"{order}HHII", tag, kind, count, value)
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    return head + struct.pack(f"{order}I", bits_at + len(bits)) + pixels + bits + ifd + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_colours_of_16_bits(bits: int) -> None:
+    values = np.random.default_rng(0).integers(0, 2**bits, (8, 8, 3))
+    values[0, 0] = 2**bits - 1
+    expected = (values >> (bits - 8)).transpose(2, 0, 1)
+    for content in (png_of_16_bits(values, 2), tiff_of_16_bits(values, "<"), tiff_of_16_bits(values, ">")):
+        found = convert(content, Conversion(8))
+        assert np.array_equal(found.pixels, expected)
+        assert found.bits == bits
+        assert np.array_equal(decode(content, 8, bit_depth=16), (values >> 8).transpose(2, 0, 1))
+
+
+def test_compressed_colours_of_12_bits_in_16() -> None:
+    values = np.random.default_rng(0).integers(0, 2**12, (8, 8, 3))
+    plain = tiff_of_16_bits(values, "<")
+    rows = zlib.compress(values.astype("<u2").tobytes())
+    # The same with Adobe's deflate in the place of no compression, and the strip at the end.
+    content = bytearray(plain)
+    ifd = struct.unpack("<I", plain[4:8])[0]
+    for entry in range(ifd + 2, ifd + 2 + 9 * 12, 12):
+        tag = struct.unpack("<H", plain[entry : entry + 2])[0]
+        if tag in (259, 273, 279):
+            value = {259: 8, 273: len(plain), 279: len(rows)}[tag]
+            content[entry + 8 : entry + 12] = struct.pack("<I", value)
+    assert np.array_equal(decode(bytes(content) + rows, 8), (values >> 4).transpose(2, 0, 1))
+
+
+def test_transparent_colours_of_16_bits() -> None:
+    values = np.full((2, 2, 3), 40_000)
+    values[0, 0] = 300, 65_535, 301
+    key = (b"tRNS", struct.pack(">3H", 300, 65_535, 301))
+    assert decode(png_of_16_bits(values, 2, key), 2)[:, 0].tolist() == [[255, 156]] * 3
+    grey = (b"tRNS", struct.pack(">H", 300))
+    assert decode(png_of_16_bits(values[..., 0], 0, grey), 2, channels=1).tolist() == [
+        [[255, 156], [156, 156]]
+    ]
+    with_alpha = np.concatenate([values // 16, [[[0], [65_535]], [[65_535], [65_535]]]], axis=2)
+    assert decode(png_of_16_bits(with_alpha, 6), 2)[0].tolist() == [[255, 156], [156, 156]]
+
+
+def test_0_is_white_where_a_tiff_says_so() -> None:
+    values = np.array([[0, 65_535], [256, 4_096]]).reshape(2, 2, 1)
+    assert decode(tiff_of_16_bits(values, "<", photometric=0), 2)[0].tolist() == [[255, 0], [254, 239]]
+
+
+def test_shares_from_0_to_1() -> None:
+    values = np.array([[0, 0.25], [0.5, 1]], dtype=np.float32)
+    assert decode(encoded(Image.fromarray(values), "TIFF"), 2, channels=1).tolist() == [[[0, 64], [128, 255]]]
+
+
+@pytest.mark.parametrize("mode", ["LA", "PA"])
+def test_transparent_grey_and_palettes(mode: str) -> None:
+    image = Image.new("LA", (2, 2), (40, 255))
+    image.putpixel((0, 0), (0, 0))
+    content = encoded(image.convert("RGBA").quantize().convert(mode) if mode == "PA" else image, "TIFF")
+    assert decode(content, 2)[0].tolist() == [[255, 40], [40, 40]]
+
+
+def test_ycbcr_and_lab() -> None:
+    colour = Image.new("RGB", (8, 8), (200, 40, 90))
+    found = decode(encoded(colour.convert("YCbCr"), "TIFF"), 8)
+    assert np.abs(found.astype(int) - np.array([200, 40, 90])[:, None, None]).max() <= 2
+    to_lab = ImageCms.buildTransform(
+        ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+    )
+    found = decode(encoded(to_lab.apply(colour), "TIFF"), 8)
+    assert np.abs(found.astype(int) - np.array([200, 40, 90])[:, None, None]).max() <= 3
+
+
+def test_one_channel_on_request() -> None:
+    grey = picture(0).convert("L")
+    assert np.array_equal(decode(encoded(grey), 8, channels=1), np.asarray(grey)[None])
+    assert np.array_equal(decode(encoded(grey), 8), np.repeat(np.asarray(grey)[None], 3, axis=0))
+    assert np.array_equal(decode(encoded(picture(0)), 8, channels=1), np.asarray(grey)[None])
+    assert decode(encoded(grey), 5, channels=1).shape == (1, 5, 5)
+
+
+def test_what_is_not_square() -> None:
+    image = Image.new("L", (9, 3), 90)
+    image.paste(255, (3, 0, 6, 3))
+    wide, high = encoded(image), encoded(image.transpose(Image.Transpose.TRANSPOSE))
+    found = {}
+    fits: tuple[Fit, ...] = ("crop", "pad", "stretch")
+    for fit in fits:
+        found[fit] = decode(wide, 3, channels=1, fit=fit)[0]
+        assert np.array_equal(decode(high, 3, channels=1, fit=fit)[0].T, found[fit])
+    assert found["crop"].tolist() == [[255] * 3] * 3
+    # Antialiasing mixes a third with its neighbours.
+    row = found["stretch"][0].tolist()
+    assert found["stretch"].tolist() == [row] * 3
+    assert row[1] > 200 > 130 > row[0] == row[2] > 90
+    assert found["pad"].tolist() == [[0] * 3, row, [0] * 3]
+
+
+def test_what_is_thin_is_padded_to_a_line() -> None:
+    found = decode(encoded(Image.new("L", (1000, 1), 90)), 4, channels=1, fit="pad")
+    assert found[0].tolist() == [[0] * 4, [90] * 4, [0] * 4, [0] * 4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"channels": 2}, "channels must be 1 or 3, got 2"),
+        ({"fit": "squeeze"}, "fit must be one of crop, pad, stretch, got 'squeeze'"),
+        ({"bit_depth": 17}, "bit_depth must be null or from 8 to 16, got 17"),
+        ({"bit_depth": 7}, "bit_depth must be null or from 8 to 16, got 7"),
+    ],
+)
+def test_bad_conversions(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Conversion(8, **arguments)  # type: ignore[arg-type]
 
 
 def test_first_of_several_frames() -> None:
@@ -160,6 +480,6 @@ def test_a_truncated_file_is_refused_or_complete(
 
 
 def test_monstrous_images_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 40)
     with strict_pillow(), pytest.raises(Image.DecompressionBombWarning, match="64 pixels.*exceeds limit"):
         decode(encoded(picture(0)), 8)

@@ -1,6 +1,7 @@
 """The cache of decoded images: what makes another one, and what can go wrong."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -10,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import torch
 from PIL import Image
 
 from dropout_lab.datamodules import DataError, decode_cache
-from dropout_lab.datamodules.decode import decode
+from dropout_lab.datamodules.decode import Conversion, Converted, convert
 from dropout_lab.datamodules.decode_cache import Decoded, decoded_images, default_cache
 from tests import programs
 from tests.data.folders import picture, write_pictures
@@ -36,8 +38,10 @@ def files() -> list[Path]:
     return files
 
 
-def decoded(files: Sequence[Path], size: int = 8, unreadable: decode_cache.Unreadable = "error") -> Decoded:
-    return decoded_images(files, size, STORE, unreadable, "Pictures")
+def decoded(
+    files: Sequence[Path], size: int = 8, unreadable: decode_cache.Unreadable = "error", **how: Any
+) -> Decoded:
+    return decoded_images(files, Conversion(size, **how), STORE, unreadable, "Pictures")
 
 
 def arrays() -> list[Path]:
@@ -58,11 +62,11 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What has been decoded."""
     seen: list[bytes] = []
 
-    def spy(content: bytes, size: int) -> object:
+    def spy(content: bytes, to: Conversion) -> Converted:
         seen.append(content)
-        return decode(content, size)
+        return convert(content, to)
 
-    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", spy)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.convert", spy)
     return seen
 
 
@@ -113,12 +117,39 @@ def test_an_image_that_changes_makes_another_array(files: list[Path]) -> None:
     assert torch.equal(first.pixels, before)
 
 
-def test_size_and_decoder_make_another_array(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conversion_and_decoder_make_another_array(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     decoded(files)
     assert decoded(files, size=4).pixels.shape == (40, 3, 4, 4)
-    monkeypatch.setattr(decode_cache, "DECODER", "2")
+    assert decoded(files, channels=1).pixels.shape == (40, 1, 8, 8)
+    decoded(files, fit="pad")
+    decoded(files, bit_depth=12)
+    monkeypatch.setattr(decode_cache, "DECODER", "0")
     decoded(files)
-    assert len(arrays()) == 3
+    assert len(arrays()) == 6
+
+
+def test_images_of_16_bits_are_scaled_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_pictures(Path("pictures"), 20)
+    values = {3: 4000, 7: 100, 18: 2000}
+    for number, most in values.items():
+        Image.fromarray(np.full((8, 8), most, np.uint16)).save(files[number])
+    for _ in range(2):
+        found = decoded(files)
+        said = capsys.readouterr().out
+        assert "16-bit images of Pictures are scaled by 12 bits" in said
+        assert "--data.bit_depth BITS" in said
+        for number, most in values.items():
+            assert set(found.pixels[found.rows[number]].flatten().tolist()) == {most >> 4}
+        rest = [number for number in range(20) if number not in values]
+        assert_right(found._replace(rows=[found.rows[each] for each in rest]), [files[each] for each in rest])
+    assert int(decoded(files, bit_depth=16).pixels[found.rows[3]].max()) == 4000 >> 8
+    assert "scaled by" not in capsys.readouterr().out
+    with pytest.raises(
+        DataError, match=r"0003.png \(a value of 4000, where 10 bits end at 1023; see bit_depth\)"
+    ):
+        decoded(files, bit_depth=10)
 
 
 def test_writing_into_the_tensor_leaves_the_file(files: list[Path]) -> None:
@@ -174,7 +205,7 @@ def test_a_damaged_array_is_made_again(
     assert array.read_bytes() == good
 
 
-@pytest.mark.parametrize("damage", [None, "", "{0"])
+@pytest.mark.parametrize("damage", [None, "", "{0", "{}", "[]", "3"])
 def test_an_array_without_its_json_is_made_again(
     files: list[Path], damage: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,7 +217,7 @@ def test_an_array_without_its_json_is_made_again(
         facts.write_text(damage)
     assert_right(decoded(files), files)
     assert f"{array} is damaged" in capsys.readouterr().out
-    assert facts.read_text() == "{}"
+    assert json.loads(facts.read_text()) == {"problems": {}, "bits": None}
 
 
 def bad_files() -> list[Path]:
@@ -304,10 +335,10 @@ def test_no_folder_for_the_cache(files: list[Path]) -> None:
 
 
 def test_interrupted(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(content: bytes, size: int) -> None:
+    def interrupt(content: bytes, to: Conversion) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decode_cache, "decode", interrupt)
+    monkeypatch.setattr(decode_cache, "convert", interrupt)
     with pytest.raises(KeyboardInterrupt):
         decoded(files)
     assert contents() == ["index"]
@@ -319,14 +350,14 @@ warnings.simplefilter("error")
 from pathlib import Path
 from dropout_lab.datamodules import decode_cache
 if sys.argv[1:] == ["die"]:
-    decode, left = decode_cache.decode, iter(range(20))
-    def some(content, size):
+    convert, left = decode_cache.convert, iter(range(20))
+    def some(content, to):
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return decode(content, size)
-    decode_cache.decode = some
+        return convert(content, to)
+    decode_cache.convert = some
 files = sorted(Path("pictures").iterdir())
-found = decode_cache.decoded_images(files, 8, Path("store"), "error", "Pictures")
+found = decode_cache.decoded_images(files, decode_cache.Conversion(8), Path("store"), "error", "Pictures")
 print("rows", len(set(found.rows)), int(found.pixels.sum()), flush=True)
 """
 
@@ -357,13 +388,13 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_good(files: list[Path
 def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     others: list[programs.Program] = []
 
-    def with_another(content: bytes, size: int) -> object:
+    def with_another(content: bytes, to: Conversion) -> Converted:
         if not others:
             others.append(other := builder())
             other.wait_for_output("another process is decoding the images")
-        return decode(content, size)
+        return convert(content, to)
 
-    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", with_another)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.convert", with_another)
     monkeypatch.setattr("dropout_lab.datamodules.decode_cache.CHUNK", 100)
     found = decoded(files)
     with others[0] as other:
@@ -382,16 +413,16 @@ def test_machines_whose_locks_do_not_reach_each_other(
     def no_lock(lock_file: Path, doing: str | None) -> Iterator[None]:
         yield
 
-    def with_another(content: bytes, size: int) -> object:
+    def with_another(content: bytes, to: Conversion) -> Converted:
         if not begun:
             begun.append(Decoded(torch.empty(0), [], ""))
             # All of it, while the first is at its first image.
             begun[0] = decoded(files)
-        return decode(content, size)
+        return convert(content, to)
 
     monkeypatch.setattr("dropout_lab.datamodules.decode_cache.CHUNK", 100)
     monkeypatch.setattr("dropout_lab.datamodules.decode_cache.exclusive", no_lock)
-    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.decode", with_another)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.convert", with_another)
     first = decoded(files)
     for found in (begun[0], first):
         assert_right(found, files)

@@ -9,7 +9,14 @@ from torch import distributed
 from torch.utils.data import RandomSampler
 
 from dropout_lab.datamodules import CIFAR10DataModule, DigitsDataModule
-from dropout_lab.datamodules.sampling import BalancedSampler, EpochOrder, InEpochs, Shuffled, batches_done
+from dropout_lab.datamodules.sampling import (
+    BalancedSampler,
+    EpochOrder,
+    InEpochs,
+    Shuffled,
+    batches_done,
+    drops_last,
+)
 
 LABELS = torch.tensor([0] * 950 + [1] * 50)
 
@@ -95,6 +102,80 @@ def trainer(**progress: Any) -> Any:
         epoch_loop=SimpleNamespace(batch_progress=batches),
     )
     return SimpleNamespace(fit_loop=loop, current_epoch=0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "drop_last", "expected"),
+    [
+        (101, 100, None, True),
+        (100, 100, None, False),
+        (102, 100, None, False),
+        (5, 2, None, True),
+        (5, 1, None, False),
+        (1, 100, None, False),
+        (1, 1, None, False),
+        (20, 100, None, False),
+        (101, 100, False, False),
+        (102, 100, True, True),
+        (100, 100, True, True),
+    ],
+)
+def test_the_last_batch(samples: int, batch_size: int, drop_last: bool | None, expected: bool) -> None:
+    assert drops_last(samples, batch_size, drop_last) is expected
+
+
+def test_no_batch_is_left() -> None:
+    with pytest.raises(
+        ValueError, match="drop_last leaves no batch of 100 of the 20 training images .* 20 or less"
+    ):
+        drops_last(20, 100, True)
+
+
+@pytest.mark.parametrize(
+    ("drop_last", "processes", "sizes", "dropped"),
+    [
+        (None, 1, [50, 50], 1),
+        (None, 2, [50], 1),
+        (False, 1, [50, 50, 1], 0),
+        (True, 1, [50, 50], 1),
+        (True, 2, [50], 1),
+    ],
+)
+def test_batches_of_an_epoch(
+    drop_last: bool | None, processes: int, sizes: list[int], dropped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DigitsDataModule(batch_size=50, train_limit=101, drop_last=drop_last)
+    data.prepare_data()
+    assert data.dropped(processes) == dropped
+    monkeypatch.setattr(distributed, "is_initialized", lambda: processes > 1)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: processes)
+    for rank in range(processes):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        loader = data.train_dataloader()
+        assert [len(labels) for _, labels in loader] == sizes
+        assert len(loader) == len(sizes)
+
+
+def test_other_images_are_left_out_in_each_epoch() -> None:
+    data = DigitsDataModule(batch_size=5, train_limit=11, normalize="none")
+    data.prepare_data()
+    loader = data.train_dataloader()
+    seen = [{image.numpy().tobytes() for images, _ in loader for image in images} for _ in range(8)]
+    assert [len(images) for images in seen] == [10] * 8
+    assert len(set().union(*seen)) == 11
+
+
+def test_the_last_batch_of_balanced_draws_and_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitsDataModule(batch_size=50, train_limit=101)
+    data.prepare_data()
+    monkeypatch.setattr(
+        DigitsDataModule, "train_sampler", lambda self: BalancedSampler(self.splits.train.labels, 0)
+    )
+    assert [len(labels) for _, labels in data.train_dataloader()] == [50, 50]
+    assert data.dropped() == 1
+    monkeypatch.setattr(DigitsDataModule, "train_sampler", lambda self: RandomSampler(range(51)))
+    assert [len(labels) for _, labels in data.train_dataloader()] == [50]
+    assert data.dropped() == 1
 
 
 def test_where_a_fit_goes_on() -> None:
