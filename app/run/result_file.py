@@ -50,7 +50,7 @@ class ResultFile(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_0_1(cls, content: Any) -> Any:
-        """Refuse none, and read the flat figures of a study's run as 0.1 wrote them, for one version: by command, as all others are."""
+        """Refuse none; read the flat figures of a study's run, as 0.1 wrote them, for one version: by command."""
         if content == {}:
             raise ValueError("it holds no figures")
         if not (isinstance(content, Mapping) and isinstance(content.get("metrics"), Mapping)):
