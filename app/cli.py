@@ -13,6 +13,7 @@ from dropout_lab.app.config.explain import explain, find_configs
 from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
 from dropout_lab.app.errors import UserError, remedy
+from dropout_lab.app.files import expand_home
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
@@ -132,7 +133,7 @@ def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
         return words, None
     if not options.resume:
         return [words[0], *others], ResumeRequest(None, options.force)
-    folder = find_run_folder(Path(options.resume).expanduser(), with_checkpoint=False)
+    folder = find_run_folder(expand_home(Path(options.resume)), with_checkpoint=False)
     rename_classes(folder)
     # The run may have been moved since.
     parent = folder.path.absolute().parent

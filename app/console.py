@@ -9,12 +9,12 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 
+from dropout_lab.app.terminal import Terminal
 from dropout_lab.callbacks import EpochLines
 from dropout_lab.models import ImageClassifier
 
-console = Console()
+console = Terminal()
 
 # Redrawing the bar at every step costs as much as a small network's step.
 REFRESH_STEPS = 20

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 
 from dropout_lab import __version__
+from dropout_lab.app.cluster import check_cluster
 from dropout_lab.app.errors import StoppedByUser, UserError, describe_os_error, quiet_tensorboard, suggest
 from dropout_lab.app.files import find_own_modules
 from dropout_lab.app.run.signals import Interrupted
+from dropout_lab.app.streams import lasting_streams, write_error
 
 PROGRAM = "dropout-lab"
 ALL = "--help_all"
@@ -125,7 +127,29 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    find_own_modules()
+    try:
+        with lasting_streams():
+            find_own_modules()
+            _answer(words)
+    except (UserError, OSError, Interrupted, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        match error:
+            case StoppedByUser():
+                code, line = error.exit_code, str(error)
+            case UserError():
+                code, line = error.exit_code, f"error: {error}"
+            case OSError():
+                code, line = UserError.exit_code, f"error: {describe_os_error(error)}"
+            case Interrupted():
+                code, line = error.code, str(error)
+            case KeyboardInterrupt():
+                code, line = StoppedByUser.exit_code, "interrupted"
+        write_error(f"{PROGRAM}: {line}")
+        sys.exit(code)
+
+
+def _answer(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
     elif words[0] == "--version":
@@ -133,25 +157,9 @@ def main(argv: list[str] | None = None) -> None:
     elif words[0] in PAGES and {"-h", "--help"} & set(words):
         sys.stdout.write(PAGES[words[0]])
     else:
-        try:
-            with quiet_tensorboard():
-                command_named(words[0])([words[0], "--help"] if ALL in words else words)
-        except (UserError, OSError, Interrupted, KeyboardInterrupt) as error:
-            if debug:
-                raise
-            match error:
-                case StoppedByUser():
-                    code, line = error.exit_code, str(error)
-                case UserError():
-                    code, line = error.exit_code, f"error: {error}"
-                case OSError():
-                    code, line = UserError.exit_code, f"error: {describe_os_error(error)}"
-                case Interrupted():
-                    code, line = error.code, str(error)
-                case KeyboardInterrupt():
-                    code, line = StoppedByUser.exit_code, "interrupted"
-            sys.stderr.write(f"{PROGRAM}: {line}\n")
-            sys.exit(code)
+        check_cluster()
+        with quiet_tensorboard():
+            command_named(words[0])([words[0], "--help"] if ALL in words else words)
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:

@@ -12,11 +12,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import track
 
 from dropout_lab.app.errors import CommandParser, UserError
-from dropout_lab.app.files import PARTIAL, folder_for, naming, whole_file
+from dropout_lab.app.files import (
+    PARTIAL,
+    expand_home,
+    folder_for,
+    naming,
+    remove_partial,
+    unused_name,
+    whole_file,
+)
+from dropout_lab.app.terminal import Terminal
 
 if TYPE_CHECKING:
     from dropout_lab.datamodules.isic_files import LabelledImages
@@ -69,13 +77,13 @@ def run(words: list[str]) -> None:
     from dropout_lab.datamodules import DataError
     from dropout_lab.datamodules.isic_files import CLASSES, find_images
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Terminal(soft_wrap=True, highlight=False)
     try:
-        found = find_images(options.root.expanduser(), options.labels, options.images)
+        found = find_images(expand_home(options.root), options.labels, options.images)
         plan = _plan(found, options)
     except (DataError, ValueError) as error:
         raise UserError(str(error)) from error
-    to = options.to.expanduser()
+    to = expand_home(options.to)
     # Each target and its source.
     steps = {
         to / folder / found.files[index].name: found.files[index]
@@ -97,6 +105,9 @@ def run(words: list[str]) -> None:
                 "Remove them, or give another folder with --to"
             )
         if not options.dry_run:
+            # Of a command that was killed.
+            for folder in {target.parent for target in steps}:
+                remove_partial(folder)
             for target in track(new, "sorting", console=console, transient=True):
                 with folder_for(target.parent):
                     _put(target, steps[target], options.by)
@@ -156,7 +167,7 @@ def _put(target: Path, source: Path, by: str) -> None:
         # Through the real folders: a relative path counts from there.
         target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
         return
-    partial = target.with_name(target.name + PARTIAL)
+    partial = unused_name(target)
     try:
         with naming(target):
             shutil.copy2(source, partial)

@@ -65,10 +65,20 @@ def _exists(path: str) -> bool:
         return False
 
 
+# Libraries that come with this package and have nothing that settings are made of, but for these parts of some. Looking
+# a class up imports its module, and a few compile or start something then, as torch.utils.cpp_extension does.
+WITHOUT_ROLES = (
+    "PIL", "filelock", "jinja2", "jsonargparse", "markdown_it", "matplotlib", "numpy", "pandas", "pip", "pydantic",
+    "ray", "rich", "scipy", "setuptools", "sklearn", "tensorboard", "torch", "torchgen", "torchvision", "yaml",
+)  # fmt: skip
+WITH_ROLES = ("torch.nn", "torch.optim", "torchvision.ops")
+
+
 def restrict_parser() -> None:
-    """Let jsonargparse, in all of this process, import nothing of Python's own library, build nothing in an ``Any``."""
+    """Let jsonargparse, in all of this process, import only what may have a role, and build nothing in an ``Any``."""
     set_parsing_settings(
-        import_path_denylist=sorted(sys.stdlib_module_names),
+        import_path_denylist=[*sorted(sys.stdlib_module_names), *WITHOUT_ROLES],
+        import_path_allowlist=list(WITH_ROLES),
         instantiate_subclass_spec_in_any=False,
         config_read_mode_fsspec_enabled=False,
         config_read_mode_urls_enabled=False,

@@ -263,7 +263,11 @@ def loss_weights(class_weights: list[float] | str | None, classes: int) -> Tenso
         return None
     if class_weights == "balanced":
         return torch.ones(classes)
-    if isinstance(class_weights, str) or len(class_weights) != classes or min(class_weights) <= 0:
+    if (
+        isinstance(class_weights, str)
+        or len(class_weights) != classes
+        or not all(0 < weight < math.inf for weight in class_weights)
+    ):
         raise ValueError(
             f"class_weights needs {classes} numbers above 0, one a class, or 'balanced', got {class_weights!r}"
         )

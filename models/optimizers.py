@@ -33,8 +33,8 @@ def optimizer_and_scheduler(
         return optimizer
     scheduler = make_scheduler(optimizer)
     for name in PERIODS:
-        if vars(scheduler).get(name) == 0:
-            raise ValueError(f"model.scheduler.{name} must be 1 or more, got 0")
+        if not vars(scheduler).get(name, 1) > 0:
+            raise ValueError(f"model.scheduler.{name} must be 1 or more, got {vars(scheduler)[name]}")
     when = LRSchedulerConfigType(scheduler=scheduler, interval=interval)
     if isinstance(scheduler, ReduceLROnPlateau):
         when["monitor"] = scheduler.monitor

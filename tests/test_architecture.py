@@ -13,7 +13,10 @@ HOUSE = "dropout_lab"
 ROOMS = ("app", "callbacks", "datamodules", "models")
 LONGEST_FILE = 400
 
-GROUND = {"app.errors", "app.files", "app.console", "app.plotting", "callbacks", "datamodules", "models"}
+GROUND = {
+    "app.errors", "app.files", "app.records", "app.streams", "app.cluster", "app.terminal", "app.console",
+    "app.plotting", "callbacks", "datamodules", "models",
+}  # fmt: skip
 SETTINGS = {"app.config", *GROUND}
 RUN = {"app.run", *SETTINGS}
 STUDY = {"app.study", *RUN}
@@ -23,6 +26,10 @@ ARROWS: dict[str, set[str]] = {
     "app": {"app", "callbacks", "datamodules", "models"},
     "app.errors": GROUND,
     "app.files": GROUND,
+    "app.records": GROUND,
+    "app.streams": GROUND,
+    "app.cluster": GROUND,
+    "app.terminal": GROUND,
     "app.console": GROUND,
     "app.plotting": GROUND,
     "app.organize": GROUND,

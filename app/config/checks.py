@@ -3,13 +3,15 @@
 import math
 import os
 import re
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from dropout_lab.app.config.settings import Settings
+from dropout_lab.app.config.settings import Settings, leaves
 from dropout_lab.app.errors import UserError
 from dropout_lab.callbacks import BestStep
 from dropout_lab.callbacks.tensorboard import Charted
@@ -28,6 +30,8 @@ LEAST: dict[str, tuple[int, str]] = {
     "num_sanity_val_steps": (-1, "0 for none, -1 for all"),
 }
 
+TIME = re.compile(r"\d+:\d\d:\d\d:\d\d")
+
 # Processes that share cores only get in each other's way; a few are of use to try out what many will do.
 MOST_PROCESSES = 8
 
@@ -37,12 +41,72 @@ LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
 CHILDREN = ("spawn", "fork", "notebook")
 
 
+# PyTorch's and NumPy's; what a whole number may be that torch or the system take.
+LARGEST_SEED = 2**32 - 1
+LARGEST_NUMBER = 2**63 - 1
+
+
+def check_seed(settings: Settings) -> None:
+    """Check that the seed is one that NumPy takes too."""
+    seed = settings.get("seed_everything")
+    if isinstance(seed, int) and not 0 <= seed <= LARGEST_SEED:
+        raise UserError(
+            f"seed_everything must be a whole number from 0 to {LARGEST_SEED}, or false for none, got {seed}"
+        )
+
+
+def check_numbers(settings: Settings) -> None:
+    """Check that every number is finite, and within what torch can take.
+
+    What makes the parts has better words for most of those that are not, and is asked first.
+    """
+    for path, value in leaves(settings):
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise UserError(f"{_option(path)} must be a number below 2^63, got {_short(value)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(
+                f"{_option(path)} must be a finite number, got {value}; give one, or leave it out"
+            )
+
+
+def _option(path: str) -> str:
+    return path.replace(".init_args", "")
+
+
+def _short(value: int) -> str:
+    # Python writes no whole numbers of more than 4,300 digits.
+    return (
+        str(value) if value.bit_length() < 200 else f"one of some {value.bit_length() * 0.30103:.0f} digits"
+    )
+
+
 def check_trainer_options(trainer: Any) -> None:
     """Check the numbers among the trainer's arguments, which are attributes by their names."""
     for name, (least, remedy) in LEAST.items():
         value = getattr(trainer, name)
         if value is not None and not least <= value < math.inf:
             raise UserError(f"trainer.{name} must be {least} or more, got {value}; give {remedy}")
+    for name in ("max_epochs", "max_steps"):
+        if getattr(trainer, name) == 0:
+            raise UserError(
+                f"trainer.{name} must be 1 or more, or -1 for {LEAST[name][1][7:]}, got 0: nothing is trained"
+            )
+    if isinstance(trainer.max_time, Mapping | timedelta):
+        try:
+            longest = (
+                trainer.max_time if isinstance(trainer.max_time, timedelta) else timedelta(**trainer.max_time)
+            )
+        except (OverflowError, TypeError) as error:
+            raise UserError(
+                f"trainer.max_time must be DD:HH:MM:SS or days, hours, minutes and seconds, got {trainer.max_time} "
+                f"({error})"
+            ) from error
+        if longest <= timedelta(0):
+            raise UserError(
+                f"trainer.max_time must be above 0, got {trainer.max_time}; leave it out for no limit"
+            )
+    elif trainer.max_time is not None and not TIME.fullmatch(trainer.max_time):
+        raise UserError(f"trainer.max_time must be DD:HH:MM:SS, as 00:08:00:00, got {trainer.max_time!r}")
     interval = trainer.val_check_interval
     if isinstance(interval, int | float) and not 0 < interval < math.inf:
         raise UserError(

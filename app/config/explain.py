@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning import Callback, Trainer
 from torch.optim import Optimizer
@@ -16,6 +17,7 @@ from dropout_lab.app.config.allowlist import check_renamed
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError, suggest
+from dropout_lab.app.files import is_opened_pipe, special
 from dropout_lab.callbacks.schedules import Schedule
 from dropout_lab.datamodules import ImageDataModule
 from dropout_lab.models import ImageClassifier
@@ -73,7 +75,7 @@ LINES: dict[str, Callable[[re.Match[str], ParserReport], str]] = {
         line[2], _parameters(GROUPS.get(line[1])) or _arguments(report.owner), f"{line[1]}."
     ),
     r"Importing '(.+?)' is not allowed": lambda line, _: (
-        f"{line[1]} may not be named in settings: it is Python's own, and nothing that they are made of"
+        f"{line[1]} may not be named in settings: it is nothing that they are made of"
     ),
     r"Key must be a string, got: False": lambda *_: "YAML reads the key off or no as false: put it in quotes",
     r"Key must be a string, got: True": lambda *_: "YAML reads the key on or yes as true: put it in quotes",
@@ -202,16 +204,22 @@ def find_configs(words: list[str]) -> list[str]:
     for before, word in zip(["", *words], words, strict=False):
         flag, equals, value = word.partition("=")
         if before in CONFIG:
-            found.append(str(_check_config(find_config(word))))
+            found.append(_check_config(find_config(word)))
         elif flag in CONFIG and equals:
             found.append(f"{flag}={_check_config(find_config(value))}")
         else:
-            check_renamed(value if flag.startswith("-") else word)
+            given = value if flag.startswith("-") else word
+            check_renamed(given)
+            # The parser looks whether it is a file, and would wait for what it holds.
+            if kind := special(Path(given)):
+                raise UserError(f"{given} is {kind}, no file or folder; give another path")
             found.append(word)
     return found
 
 
-def _check_config(file: Path) -> Path:
+def _check_config(file: Path) -> str:
+    """Return a config as the parser takes it: its path, or what was in a pipe, which can be read once."""
+    piped = is_opened_pipe(file)
     content = read_yaml(file)
     if "grid" in content:
         raise UserError(f"{file} is a study, a grid of runs: dropout-lab study {file}")
@@ -228,4 +236,4 @@ def _check_config(file: Path) -> Path:
             # ``callbacks+`` adds to a list.
             if isinstance(key, str) and key.removesuffix("+").partition(".")[0] not in known:
                 raise UserError(f"{file}: {_no_option(key, known, f'{group}.')}")
-    return file
+    return yaml.safe_dump(content) if piped else str(file)

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from dropout_lab.app.errors import CommandParser, UserError
-from dropout_lab.app.files import whole_file
+from dropout_lab.app.files import is_opened_pipe, special, whole_file
 
 FOLDER = Path(__file__).parents[2] / "configs"
 
@@ -45,8 +45,10 @@ def find_config(name: str | Path, beside: Path | None = None, group: str = "") -
     """
     path = (beside or Path()) / name
     for own in (path, Path(f"{path}.yaml")):
-        if own.is_file():
+        if own.is_file() or is_opened_pipe(own):
             return own
+        if kind := special(own):
+            raise UserError(f"no file {own}: it is {kind}; give the path of a YAML file")
     missing = f"no file {path}; paths count from the study's own folder"
     if beside is None:
         missing = f"no file {path} ({'Is a directory' if path.is_dir() else 'No such file or directory'})"

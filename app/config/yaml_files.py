@@ -11,11 +11,13 @@ from typing import Any, final
 import yaml
 
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.files import read_bytes
 
 # The largest config here has some hundred values, three deep in each other; a grid of thousands fits as well.
 MOST_VALUES = 100_000
 DEEPEST = 64
 MOST_CHARACTERS = 1_000_000
+MOST_BYTES = 4 * MOST_CHARACTERS
 
 
 class OutOfBoundsError(yaml.MarkedYAMLError):
@@ -103,7 +105,7 @@ def check_bounds(text: str) -> None:
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a file that holds a mapping, or raise UserError."""
     try:
-        content = parse_value(file.read_text(), str(file))
+        content = parse_value(read_bytes(file, MOST_BYTES).decode("utf-8-sig"), str(file))
     except OSError as error:
         raise UserError(f"no file {file} ({error.strerror}); give the path of a YAML file") from error
     except UnicodeDecodeError as error:

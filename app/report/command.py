@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dropout_lab.app.errors import CommandParser, UserError
+from dropout_lab.app.study.folder import StudyFolder
 
 DESCRIPTION = """\
 Make a study's report of the runs that are finished: results.csv, report.md, figures (PNG), and report.html,
@@ -23,7 +24,7 @@ def run(words: list[str]) -> None:
     given = parser.parse_args(words[1:])
     targets: dict[Path, Path] = {}
     for folder in given.folders:
-        target = given.out or folder / "report"
+        target = given.out or StudyFolder(folder).report
         if given.out and len(given.folders) > 1:
             target /= folder.resolve().name
         if target.resolve() in (other.resolve() for other in targets.values()):

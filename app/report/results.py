@@ -1,6 +1,5 @@
 """A study's runs, read once; all that the report takes from a study's folder is taken here."""
 
-import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ import pandas as pd
 
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.records import damaged
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
-from dropout_lab.app.study.run_files import RunResult, damaged
+from dropout_lab.app.study.run_files import REMEDY, RunResult
 from dropout_lab.app.study.spec import Labels, Select, Study
 
 NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
@@ -172,7 +172,7 @@ def read_results(folder: Path) -> Results:
         file = files[run.hash] = place.run(run)
         if (result := file.result()) is not None:
             finished[run.hash] = run, result
-            for name, value in _values(result, file.result_file).items():
+            for name, value in _values(result).items():
                 values.setdefault(name, {})[run.hash] = value
         elif (reason := file.failure()) is not None:
             failed.append((run, reason))
@@ -184,7 +184,7 @@ def read_results(folder: Path) -> Results:
     report = study.report
     shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
     known = {each.result_file for each in files.values()}
-    made = {_command(files[run].about) for run in finished}
+    made = {files[run].command() for run in finished}
     every = product(_combinations(study, study.axes), study.seeds)
     grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
     return Results(
@@ -205,25 +205,13 @@ def _combinations(study: Study, axes: Collection[str]) -> list[Labels]:
     return [dict(zip(axes, labels, strict=True)) for labels in product(*(study.axes[axis] for axis in axes))]
 
 
-def _values(result: RunResult, file: Path) -> dict[str, float]:
+def _values(result: RunResult) -> dict[str, float]:
     first = {f"first_steps/{threshold}": step for threshold, step in result.first_steps.items()}
     found = {**result.metrics, **first, **{name: getattr(result, name) for name in NUMBERS}}
-    try:
-        values = {name: float(value) for name, value in found.items() if value is not None}
-    except (TypeError, ValueError) as error:
-        raise damaged(file, error) from error
+    values = {name: float(value) for name, value in found.items() if value is not None}
     if values.get("steps"):
         values["step_seconds"] = values["train_seconds"] / values["steps"]
     return values
-
-
-def _command(file: Path) -> str | None:
-    try:
-        return str(json.loads(file.read_text())["command"])
-    except (FileNotFoundError, KeyError):
-        return None
-    except (OSError, TypeError, ValueError) as error:
-        raise damaged(file, error) from error
 
 
 def _history(file: Path) -> pd.DataFrame:
@@ -236,5 +224,5 @@ def _history(file: Path) -> pd.DataFrame:
         if not isinstance(history.index, pd.RangeIndex):
             raise ValueError("a row has more values than there are columns")
     except (KeyError, OSError, ValueError) as error:
-        raise damaged(file, error) from error
+        raise damaged(file, error, REMEDY) from error
     return history

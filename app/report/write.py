@@ -1,5 +1,6 @@
 """Writes a study's report: page, figures, results.csv, and the gist of it in the terminal."""
 
+import re
 import shlex
 from collections.abc import Callable
 from errno import EISDIR
@@ -23,8 +24,10 @@ from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.page import Picture, progress, to_html, to_markdown
 from dropout_lab.app.report.results import Results, read_results
 from dropout_lab.app.report.tables import terminal_table
-from dropout_lab.app.study.folder import write_results
+from dropout_lab.app.run.folder import refuse_link
+from dropout_lab.app.study.folder import StudyFolder, write_results
 from dropout_lab.app.study.spec import PANELS, Labels
+from dropout_lab.app.terminal import Terminal
 
 # What a study can ask for; page.md.j2 says what is seen in each.
 KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
@@ -38,9 +41,13 @@ KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
     "schedules": schedules,
 }
 
+OURS = re.compile(rf"figure-({'|'.join(KINDS)})(-\d+)?\.png")
+
 
 def make_report(folder: Path, target: Path) -> None:
     """Write a study's report, whose files replace those of an earlier one, and print the gist of it."""
+    if target == StudyFolder(folder).report:
+        refuse_link(target)
     results = read_results(folder)
     try:
         # All of it or nothing: an earlier report stays as it is until this one is whole.
@@ -49,13 +56,15 @@ def make_report(folder: Path, target: Path) -> None:
             command = f"dropout-lab report {shlex.quote(str(folder))}"
             page = to_markdown(results, command, _draw_all(results, made))
             write_results(made / "results.csv", results.study.axes, list(results.finished.values()))
-            (made / "report.md").write_text(page)
-            (made / "report.html").write_text(to_html(results.study.title or results.study.name, page, made))
+            html = to_html(results.study.title or results.study.name, page, made)
+            for file, text in (("report.md", page), ("report.html", html)):
+                (made / file).write_text(text, "utf-8", errors="backslashreplace")
             for new in made.iterdir():
                 if (target / new.name).is_dir():
                     raise IsADirectoryError(EISDIR, f"{new.name} is a folder there", str(target / new.name))
             for old in target.glob("figure-*.png"):
-                if not (made / old.name).exists():
+                # Figures of one's own stay.
+                if OURS.fullmatch(old.name) and not (made / old.name).exists():
                     old.unlink()
             for new in sorted(made.iterdir()):
                 new.replace(target / new.name)
@@ -63,7 +72,7 @@ def make_report(folder: Path, target: Path) -> None:
         raise UserError(
             f"cannot write the report into {target}: {error.strerror}; choose another --out"
         ) from error
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     runs, unfinished = progress(results)
     console.print(f"study    {folder}: {runs} finished{f', {unfinished}' if unfinished else ''}")
     print_summary(results, console)

@@ -11,7 +11,7 @@ from torch import distributed
 from torch.utils.data import DataLoader
 
 from dropout_lab.app.run.build import Parts
-from dropout_lab.app.run.checkpoint import keep_previous
+from dropout_lab.app.run.checkpoint import SETTINGS, keep_previous
 from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.resume import ENTRY, Moment, Resumption, RunState
 from dropout_lab.app.run.signals import Interrupted, Interrupts
@@ -157,6 +157,7 @@ class Autosave(EpochTable):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        checkpoint[SETTINGS] = self.settings
         if self._moment is None:
             return
         assert isinstance(pl_module, ImageClassifier), "the only module of this application"

@@ -20,6 +20,8 @@ from dropout_lab.app.config.allowlist import parse
 from dropout_lab.app.config.checks import (
     best_step,
     check_monitors,
+    check_numbers,
+    check_seed,
     check_state_keys,
     check_trainer_options,
 )
@@ -40,6 +42,8 @@ DEFAULT_EPOCHS = 10
 # Data sets that a process keeps at a time.
 KEPT = 2
 NOTHING = nullcontext()
+# What Path.expanduser says.
+NO_HOME = "Could not determine home directory"
 
 
 @final
@@ -94,12 +98,26 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
             hint = suggest(key, SETTINGS, f"there are {', '.join(SETTINGS)}")
             raise UserError(f"no option {key}; {hint}")
     check_links(settings)
+    check_seed(settings)
     try:
-        return _build(settings, keep_data)
+        parts = _build(settings, keep_data)
     except OSError as error:
         raise UserError(describe_os_error(error)) from error
     except (ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
+    except RuntimeError as error:
+        check_numbers(settings)
+        # A root, a cache or a file of weights that begins with ~.
+        if not str(error).startswith(NO_HOME):
+            raise
+        raise UserError(
+            "a path begins with ~, and there is no such user or no HOME: write the folder out"
+        ) from error
+    except OverflowError:
+        check_numbers(settings)
+        raise
+    check_numbers(settings)
+    return parts
 
 
 def check_links(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, final
 
@@ -10,11 +11,21 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
 from torch.optim import Optimizer
 
+from dropout_lab.app.config.settings import Settings, changed_settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import PARTIAL, whole_file
+from dropout_lab.app.files import special, unused_name, whole_file
+from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.run.restorable import unlike_callbacks, unlike_fit
 from dropout_lab.callbacks import BestStep
+from dropout_lab.models.allowlist import with_todays_names
+
+# Where a checkpoint of a run has the settings that it was trained with, as in the run's config.
+SETTINGS = "dropout_lab_settings"
+# What torch.load hands to the loader of TorchScript, with a warning.
+SCRIPT = "constants.pkl"
 
 
 @final
@@ -39,12 +50,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(stream.fileno())
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what processes that were killed have left half-written."""
-    for partial in folder.glob(f"*{PARTIAL}"):
-        partial.unlink(missing_ok=True)
-
-
 def keep_previous(file: Path, previous: Path) -> None:
     """Let what a file holds now be found under another name too, when it is replaced.
 
@@ -53,9 +58,7 @@ def keep_previous(file: Path, previous: Path) -> None:
     # Renaming one name of a file to another of its names would do nothing.
     if not file.is_file() or (previous.is_file() and previous.samefile(file)):
         return
-    link = previous.with_suffix(PARTIAL)
-    # What a killed process has left.
-    link.unlink(missing_ok=True)
+    link = unused_name(previous)
     os.link(file, link)
     link.replace(previous)
 
@@ -64,6 +67,12 @@ def check_sums(file: Path) -> str | None:
     """Return what is wrong with a checkpoint file: None if every member has the CRC-32 that was written with it."""
     try:
         with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            # None is compressed: what a few bytes stand for would be unpacked without end.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                return "its members are compressed"
+            if any(Path(member.filename).name == SCRIPT for member in members):
+                return "it is a TorchScript archive"
             broken = archive.testzip()
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         return str(error) or type(error).__name__
@@ -73,28 +82,49 @@ def check_sums(file: Path) -> str | None:
 def read_checkpoint(file: Path) -> dict[str, Any]:
     """Return what is in a checkpoint file; an error if it is missing, damaged, or no checkpoint."""
     if not file.is_file():
-        raise UserError(f"no checkpoint file {file}; a run's own are in its folder checkpoints/")
+        kind = f"; it is {kind}" if (kind := special(file)) else ""
+        raise UserError(f"no checkpoint file {file}{kind}; a run's own are in its folder checkpoints/")
     if wrong := check_sums(file):
         raise UserError(f"{file} is no checkpoint of this program, or it is damaged ({wrong})")
     try:
         # weights_only: nothing in the file is executed.
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         # What every checkpoint has.
-        [tensor.shape for tensor in content["state_dict"].values()]
-        int(content["global_step"])
+        steps = content["global_step"]
+        if type(steps) is not int or steps < 0:
+            raise TypeError(f"global_step is {steps!r}")
+        for name, tensor in content["state_dict"].items():
+            if (
+                not isinstance(tensor, Tensor)
+                or tensor.device.type != "cpu"
+                or tensor.layout != torch.strided
+            ):
+                raise TypeError(f"{name} is no tensor of numbers")
     except Exception as error:
         raise UserError(
-            f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
+            f"{file} is no checkpoint of this program, or it is damaged ({_reason(error)})"
         ) from error
     return content
 
 
-def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
+def _reason(error: Exception) -> str:
+    """Return the kind of an error, and of ours what it says: torch's own are pages about how to run strangers' code."""
+    return f"{type(error).__name__}: {error}" if type(error) is TypeError else type(error).__name__
+
+
+def load_weights(
+    file: Path, trainer: Trainer, model: LightningModule, folder: RunFolder | None = None
+) -> int:
     """Load a checkpoint's weights; return their training step.
 
     Callbacks that evaluation shares with the fit take up their state; Lightning would warn of those of the fit alone.
+    UserError if the checkpoint lies in a run's folder whose config has other settings than it was trained with.
     """
     content = _read_for(file, model)
+    if folder is not None and file.resolve().parent == folder.checkpoints.resolve():
+        _check_settings(file, content.get(SETTINGS), folder)
+    if unlike := unlike_callbacks(content, trainer.callbacks):  # type: ignore[attr-defined]
+        raise UserError(f"{file} is damaged: {unlike}; take another checkpoint of the run")
     model.load_state_dict(content["state_dict"])
     states = content.get("callbacks", {})
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -105,32 +135,63 @@ def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
     return int(content["global_step"])
 
 
+def _check_settings(file: Path, settings: Settings | None, folder: RunFolder) -> None:
+    """Check that a run's config is what its checkpoint was trained with; one of 0.1 does not say."""
+    if settings is None:
+        return
+    try:
+        changed = changed_settings(with_todays_names(settings), folder.read_config())
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {SETTINGS} are no settings of a run ({error})") from error
+    if changed:
+        raise UserError(
+            f"{file} was trained with other settings than {folder.config} has: {', '.join(changed)} differ; give the "
+            "folder back the config that is the checkpoint's, or the checkpoint its own folder"
+        )
+
+
 def check_can_continue(file: Path, trainer: Trainer, model: LightningModule) -> int:
     """Return the step of a checkpoint from which a fit can be continued.
 
     An error if it is of another network or optimizer, or of a later epoch than this trainer's last.
     """
     content = _read_for(file, model)
-    made = model.configure_optimizers()
-    optimizer = made["optimizer"] if isinstance(made, dict) else made
+    # Of a copy, with whose parameters a step is made.
+    made: Any = deepcopy(model).configure_optimizers()
+    parts = made if isinstance(made, dict) else {"optimizer": made}
+    optimizer = parts["optimizer"]
     assert isinstance(optimizer, Optimizer)
     states, behind, most = content.get("optimizer_states"), content.get("epoch"), trainer.max_epochs
     if not states:
         raise UserError(
             f"{file} holds weights alone, no optimizer's state: a fit cannot be continued from it"
         )
+    # Lightning would see this only when the run's folder has been changed.
+    if type(behind) is not int or behind < 0:
+        raise UserError(f"{file} does not say of which epoch it is: a fit cannot be continued from it")
+    if most is not None and 0 <= most < behind:
+        raise UserError(f"{file} has {behind} epochs behind it, and trainer.max_epochs is {most}: give more")
     # Callbacks such as StochasticWeightAveraging put more there.
-    if not states[0]["param_groups"][0].keys() >= optimizer.param_groups[0].keys():
+    if _options(states) is not None and not _options(states) >= optimizer.param_groups[0].keys():
         raise UserError(
             f"{file} was trained with another optimizer than {type(optimizer).__name__}: "
             "continue with the optimizer of its run's config.yaml"
         )
-    # Lightning would see this only when the run's folder has been changed.
-    if not isinstance(behind, int):
-        raise UserError(f"{file} does not say of which epoch it is: a fit cannot be continued from it")
-    if most is not None and 0 <= most < behind:
-        raise UserError(f"{file} has {behind} epochs behind it, and trainer.max_epochs is {most}: give more")
+    scheduler = parts.get("lr_scheduler", {}).get("scheduler")
+    if unlike := unlike_fit(content, trainer, optimizer, scheduler):
+        raise UserError(
+            f"{file} is of another fit, or it is damaged: {unlike}; take another checkpoint of the run, with the "
+            "settings of its config.yaml"
+        )
     return int(content["global_step"])
+
+
+def _options(states: Any) -> Any:
+    """Return the names of an optimizer's options in a checkpoint; None if it has no such thing."""
+    try:
+        return states[0]["param_groups"][0].keys()
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return None
 
 
 def _read_for(file: Path, model: LightningModule) -> dict[str, Any]:

@@ -57,14 +57,14 @@ class PredictionCSV(BasePredictionWriter):
 
 def validate(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the validation split."""
-    load_weights(Path(ckpt_path), parts.trainer, parts.model)
+    load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
     metrics = parts.trainer.validate(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
     _add_result(parts, folder, "validate", ckpt_path, metrics)
 
 
 def test(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Measure a run's checkpoint on the test split."""
-    step = load_weights(Path(ckpt_path), parts.trainer, parts.model)
+    step = load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
     metrics = parts.trainer.test(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
     if _add_result(parts, folder, "test", ckpt_path, metrics) and parts.tensorboard:
         write_test_metrics(folder.path, dict(metrics[0]), step)
@@ -72,7 +72,7 @@ def test(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
 
 def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     """Write a run's predictions on the test split."""
-    load_weights(Path(ckpt_path), parts.trainer, parts.model)
+    load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
     kept = not parts.rehearsal and _is_own(parts, folder, ckpt_path)
     if kept:
         parts.callbacks.append(PredictionCSV(folder.predictions))

@@ -7,7 +7,6 @@ A run of ``fit`` is ``runs/<name>/version_<n>/``, one of a study ``studies/<stud
 """
 
 import errno
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -19,11 +18,16 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import whole_file
+from dropout_lab.app.run.result_file import read_figures, write_figures
 
 VERSION = re.compile(r"version_(\d+)")
-REMEDY = "mend it, or move it away: the commands that are given again write it anew"
+# What is written in a folder by others than :func:`whole_file`, which follows no link.
+WRITTEN = (".lock", "checkpoints", "checkpoints/*", "events.out.tfevents.*", "hparams.yaml", "log.txt")
+# What the config of a run holds, whoever has written it.
+SECTIONS = {"data": (dict, str), "model": (dict,), "trainer": (dict,)}
 # What systems say of a folder whose files cannot be locked, as on some network disks.
 UNLOCKABLE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -61,9 +65,11 @@ class RunFolder:
     def locked(self, wait: bool = False) -> Iterator[None]:
         """Keep other processes from this run until it is left, or until this process ends, however it does.
 
-        Where another is at it already, wait for its end or raise RunIsLocked. Processes of the loader, which live some
+        UserError if something in the folder is a link, through which a run would write elsewhere. Where another
+        process is at it already, wait for its end or raise RunIsLocked. Processes of the loader, which live some
         seconds longer than one that is killed, do not inherit the lock.
         """
+        self._check_links()
         # Not by a file's mere existence, which would outlive a killed process.
         lock = FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
@@ -86,33 +92,26 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         """Read the settings; an error if the file is damaged."""
-        try:
-            content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{self.config} is damaged ({type(error).__name__}): the run's settings are lost with it"
-            ) from error
-        if not isinstance(content, dict):
-            raise UserError(f"{self.config} is damaged: it holds no settings")
+        content = read_yaml(self.config)
+        for key, kinds in SECTIONS.items():
+            if not isinstance(content.get(key), kinds):
+                found = f"got {content[key]!r}" if key in content else "and it is missing"
+                raise UserError(
+                    f"{self.config} is damaged: {key} must be keys and values, {found}; a run's config has all settings"
+                )
         return content
 
     def result(self) -> dict[str, Any]:
         """Return the figures so far, none before the first command has ended; an error if the file is damaged."""
-        if not self.result_file.is_file():
-            return {}
-        try:
-            result = json.loads(self.result_file.read_text())
-        except ValueError as error:
-            raise UserError(f"{self.result_file} is damaged ({error}); {REMEDY}") from error
-        if not (isinstance(result, dict) and all(isinstance(figures, dict) for figures in result.values())):
-            raise UserError(f"{self.result_file} is damaged (it does not hold figures by command); {REMEDY}")
-        return result
+        return read_figures(self.result_file)
 
     def add_result(self, command: str, figures: dict[str, Any]) -> None:
         """Put a command's figures beside those of the others, all or nothing."""
-        result = {**self.result(), command: figures}
-        with whole_file(self.result_file) as stream:
-            stream.write(json.dumps(result, indent=2) + "\n")
+        write_figures(self.result_file, {**self.result(), command: figures})
+
+    def _check_links(self) -> None:
+        for file in (each for pattern in WRITTEN for each in self.path.glob(pattern)):
+            refuse_link(file)
 
     def remove(self) -> None:
         """Remove the folder, and with it the folders above that were made for it."""
@@ -135,6 +134,15 @@ class RunFolder:
                 "study's runs those keep it that --keep says). Name another with --ckpt_path last or --ckpt_path FILE"
             )
         return file
+
+
+def refuse_link(file: Path) -> None:
+    """Raise UserError if a file that would be written to is a link, as a stranger's folder may hold."""
+    if file.is_symlink():
+        raise UserError(
+            f"{file} is a link to {file.readlink()}, and nothing is written through one: put what it leads to in its "
+            "place, or remove it"
+        )
 
 
 def next_run_folder(root: Path, name: str) -> RunFolder:

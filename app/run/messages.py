@@ -64,7 +64,7 @@ def print_result(folder: RunFolder) -> None:
     columns = {
         "best validation" if command == "fit" else command: figures["metrics"]
         for command, figures in result.items()
-        if figures["metrics"]
+        if figures.get("metrics")
     }
     print_line(f"result of    {folder.path}")
     if columns:

@@ -12,11 +12,13 @@ from torch import Tensor
 from dropout_lab.app.config.settings import differences
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.run.checkpoint import read_checkpoint, remove_partial
+from dropout_lab.app.files import remove_partial
+from dropout_lab.app.run.checkpoint import read_checkpoint
 from dropout_lab.app.run.folder import RunFolder, RunIsLocked, find_run_folder
 from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.tensorboard import cut_events
 from dropout_lab.callbacks import BestStep
+from dropout_lab.models.allowlist import with_todays_names
 
 OTHER_DATA = "the images, or who is in which split"
 # The key of a run's state in a checkpoint.
@@ -56,8 +58,15 @@ def state_in(checkpoint: dict[str, Any]) -> RunState | None:
         state = RunState(**checkpoint[ENTRY])
     except (KeyError, TypeError, pydantic.ValidationError):
         return None
-    known = state.best.keys() == BestStep().progress().keys() and state.curves.keys() == EpochTable.PROGRESS
-    return state if known else None
+    if state.best.keys() != BestStep().progress().keys() or state.curves.keys() != EpochTable.PROGRESS:
+        return None
+    try:
+        # Tried out on others than the run's own.
+        BestStep().resume(state.best)
+        EpochTable(Path()).resume(state.curves)
+    except (TypeError, ValueError):
+        return None
+    return state
 
 
 class ResumeRequest(NamedTuple):
@@ -89,12 +98,13 @@ class Resumption:
         """Return in words what of settings and data is not what it was at the checkpoint."""
         if self.state is None:
             return []
-        changed = differences(self.state.settings, settings)
+        changed = differences(with_todays_names(self.state.settings), settings)
         return changed if self.state.fingerprint == fingerprint else [*changed, OTHER_DATA]
 
     def rewind(self) -> None:
         """Make the run's folder what it was at the checkpoint."""
-        remove_partial(self.folder.checkpoints)
+        for folder in (self.folder.path, self.folder.checkpoints):
+            remove_partial(folder)
         # What was measured is of other weights than those that will be.
         for file in (self.folder.result_file, self.folder.epochs):
             file.unlink(missing_ok=True)
@@ -135,8 +145,8 @@ def find_unfinished(
         lock_for_fit(locks, folder)
     found = newest_checkpoint(folder)
     state = found.state
-    if state is not None and state.fingerprint != fingerprint:
-        changed.append(OTHER_DATA)
+    # The config may have been edited since, or the checkpoint copied from another run.
+    changed = list(dict.fromkeys([*changed, *found.changes(config, fingerprint)]))
     if changed and not request.force:
         raise UserError(
             f"{folder.path} was begun with other settings: {'; '.join(changed)}. Give those it was begun with, start a "

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn, final
@@ -74,7 +75,8 @@ class Interrupts:
             raise Interrupted(number)
         if not self.asked:
             self.asked, self._since = number, monotonic()
-            # Not print, which must not be entered twice.
-            os.write(2, HINT)
+            # Not print, which must not be entered twice. The terminal may be lost.
+            with suppress(OSError):
+                os.write(2, HINT)
         elif number == signal.SIGINT and monotonic() - self._since > SAME_PRESS_S:
             raise Interrupted(number)

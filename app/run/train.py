@@ -14,7 +14,7 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from dropout_lab.app.config.settings import Settings, run_name
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import naming
+from dropout_lab.app.files import expand_home, naming
 from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
@@ -106,7 +106,7 @@ def fit(
         interrupts: knows whether to stop.
     """
     config = {**parts.settings, "runs": str(runs), "name": name}
-    place = runs.expanduser() / run_name({**parts.specification, "name": name})
+    place = expand_home(runs) / run_name({**parts.specification, "name": name})
     first = parts.trainer.is_global_zero
     found = None
     with ExitStack() as locks:

@@ -1,5 +1,6 @@
 """The command line of ``study``: its help answers at once, so torch is imported when something is built."""
 
+import math
 import os
 import shlex
 from argparse import Namespace
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
+from dropout_lab.app.files import expand_home
 from dropout_lab.app.study.folder import (
     CheckpointKeeper,
     StudyFolder,
@@ -27,6 +29,7 @@ from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Engine, Event, Failed, OnEvent, Started
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
+from dropout_lab.app.terminal import Terminal
 
 DESCRIPTION = """\
 Do the runs of a study: a grid of settings and seeds in one YAML file. All of it is checked before anything runs.
@@ -35,6 +38,7 @@ Runs that are done are kept, so an interrupted study is taken up by giving the c
 tried again. Each run is trained, and its weights that were best in validation are tested. A run's numbers do not
 depend on --jobs, nor on --engine, nor on the order.
 """
+MOST_AT_A_TIME = 4096
 EXAMPLE = "example:  dropout-lab study dropin-table --quick"
 
 
@@ -78,13 +82,15 @@ def parse(words: list[str]) -> Namespace:
     # The end of a line within a word becomes a space.
     options.command = " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
-        if value is not None and value < 1:
-            raise UserError(f"--{name} must be 1 or more, got {value}")
+        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
+            raise UserError(f"--{name} must be 1 or more, and {MOST_AT_A_TIME} at most, got {value}")
     gpus = options.gpus_per_run
     if gpus is not None and not (0 <= gpus <= 1 or (gpus.is_integer() and gpus > 0)):
         raise UserError(f"--gpus_per_run must be a share between 0 and 1 or a whole number, got {gpus:g}")
-    if options.timeout is not None and not options.timeout > 0:
-        raise UserError(f"--timeout must be above 0 seconds, got {options.timeout:g}")
+    if options.timeout is not None and not 0 < options.timeout < math.inf:
+        raise UserError(
+            f"--timeout must be above 0 seconds, got {options.timeout:g}; leave it out for no limit"
+        )
     return options
 
 
@@ -104,13 +110,13 @@ def make_engine(options: Namespace) -> Engine:
 def run(words: list[str]) -> None:
     """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     study = read_study(find_config(options.file, group="studies"), options.form, options.changes)
     runs = expand(study)
     wanted = only(study, runs, options.only)
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
-    folder = StudyFolder(options.studies.expanduser() / study.name)
+    folder = StudyFolder(expand_home(options.studies) / study.name)
     ended = {run.hash: run for run, _ in finished(folder, wanted)}
     missing = [run for run in wanted if run.hash not in ended]
     if options.keep_failed:

@@ -47,6 +47,7 @@ class StudyFolder:
         self.commands_file = path / "commands.txt"
         self.results_file = path / "results.csv"
         self.runs = path / "runs"
+        self.report = path / "report"  # where `report` writes unless --out says otherwise
 
     def run(self, run: Run) -> RunFiles:
         """Return the files of a run, which may have been made under other labels."""
@@ -65,7 +66,7 @@ class StudyFolder:
     def commands(self) -> list[str]:
         """Return the commands that were given; none where none was noted."""
         file = self.commands_file
-        return file.read_text(errors="replace").splitlines() if file.is_file() else []
+        return file.read_text("utf-8", errors="replace").splitlines() if file.is_file() else []
 
     def note(self, command: str) -> None:
         """Note a command, unless it is there; UserError if it cannot be written."""

@@ -1,5 +1,6 @@
 """From a study to its runs: the product of its axes and seeds, each run with all its settings and a hash."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -7,6 +8,9 @@ from itertools import product
 from dropout_lab.app.config.settings import VALUES, Label, Settings, fill_placeholders, merge, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.spec import Labels, Study, unknown
+
+# Each is checked, and has a folder of its own.
+MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ def expand(study: Study) -> list[Run]:
     Combinations whose settings are the same, as of a method without a p at each p, are run once, under the labels of
     the first of them.
     """
+    count = math.prod(map(len, (*study.axes.values(), study.seeds)))
+    if count > MOST_RUNS:
+        raise UserError(
+            f"study {study.name}: its axes and seeds make {count:,} runs, where {MOST_RUNS:,} are allowed; take fewer "
+            "values, or make several studies"
+        )
     runs: dict[str, Run] = {}
     for run in _every_run(study):
         runs.setdefault(run.hash, run)

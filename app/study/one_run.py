@@ -11,6 +11,7 @@ from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_light
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts, build
+from dropout_lab.app.run.checkpoint import check_can_continue
 from dropout_lab.app.run.evaluate import evaluate_trained
 from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.resume import Resumption, newest_checkpoint
@@ -89,6 +90,8 @@ def _resumption(parts: Parts, folder: RunFolder) -> Resumption:
     """Return from where the run goes on; from its beginning, if it is none that these settings would have begun."""
     try:
         found = newest_checkpoint(folder)
+        if found.checkpoint is not None:
+            check_can_continue(found.checkpoint, parts.trainer, parts.model)
     except UserError as error:
         print_line(f"{error}; the run begins anew")
         return Resumption(folder)

@@ -4,29 +4,45 @@
 there if the report shows images. The mark of a finished run is ``result.json``, that of a failed one ``failed.json``.
 """
 
-import json
 import shutil
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import pydantic.dataclasses
+from pydantic import BaseModel, TypeAdapter
 
 from dropout_lab.app.config.settings import Settings
 from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import whole_file
-from dropout_lab.app.run.folder import RunFolder
+from dropout_lab.app.records import read_record, write_record
+from dropout_lab.app.run.folder import RunFolder, refuse_link
+from dropout_lab.app.run.result_file import read_figures
 from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.spec import Labels
 
 LOG_LINES = 15
+REMEDY = "remove its folder and run `study` again"
 
-T = TypeVar("T")
+
+class About(BaseModel):
+    """``run.json``."""
+
+    labels: Labels
+    seed: int
+    settings: Settings = {}  # of 0.1 they are in a file of their own
+    hash: str
+    command: str | None = None
 
 
-@pydantic.dataclasses.dataclass(frozen=True)
+class Failure(BaseModel):
+    """``failed.json``."""
+
+    reason: str
+    log: list[str] = []
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What a run has come to, the figures of its ``result.json`` in one."""
 
@@ -43,20 +59,22 @@ class RunResult:
     data: str | None = None  # fingerprint of the images and of who is in which split
 
 
-def _parse_result(content: dict[str, Any]) -> RunResult | None:
-    if "metrics" in content:
-        # Flat, as dropout-lab 0.1 wrote it, into a folder whose name is the hash; for one version.
-        metrics = {name: value for name, value in content["metrics"].items() if value is not None}
-        return RunResult(**{**content, "metrics": metrics})
-    if not content or not all(isinstance(figures, dict) for figures in content.values()):
-        raise TypeError("it does not hold figures by command")
+def _result(content: dict[str, dict[str, Any]]) -> RunResult | None:
     if not {"fit", "test"} <= content.keys():
         # Other figures of its weights, as of `test --ckpt_path last`.
         return None
-    fit, test = content["fit"], content["test"]["metrics"]
+    fit, test = content["fit"], content["test"].get("metrics", {})
     metrics = {f"val/{name}": value for name, value in fit["metrics"].items()}
     metrics |= {name if "/" in name else f"test/{name}": value for name, value in test.items()}
-    return RunResult(**{**fit, **fit["time"], "metrics": metrics})
+    return RunResult(
+        metrics={name: value for name, value in metrics.items() if value is not None},
+        **{
+            name: fit[name]
+            for name in ("best_epoch", "best_step", "first_steps", "steps", "epochs", "stopped", "versions")
+        },
+        **{name: fit["time"][name] for name in ("train_seconds", "seconds")},
+        data=fit.get("data"),
+    )
 
 
 class RunFiles:
@@ -72,6 +90,7 @@ class RunFiles:
 
     def locked(self, wait: bool) -> AbstractContextManager[None]:
         """Keep other processes from this run, as :meth:`RunFolder.locked` does."""
+        refuse_link(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         return self.folder.locked(wait)
 
@@ -79,16 +98,19 @@ class RunFiles:
         """Write down what is asked, and by which command; an interrupted run's checkpoints stay, to resume from."""
         for left in (self.failed_file, self.panels, self.result_file):
             left.unlink(missing_ok=True)
-        _write_json(self.about, {**vars(run), "command": command})
+        write_record(self.about, {**vars(run), "command": command})
 
     def run(self) -> Run:
         """Return what was asked of a run that was begun; UserError for this and any other file that is damaged."""
-        run = _read_json(
-            self.about, lambda about: Run(about["labels"], about["seed"], about["settings"], about["hash"])
-        )
-        if run is None:
-            raise damaged(self.about, FileNotFoundError("it is not there"))
-        return run
+        about = read_record(self.about, TypeAdapter(About), REMEDY)
+        if about is None:
+            raise UserError(f"{self.about} is not there; {REMEDY}")
+        return Run(about.labels, about.seed, about.settings, about.hash)
+
+    def command(self) -> str | None:
+        """Return the command that has asked for the run; None where none was noted."""
+        about = read_record(self.about, TypeAdapter(About), REMEDY)
+        return None if about is None else about.command
 
     def settings(self) -> Settings:
         """Return the settings that were asked for."""
@@ -98,20 +120,25 @@ class RunFiles:
 
     def result(self) -> RunResult | None:
         """Return what the run has come to; None if it has not ended."""
-        return _read_json(self.result_file, _parse_result)
+        content = read_figures(self.result_file, REMEDY)
+        try:
+            return _result(content)
+        except KeyError as error:
+            raise UserError(f"{self.result_file} is damaged (fit has no {error}); {REMEDY}") from error
 
     def failure(self) -> str | None:
         """Return why the run has failed; None if it has not."""
-        return _read_json(self.failed_file, lambda content: str(content["reason"]))
+        failure = read_record(self.failed_file, TypeAdapter(Failure), REMEDY)
+        return None if failure is None else failure.reason
 
     def fail(self, reason: str) -> None:
         """Write why the run has failed, with the last lines of its log."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _write_json(self.failed_file, {"reason": reason, "log": self.log_end()})
+        write_record(self.failed_file, {"reason": reason, "log": self.log_end()})
 
     def log_end(self) -> list[str]:
         """Return the last lines of the log."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.is_file() else []
+        lines = self.log.read_text("utf-8", errors="replace").splitlines() if self.log.is_file() else []
         return lines[-LOG_LINES:]
 
     def remove_checkpoints(self) -> None:
@@ -128,24 +155,3 @@ class RunTask:
     panels: bool = False  # write right and wrong test images, too
     command: str = ""  # that asks for it
     tensorboard: bool = False  # write TensorBoard's events, too
-
-
-def _read_json(file: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
-    """Return what is made of a file; None if it is not there."""
-    try:
-        return parse(json.loads(file.read_text()))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        raise damaged(file, error) from error
-
-
-def _write_json(file: Path, content: Any) -> None:
-    with whole_file(file) as stream:
-        stream.write(json.dumps(content, indent=2) + "\n")
-
-
-def damaged(file: Path, error: Exception) -> UserError:
-    """Make the error for a file of a run that cannot be read."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return UserError(f"{file} is damaged ({reason}); remove its folder and run `study` again")

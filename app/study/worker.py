@@ -66,7 +66,11 @@ def printing_to(file: Path) -> Iterator[None]:
     kept = os.dup(1), os.dup(2)
     try:
         # By lines, so that a process that is killed has said what it said.
-        with file.open("a", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        with (
+            file.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as log,
+            redirect_stdout(log),
+            redirect_stderr(log),
+        ):
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             yield

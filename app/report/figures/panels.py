@@ -10,9 +10,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from dropout_lab.app.plotting import WIDTH
+from dropout_lab.app.records import damaged
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.results import Results
-from dropout_lab.app.study.run_files import damaged
+from dropout_lab.app.study.run_files import REMEDY
 from dropout_lab.app.study.spec import Labels
 
 KINDS = ("right", "wrong")
@@ -79,7 +80,7 @@ def read_panels(file: Path) -> dict[str, Panel]:
             names = arrays["class_names"]
             return {kind: _panel(arrays, kind, names) for kind in KINDS if f"{kind}/stored" in arrays}
     except (BadZipFile, EOFError, IndexError, KeyError, OSError, ValueError) as error:
-        raise damaged(file, error) from error
+        raise damaged(file, error, REMEDY) from error
 
 
 def _panel(arrays: Any, kind: str, names: npt.NDArray[np.str_]) -> Panel:

@@ -1,5 +1,8 @@
 """Config files that are none, or not of this program."""
 
+import os
+from pathlib import Path
+
 from tests.app.bad_input.row import FIT, Row, file, folder
 
 CONFIG = f"{FIT} --config c.yaml"
@@ -86,5 +89,22 @@ ROWS = {
     "a list for the seed": _row(
         "seed_everything: [1]\n", r"seed_everything: must be of type bool or int, got '\[1\]'"
     ),
+    "a pipe": Row(
+        CONFIG, ("no file c.yaml: it is a pipe; give the path of a YAML file",), lambda: os.mkfifo("c.yaml")
+    ),
+    "a device": Row(f"{FIT} --config /dev/zero", ("no file /dev/zero: it is a device; give the path",)),
+    "a device for the data": Row(
+        "fit --data /dev/zero --model.network GavierMNIST",
+        ("/dev/zero is a device, no file or folder; give another path",),
+    ),
+    "a pipe for the trainer": Row(
+        f"{FIT} --trainer pipe", ("pipe is a pipe, no file or folder",), lambda: os.mkfifo("pipe")
+    ),
+    "a link to itself": Row(
+        CONFIG,
+        ("no file c.yaml .*; give the path of a YAML file",),
+        lambda: Path("c.yaml").symlink_to("c.yaml"),
+    ),
+    "escape sequences": _row("a\\x1b[2Jb: 3\n", r"no option --a.{1,2}x1b\[2Jb"),
     "a study": _row("name: tiny\ngrid: {p: [1]}\n", "no option --grid.p; --help_all lists all options"),
 }

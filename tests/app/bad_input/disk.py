@@ -46,7 +46,12 @@ def _isic() -> None:
 
 
 def _evaluated(command: str, says: str, most_bytes: int | None = None, *steps: str) -> Row:
-    return Row(f"{command} --run {RUN}", (says,), each(*map(folder, steps)), run=True, most_bytes=most_bytes)
+    def prepare() -> None:
+        for step in steps:
+            Path(step).unlink()
+            Path(step).mkdir()
+
+    return Row(f"{command} --run {RUN}", (says,), prepare, run=True, most_bytes=most_bytes)
 
 
 def _fit(says: str, most_bytes: int, words: str = "") -> Row:
@@ -112,9 +117,9 @@ ROWS = {
         most_bytes=100,
     ),
     "a folder where result.json goes": _evaluated(
-        "test", f"{RUN}/result.partial: Is a directory; see what is there", None, f"{RUN}/result.partial"
+        "test", f"{RUN}/result.json is damaged .*Is a directory.*move it away", None, f"{RUN}/result.json"
     ),
     "a folder where predictions go": _evaluated(
-        "predict", f"{RUN}/predictions.partial: Is a directory; see what", None, f"{RUN}/predictions.partial"
+        "predict", f"{RUN}/predictions.csv: Is a directory; see what", None, f"{RUN}/predictions.csv"
     ),
 }

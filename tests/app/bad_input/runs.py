@@ -1,5 +1,6 @@
 """Run folders and checkpoints that are missing, damaged or of something else."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,20 @@ def _changed(path: Path, change: Callable[[bytes], bytes]) -> Callable[[], objec
 def _weights_alone() -> None:
     content = torch.load(BEST, weights_only=True)
     torch.save({key: content[key] for key in ("state_dict", "global_step")}, "weights.ckpt")
+
+
+def _other_state() -> None:
+    content = torch.load(BEST, weights_only=True)
+    content["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(3)
+    torch.save(content, "weights.ckpt")
+
+
+def _pipe(path: Path) -> Callable[[], object]:
+    def make() -> None:
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+
+    return make
 
 
 def _run(says: str, prepare: Callable[[], object], command: str = TEST) -> Row:
@@ -53,7 +68,8 @@ ROWS = {
         f"{RUN}/config.yaml: is no text in UTF-8", file(str(RUN / "config.yaml"), b"\xff\xfe")
     ),
     "a config without data": _run(
-        "missing: model.network, data; give each", file(str(RUN / "config.yaml"), "seed_everything: 3\n")
+        f"{RUN}/config.yaml is damaged: data must be keys and values, and it is missing",
+        file(str(RUN / "config.yaml"), "seed_everything: 3\n"),
     ),
     "results that were cut": _run(
         f"{RUN}/result.json is damaged .*mend it, or move it away",
@@ -61,6 +77,43 @@ ROWS = {
     ),
     "results of another kind": _run(
         f"{RUN}/result.json is damaged .*move it away", file(str(RUN / "result.json"), "[1, 2]")
+    ),
+    "results of metrics in a list": _run(
+        f"{RUN}/result.json is damaged .fit.metrics: .*, got .1..*move it away",
+        file(str(RUN / "result.json"), '{"fit": {"metrics": [1]}}'),
+    ),
+    "results nested without end": _run(
+        f"{RUN}/result.json is damaged .*recursion limit.*move it away",
+        file(str(RUN / "result.json"), '{"fit":' * 100_000),
+    ),
+    "a pipe for results": _run(f"{RUN}/result.json is damaged .*it is a pipe", _pipe(RUN / "result.json")),
+    "a pipe for a checkpoint": _run(
+        "no checkpoint file pipe; it is a pipe", _pipe(Path("pipe")), f"{TEST} --ckpt_path pipe"
+    ),
+    "a device for a checkpoint": _run(
+        "no checkpoint file /dev/zero; it is a device", lambda: None, f"{TEST} --ckpt_path /dev/zero"
+    ),
+    "a pipe for a run's config": _run(f"no run in {RUN}", _pipe(RUN / "config.yaml")),
+    "a home of nobody": Row(
+        f"{FIT} --runs ~nobody-such/runs", ("~nobody-such/runs: there is no such home folder; ",)
+    ),
+    "data at a home of nobody": Row(
+        f"{FIT} --data MNISTDataModule --data.root ~nobody-such",
+        ("a path begins with ~, and there is no such user",),
+    ),
+    "a link to itself": Row(
+        f"{FIT} --runs loop",
+        ("cannot make the run folder loop/.*Too many levels of symbolic links",),
+        lambda: Path("loop").symlink_to("loop"),
+    ),
+    "settings edited in a run's config": _run(
+        "best.ckpt was trained with other settings than .*config.yaml has: data.val_size differ",
+        _changed(RUN / "config.yaml", lambda content: content.replace(b"val_size: null", b"val_size: 100")),
+    ),
+    "a state of another shape": _run(
+        r"weights.ckpt is of another fit, .*exp_avg is a tensor of shape \(3,\)",
+        _other_state,
+        f"{FIT} --ckpt_path weights.ckpt",
     ),
     "results of numbers": _run(
         f"{RUN}/result.json is damaged .*move it away", file(str(RUN / "result.json"), '{"fit": 3}')

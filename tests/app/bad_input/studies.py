@@ -1,6 +1,7 @@
 """Studies that cannot be run, and reports that cannot be made. Study files: ``tests/app/study/test_reading.py``."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def _of_first(name: str, content: str) -> Callable[[], object]:
     return write
 
 
+AXIS = list(range(100))
+MANY = (
+    "name: many\nbase: {}\nseeds: [0]\nreport: {rows: a, metric: test/accuracy}\n"
+    "grid:\n" + "".join(f"  {name}: {AXIS}\n" for name in "abcdef")
+    + "overrides: {model: {network: {init_args: {x: '${a}${b}${c}${d}${e}${f}'}}}}\n"
+)  # fmt: skip
 RESULT = {"metrics": {"test/accuracy": "high"}}
 ROWS = {
     "no file": Row("study", ("the following arguments are required: .*see study --help",)),
@@ -50,6 +57,30 @@ ROWS = {
     "timeout that is no number": _study("--timeout must be above 0 seconds, got nan", "--timeout nan"),
     "a set of no YAML": _study(r"'\[': line 1: .*mend the YAML there", "--set data.batch_size=["),
     "a set that is not finite": _study("batch_size: must be of type int", "--set data.batch_size=.nan"),
+    "threads of twenty digits": _study(
+        f"--threads must be 1 or more, and 4096 at most, got {20 * '9'}", f"--threads {20 * '9'}"
+    ),
+    "a timeout without an end": _study(
+        "--timeout must be above 0 seconds, got inf; leave it out", "--timeout inf"
+    ),
+    "a grid of a million million runs": Row(
+        "study here.yaml",
+        (
+            "study many: its axes and seeds make 1,000,000,000,000 runs, where 100,000 are allowed; take fewer",
+        ),
+        file("here.yaml", MANY),
+    ),
+    "a pipe for a study": Row("study pipe", ("no file pipe: it is a pipe",), lambda: os.mkfifo("pipe")),
+    "report through a link": _report(
+        "made/report is a link to victim, and nothing is written through one",
+        folder("victim"),
+        lambda: Path("made/report").symlink_to("victim"),
+    ),
+    "a failure of a list": _study(
+        "failed.json is damaged .reason: .*remove its folder",
+        "--keep_failed",
+        _of_first("failed.json", '{"reason": [1]}'),
+    ),
     "only without a label": _study(
         "--only method: no value of method ''; there are none, standard", "--only method"
     ),

@@ -60,10 +60,10 @@ def test_a_figure_that_is_no_longer_asked_for_goes(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", few_figures())
     report = folder / "report"
     report.mkdir()
-    (report / "figure-old.png").touch()
+    (report / "figure-sweep.png").touch()
     (report / "notes.txt").touch()
     main(["report", str(folder)])
-    assert not (report / "figure-old.png").exists()
+    assert not (report / "figure-sweep.png").exists()
     assert (report / "notes.txt").exists()
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from dropout_lab.app.errors import UserError
+from dropout_lab.app.files import remove_partial
 from dropout_lab.app.run.checkpoint import (
     AtomicCheckpointIO,
     check_can_continue,
     check_sums,
     keep_previous,
-    remove_partial,
 )
 from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import fit, small_network

@@ -20,7 +20,7 @@ from dropout_lab.app.run.folder import (
 
 
 def finished_run(folder: RunFolder, *checkpoints: str) -> RunFolder:
-    folder.config.write_text("a: 1\n")
+    folder.config.write_text("data: {}\nmodel: {}\ntrainer: {}\n")
     folder.checkpoints.mkdir()
     for name in checkpoints:
         (folder.checkpoints / name).write_bytes(b"")
@@ -106,6 +106,22 @@ def test_a_result_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert folder.result() == {"fit": {"epochs": 3}}
 
 
+@pytest.mark.parametrize("name", [".lock", "checkpoints", "checkpoints/last.ckpt", "hparams.yaml", "log.txt"])
+def test_nothing_is_written_through_a_link(name: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.checkpoints.mkdir(parents=True)
+    (tmp_path / "victim").mkdir()
+    if name == "checkpoints":
+        folder.checkpoints.rmdir()
+    (folder.path / name).symlink_to(tmp_path / "victim")
+    with (
+        pytest.raises(UserError, match=f"{name} is a link to .*victim, and nothing is written through"),
+        folder.locked(),
+    ):
+        raise AssertionError("it was locked")
+    assert not list((tmp_path / "victim").iterdir())
+
+
 def test_run_stands_for_its_config_and_checkpoint(tmp_path: Path) -> None:
     folder = finished_run(make_run_folder(tmp_path, "a"), "best.ckpt", "last.ckpt")
     path, config = str(folder.path), str(folder.config)
@@ -125,7 +141,8 @@ def test_run_stands_for_its_config_and_checkpoint(tmp_path: Path) -> None:
 
 def test_a_config_of_0_1_gets_todays_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = finished_run(make_run_folder(tmp_path, "a"), "best.ckpt")
-    settings = {"data": {"class_path": "datamodules.DigitsDataModule"}, "name": "models.dropout"}
+    data = {"class_path": "datamodules.DigitsDataModule"}
+    settings = {"data": data, "model": {}, "trainer": {}, "name": "models.dropout"}
     for command in (["test", "--run"], ["fit", "--resume"]):
         folder.write_config(settings)
         (resolve_run if command[0] == "test" else take_resume)([*command, str(folder.path)])

@@ -16,6 +16,7 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from dropout_lab.app.run import train
 from dropout_lab.app.run.autosave import Autosave
+from dropout_lab.app.run.checkpoint import SETTINGS
 from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.resume import ENTRY, lock_for_fit, newest_checkpoint, state_in
 from dropout_lab.app.run.train import train as train_in_folder
@@ -56,6 +57,10 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         config = yaml.safe_load((RUN / "config.yaml").read_text())
         assert config["trainer"]["callbacks"].pop()["class_path"] == "kill.Kill"
         (RUN / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        for file in (PREVIOUS, LAST):
+            content = torch.load(file, weights_only=True)
+            assert content[ENTRY]["settings"]["trainer"]["callbacks"].pop()["class_path"] == "kill.Kill"
+            torch.save(content, file)
         patch.delenv("PL_GLOBAL_SEED")
     return folder / "one"
 
@@ -148,15 +153,38 @@ def test_changed_settings_and_images(words: list[str], capsys: pytest.CaptureFix
     assert "max_epochs: 4" in (RUN / "config.yaml").read_text()
 
 
-def test_more_epochs_are_not_forgotten(finished: list[str]) -> None:
+def test_more_epochs_are_not_forgotten(finished: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     # As a fit with --force leaves it when it is killed before its first checkpoint: its settings are no others any
-    # more, but its newest checkpoint is of the end of three epochs.
+    # more, but its newest checkpoint is of the end of three epochs, and has theirs.
     config = yaml.safe_load((RUN / "config.yaml").read_text())
     config["trainer"]["max_epochs"] = 4
     (RUN / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (RUN / "result.json").unlink()
-    main([*finished, "--trainer.max_epochs", "4"])
+    longer = [*finished, "--trainer.max_epochs", "4"]
+    assert "trainer.max_epochs is 3 there and 4 here" in refused(longer, capsys)
+    main([*longer, "--force"])
     assert outcome(RUN)["result"]["fit"]["epochs"] == 4
+
+
+@pytest.mark.usefixtures("words")
+def test_a_config_that_was_edited(capsys: pytest.CaptureFixture[str]) -> None:
+    config = (RUN / "config.yaml").read_text()
+    (RUN / "config.yaml").write_text(config.replace("seed_everything: 0", "seed_everything: 1"))
+    assert "seed_everything is 0 there and 1 here" in refused(["fit", "--resume", str(RUN)], capsys)
+
+
+def test_a_checkpoint_of_another_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    content = torch.load(LAST, weights_only=True)
+    content[ENTRY]["settings"]["data"]["init_args"]["batch_size"] = 7
+    torch.save(content, LAST)
+    assert "data.batch_size is 7 there and 10 here" in refused(words, capsys)
+    # As `test` sees it.
+    best = RUN / "checkpoints/best.ckpt"
+    content = torch.load(best, weights_only=True)
+    content[SETTINGS]["data"]["init_args"]["val_size"] = 3
+    torch.save(content, best)
+    said = refused(["test", "--run", str(RUN)], capsys)
+    assert f"{best} was trained with other settings than {RUN}/config.yaml has: data.val_size differ" in said
 
 
 @pytest.mark.slow
@@ -164,7 +192,7 @@ def test_more_epochs_are_not_forgotten_when_it_is_killed(finished: list[str]) ->
     longer = [*finished, "--trainer.max_epochs", "4", *killed_at(23)]
     with pytest.raises(SystemExit, match="9"):
         main([*longer, "--force"])
-    main(longer)
+    main([*longer, "--force"])
     assert outcome(RUN)["result"]["fit"]["epochs"] == 4
 
 
@@ -274,6 +302,10 @@ def test_a_checkpoint_of_something_else() -> None:
     [
         ("moment", "never"),
         ("best", {"epoch": 1}),
+        ("best", {"epoch": 1, "step": 1, "metrics": {}, "first_steps": 7}),
+        ("best", {"epoch": 1, "step": 1, "metrics": ["a"], "first_steps": []}),
+        ("curves", {"rows": 3, "row": {}, "epoch_ended": False, "train_seconds": 0.0, "seconds": 0.0}),
+        ("curves", {"rows": [], "row": "x", "epoch_ended": False, "train_seconds": 0.0, "seconds": 0.0}),
         ("events", {"events.out.tfevents.1": -1}),
         ("events", 7),
         ("train_metrics", ["a", "b"]),
