@@ -117,7 +117,7 @@ examples:
 def main(argv: list[str] | None = None) -> None:
     """Run a command; exit with code 2 and one line if the user can mend what is wrong.
 
-    After Ctrl-C the code is 130, after SIGTERM 143.
+    After Ctrl-C the code is 130, after SIGTERM 143, after SIGUSR1 138.
 
     Args:
         argv: the words after the program's name; None takes the process's.

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from typing import final
 
 from jsonargparse import Namespace
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_fabric.utilities.rank_zero import _get_rank
 from pytorch_lightning import Callback, Trainer, seed_everything
@@ -167,7 +168,21 @@ def _trainer(given: Namespace) -> Trainer:
         ours = progress_callback()
         arguments["callbacks"] = [*theirs, ours]
         arguments["enable_progress_bar"] = isinstance(ours, ProgressBar)
-    return Trainer(**arguments)
+    return _without_surprises(Trainer(**arguments))
+
+
+def _without_surprises(trainer: Trainer) -> Trainer:
+    """Let a trainer start from no checkpoint but one that it is given, and leave the job's signals to the program.
+
+    In a job of Slurm's Lightning would take up ``hpc_ckpt_N.ckpt`` of the current folder, whatever run has left it
+    there, and where OnExceptionCheckpoint is among the callbacks its file: ``ckpt_path=None`` does not forbid it. At
+    SIGUSR1 it would write such a file, and train on (Lightning-AI/pytorch-lightning #6626).
+    """
+    trainer._checkpoint_connector._user_managed = True
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False
+    return trainer
 
 
 def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any, final
@@ -56,8 +57,15 @@ def keep_previous(file: Path, previous: Path) -> None:
     link = previous.with_suffix(PARTIAL)
     # What a killed process has left.
     link.unlink(missing_ok=True)
-    os.link(file, link)
-    link.replace(previous)
+    try:
+        os.link(file, link)
+    except OSError:
+        # Disks without hard links, as exFAT and those of clouds, say so by errors of many kinds; what else is wrong the
+        # copy meets too.
+        with whole_file(previous, "wb") as copy, file.open("rb") as content:
+            shutil.copyfileobj(content, copy)
+    else:
+        link.replace(previous)
 
 
 def check_sums(file: Path) -> str | None:
