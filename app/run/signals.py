@@ -37,7 +37,7 @@ class Interrupted(BaseException):
 
 @final
 class Interrupts:
-    """While it is entered, Ctrl-C and :data:`OF_SCHEDULERS` raise :class:`Interrupted`; after :meth:`defer` they are noted.
+    """While it is entered, Ctrl-C and ``OF_SCHEDULERS`` raise :class:`Interrupted`; after :meth:`defer` they are noted.
 
     Then whoever trains looks where it can stop at ``asked``, the number of the signal, or 0. A second Ctrl-C is raised
     all the same. Signals other than those given stay as they are.
