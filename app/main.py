@@ -3,6 +3,7 @@
 Nothing here imports torch: the help of the program answers at once, and a mistyped command too.
 """
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -125,6 +126,8 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    # Figures are files. A notebook's backend, which matplotlib would look for when it is imported, may not be there.
+    os.environ["MPLBACKEND"] = "agg"
     find_own_modules()
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(USAGE)
