@@ -1,15 +1,30 @@
 """Files that appear when they are whole, or leave nothing and say which it was; and where modules are found."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from dropout_lab.app.errors import UserError
+
 PARTIAL = ".partial"
+# s3://bucket, also as a path that has been cleaned; no letter of a disk.
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 CHECKOUT = Path(__file__).resolve().parents[1]
 """Folder of the rooms; of an installed package it is ``dropout_lab`` itself, from where nothing is imported."""
+
+
+def local_path(text: str) -> Path:
+    """Return a path; UserError if it is a URL, of which the system would make a folder called ``s3:``."""
+    if REMOTE.match(text):
+        raise UserError(
+            f"{text}: files are read and written on disks alone; mount it (s3fs, gcsfuse, rclone mount) and give the "
+            "folder, or copy it"
+        )
+    return Path(text)
 
 
 @contextmanager

@@ -5,10 +5,12 @@ import os
 import resource
 import shutil
 import signal
+import threading
 import time
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -367,6 +369,21 @@ def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyP
     assert output.splitlines()[1:] == [f"rows 40 {int(found.pixels.sum())}"], errors
     assert len(arrays()) == 1
     assert contents() == [f"{arrays()[0].stem}.json", arrays()[0].name, "index"]
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_fewer_threads_than_asked_for(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, count(1)
+
+    def limited(thread: threading.Thread) -> None:
+        if next(started) > most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(decode_cache, "cpu_count", lambda: 4)
+    items = list(range(10 * decode_cache.CHUNK))
+    assert [item for part in decode_cache._in_parallel(list, items, "reading") for item in part] == items
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
