@@ -1,6 +1,7 @@
 """From settings to data, model and trainer. Who parses a command line, a study or a benchmark hands plain values in."""
 
 import json
+import os
 from argparse import ArgumentError
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -9,9 +10,8 @@ from functools import cache, lru_cache
 from typing import final
 
 from jsonargparse import Namespace
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_fabric.utilities.rank_zero import _get_rank
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser
@@ -28,7 +28,9 @@ from dropout_lab.app.config.explain import explain
 from dropout_lab.app.config.settings import Settings, as_list, merge, network_of
 from dropout_lab.app.console import progress_callback
 from dropout_lab.app.errors import UserError, describe_os_error, suggest
+from dropout_lab.app.files import local_path
 from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
+from dropout_lab.app.run.processes import check_processes, launched_rank, report_as
 from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
@@ -95,6 +97,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
             hint = suggest(key, SETTINGS, f"there are {', '.join(SETTINGS)}")
             raise UserError(f"no option {key}; {hint}")
     check_links(settings)
+    report_as(launched_rank())
     try:
         return _build(settings, keep_data)
     except OSError as error:
@@ -168,7 +171,10 @@ def _trainer(given: Namespace) -> Trainer:
         ours = progress_callback()
         arguments["callbacks"] = [*theirs, ours]
         arguments["enable_progress_bar"] = isinstance(ours, ProgressBar)
-    return _without_surprises(Trainer(**arguments))
+    trainer = _without_surprises(Trainer(**arguments))
+    check_processes(trainer, given.sync_batchnorm)
+    report_as(trainer.global_rank)
+    return trainer
 
 
 def _without_surprises(trainer: Trainer) -> Trainer:
@@ -191,9 +197,13 @@ def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:
     content = json.loads(spec)
     read = parse(parser, {} if content is None else {"data": content})
     settings: Settings = _plain(parser, read)["data"]
+    arguments = settings["init_args"]
+    for place in (arguments.get("root"), arguments.get("cache"), os.environ.get("DROPOUT_LAB_CACHE")):
+        if place is not None:
+            local_path(place)
     data: ImageDataModule = parser.instantiate_classes(read).data
     # Only rank 0 fetches.
-    if _get_rank() in (None, 0):
+    if launched_rank() == 0:
         data.prepare_data()
     else:
         data.setup()
