@@ -13,10 +13,11 @@ from dropout_lab.app.config.explain import explain, find_configs
 from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
 from dropout_lab.app.errors import UserError, remedy
-from dropout_lab.app.files import expand_home
+from dropout_lab.app.files import expand_home, local_path
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
+from dropout_lab.app.run.processes import end_others
 from dropout_lab.app.run.resume import ResumeRequest
 from dropout_lab.app.run.signals import Interrupts
 from dropout_lab.app.run.train import fit
@@ -133,7 +134,7 @@ def take_resume(words: list[str]) -> tuple[list[str], ResumeRequest | None]:
         return words, None
     if not options.resume:
         return [words[0], *others], ResumeRequest(None, options.force)
-    folder = find_run_folder(expand_home(Path(options.resume)), with_checkpoint=False)
+    folder = find_run_folder(expand_home(local_path(options.resume)), with_checkpoint=False)
     rename_classes(folder)
     # The run may have been moved since.
     parent = folder.path.absolute().parent
@@ -149,7 +150,7 @@ def resolve_run(words: list[str]) -> tuple[list[str], RunFolder]:
     so they win over it. Return the words for the parser, and the run.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--run", type=Path)
+    parser.add_argument("--run", type=local_path)
     parser.add_argument("--ckpt_path")
     options, others = parser.parse_known_args(words[1:])
     if options.run is not None:
@@ -211,8 +212,13 @@ def _run(
     for answered in ("run", "resume", "force"):
         settings.pop(answered)
     ckpt_path, runs, name = (settings.pop(key) for key in ("ckpt_path", "runs", "name"))
+    place = local_path(runs)
     parts = build(settings)
-    if source is None:
-        fit(parts, Path(runs), name, ckpt_path, request, interrupts)
-    else:
-        EVALUATIONS[words[0]](parts, source, ckpt_path)
+    try:
+        if source is None:
+            fit(parts, place, name, ckpt_path, request, interrupts)
+        else:
+            EVALUATIONS[words[0]](parts, source, ckpt_path)
+    except Exception:
+        end_others(parts.trainer)
+        raise

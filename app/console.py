@@ -15,6 +15,9 @@ from dropout_lab.callbacks import EpochLines
 from dropout_lab.models import ImageClassifier
 
 console = Terminal()
+if not console.is_terminal:
+    # A path in a log is one word, a row of a table one line, however long.
+    console.width = 10_000
 
 # Redrawing the bar at every step costs as much as a small network's step.
 REFRESH_STEPS = 20

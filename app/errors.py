@@ -4,16 +4,26 @@ import argparse
 import difflib
 import errno
 import re
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, NoReturn, final
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LIMIT = {errno.EMFILE, errno.ENFILE}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_COMPILER = re.compile(
     "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
 )
+# A limit that is reached, by what torch and Python say of it, and what helps.
+LIMITS = {
+    "Too many open files": "raise the limit, `ulimit -n 4096`, or take --data.num_workers 0",
+    "can't start new thread": "raise the limit of processes, `ulimit -u`, or set OMP_NUM_THREADS=1 and take "
+    "--data.num_workers 0",
+    "out of shared memory": "give the container more, `--shm-size=8g`, or take --data.num_workers 0",
+    "EADDRINUSE": "another program has the port at which processes meet: unset MASTER_PORT, or set it to another",
+}
 OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 
@@ -59,6 +69,13 @@ def describe_os_error(error: OSError) -> str:
         remedy = "free some space there, or choose a folder on another disk"
     elif error.errno in FORBIDDEN:
         remedy = "change its permissions, or choose another folder"
+    elif error.errno in LIMIT:
+        remedy = LIMITS["Too many open files"]
+    elif error.errno is None and "AF_UNIX path too long" in str(error):
+        # Of the sockets by which processes hand files over.
+        return (
+            f"{tempfile.gettempdir()}: too long a path for sockets; set TMPDIR to a shorter folder, as /tmp"
+        )
     else:
         remedy = "see what is there, or give another path"
     reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
@@ -66,7 +83,7 @@ def describe_os_error(error: OSError) -> str:
 
 
 def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
-    """Return a lack of a compiler or of memory in one line; None for any other error.
+    """Return a lack of a compiler or of memory, or a limit that is reached, in one line; None for any other error.
 
     What asked for the compiler is ``compiling``; what would need less memory is ``smaller``.
     """
@@ -76,6 +93,9 @@ def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
             f"{compiling} needs a C++ compiler, on GPUs Triton too ({first}): install g++ or "
             "name a compiler in the environment variable CXX, or leave it out"
         )
+    for reason, helps in LIMITS.items():
+        if reason in str(error):
+            return f"{reason}: {helps}"
     # torch has a class of its own for CUDA's alone.
     if OUT_OF_MEMORY.search(str(error)):
         return f"not enough memory ({first}): {smaller} needs less"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import stat
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from dropout_lab.app.errors import UserError
 
 PARTIAL = ".partial"
 # Where a shell puts what it has opened for a program: <(…), and what is piped into it.
@@ -20,6 +23,8 @@ KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
+# s3://bucket, also as a path that has been cleaned; no letter of a disk.
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 CHECKOUT = Path(__file__).resolve().parents[1]
 """Folder of the rooms; of an installed package it is ``dropout_lab`` itself, from where nothing is imported."""
 
@@ -63,6 +68,16 @@ def expand_home(path: Path) -> Path:
 def unused_name(file: Path) -> Path:
     """Return a name beside a file that nobody can foresee, for what will be renamed to it."""
     return file.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
+
+
+def local_path(text: str) -> Path:
+    """Return a path; UserError if it is a URL, of which the system would make a folder called ``s3:``."""
+    if REMOTE.match(text):
+        raise UserError(
+            f"{text}: files are read and written on disks alone; mount it (s3fs, gcsfuse, rclone mount) and give the "
+            "folder, or copy it"
+        )
+    return Path(text)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Nothing here imports torch: the help of the program answers at once, and a mistyped command too.
 """
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -119,7 +120,7 @@ examples:
 def main(argv: list[str] | None = None) -> None:
     """Run a command; exit with code 2 and one line if the user can mend what is wrong.
 
-    After Ctrl-C the code is 130, after SIGTERM 143.
+    After Ctrl-C the code is 130, after SIGTERM 143, after SIGUSR1 138.
 
     Args:
         argv: the words after the program's name; None takes the process's.
@@ -127,6 +128,8 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    # Figures are files. A notebook's backend, which matplotlib would look for when it is imported, may not be there.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         with lasting_streams():
             find_own_modules()

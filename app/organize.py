@@ -19,6 +19,7 @@ from dropout_lab.app.files import (
     PARTIAL,
     expand_home,
     folder_for,
+    local_path,
     naming,
     remove_partial,
     unused_name,
@@ -46,9 +47,9 @@ def _parse(words: list[str]) -> Namespace:
     parser = CommandParser("organize isic", DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add("dataset", metavar="DATASET", choices=("isic",), help="isic: ISIC 2020, benign and malignant")
-    add("--root", type=Path, default=Path("data"), metavar="FOLDER",
+    add("--root", type=local_path, default=Path("data"), metavar="FOLDER",
         help="holds isic2020/, or is that folder (default: data)")  # fmt: skip
-    add("--to", type=Path, required=True, metavar="FOLDER", help="folder to sort into")
+    add("--to", type=local_path, required=True, metavar="FOLDER", help="folder to sort into")
     add("--by", choices=("link", "copy"), default="link",
         help="link: symbolic links, relative, next to no space (default); copy: files")  # fmt: skip
     add("--labels", metavar="FILE",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,9 +65,13 @@ class Look:
         return {"color": self.color, "marker": self.marker, "linestyle": self.dashes, "markersize": 4.5}
 
 
-def styled() -> AbstractContextManager[None]:
-    """Return a context in which figures are made and written with this text and these colours."""
-    return matplotlib.rc_context(TEXT)  # type: ignore[arg-type]  # its keys are one huge Literal
+@contextmanager
+def styled() -> Iterator[None]:
+    """Let figures be made and written with this text and these colours, whatever a user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(TEXT)  # type: ignore[arg-type]  # its keys are one huge Literal
+        yield
 
 
 def save(figure: Figure, file: Path) -> Path:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from dropout_lab.callbacks.examples import image_data
-from dropout_lab.callbacks.figures import confusion_figure
+from dropout_lab.callbacks.figures import confusion_figure, plain
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
 
@@ -49,4 +49,5 @@ class ConfusionMatrix(Callback):
         self.counts = trainer.strategy.reduce(counts, reduce_op="sum")
         for writer in summary_writers(trainer):
             figure = confusion_figure(self.counts, names)
-            writer.add_figure("confusion/validation", figure, trainer.global_step, close=False)
+            with plain():
+                writer.add_figure("confusion/validation", figure, trainer.global_step, close=False)

@@ -1,7 +1,9 @@
 """Figures of predictions, drawn without pyplot: no window, no global state."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +18,15 @@ MOST_NUMBERS, MOST_NAMES = 20, 40
 GAP = 0.1
 
 
+@contextmanager
+def plain() -> Iterator[None]:
+    """Let figures be made and drawn as matplotlib does by itself, whatever a user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@plain()
 def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
     """Draw a confusion matrix, ``(classes, classes)``: a row a true class, shaded by the share of its images."""
     total = counts.sum().item()
@@ -40,6 +51,7 @@ def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
     return legible(figure)
 
 
+@plain()
 def panel_figure(
     rows: Sequence[tuple[str, Tensor]], truth: Sequence[str], predicted: Sequence[str], title: str
 ) -> Figure:

@@ -5,6 +5,7 @@ from typing import Any, final
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from dropout_lab.callbacks.examples import RightAndWrong, image_data
+from dropout_lab.callbacks.figures import plain
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
 
@@ -49,4 +50,5 @@ class PredictionPanels(Callback):
             for kind, examples in self.examples.kinds.items():
                 if examples.count:
                     figure = examples.taken(data).figure(f"{kind} after epoch {trainer.current_epoch + 1}")
-                    writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)
+                    with plain():
+                        writer.add_figure(f"predictions/{kind}", figure, trainer.global_step, close=False)

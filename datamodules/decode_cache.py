@@ -20,11 +20,12 @@ from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, final
 
 import numpy as np
 import torch
 from filelock import Timeout
+from joblib import cpu_count
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from rich.console import Console
@@ -353,20 +354,43 @@ def _decode(sources: Sequence[Source], to: Conversion) -> _Chunk:
     return _Chunk(pixels, problems, bits)
 
 
+@final
+class _Threads(ThreadPoolExecutor):
+    """As many threads as the system starts, up to a number."""
+
+    def result_of(self, work: Callable[[Item], Result], item: Item) -> Callable[[], Result]:
+        """Return what waits for a result, or without any thread what computes it when it is asked for."""
+        try:
+            return self.submit(work, item).result
+        except RuntimeError:
+            return partial(work, item)
+
+    def _adjust_thread_count(self) -> None:
+        # Called with each piece of work, until all have been started.
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+
+
 def _in_parallel(
     work: Callable[[Sequence[Item]], Result], items: Sequence[Item], doing: str
 ) -> Iterator[Result]:
-    """Return what ``work`` makes of each chunk of items, in order; it is called in as many threads as cores."""
+    """Return what ``work`` makes of each chunk of items, in order; it is called in as many threads as CPUs are ours.
+
+    Where the system starts fewer, as below a limit of processes, these do it all; without any, this one does.
+    """
     chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
-    console, threads = Console(), os.cpu_count() or 1
+    console, threads = Console(), cpu_count()
     bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with bar, ThreadPoolExecutor(threads) as pool:
+    with bar, _Threads(threads) as pool:
         task = bar.add_task(doing, total=len(items))
         # Some chunks ahead and no more, so that results do not pile up in memory before a slow disk.
-        waiting = deque(pool.submit(work, chunk) for chunk in islice(chunks, 2 * threads))
+        waiting = deque(pool.result_of(work, chunk) for chunk in islice(chunks, 2 * threads))
         while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(work, chunk) for chunk in islice(chunks, 1))
+            yield waiting.popleft()()
+            waiting.extend(pool.result_of(work, chunk) for chunk in islice(chunks, 1))
             bar.advance(task, CHUNK)
 
 

@@ -1,10 +1,14 @@
 """One process at a time, on every system."""
 
+import errno
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+# What systems say of a folder whose files cannot be locked, as on some network disks.
+UNLOCKABLE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextmanager
@@ -12,9 +16,12 @@ def exclusive(lock_file: Path, doing: str | None) -> Iterator[None]:
     """Hold a lock file, and remove it at the end.
 
     A lock goes with its process: that of a killed one does not stop the next. ``doing`` is what another process that
-    holds it is said to be doing, while this one waits; None raises Timeout instead.
+    holds it is said to be doing, while this one waits; None raises Timeout instead. On a disk that locks no files a
+    warning says so, and nobody is kept out.
     """
-    lock = FileLock(lock_file)
+    # Not by a file's mere existence, which would outlive a killed process.
+    lock = FileLock(lock_file, fallback_to_soft=False)
+    held: AbstractContextManager[object]
     try:
         held = lock.acquire(blocking=False)
     except Timeout:
@@ -22,6 +29,14 @@ def exclusive(lock_file: Path, doing: str | None) -> Iterator[None]:
             raise
         print(f"another process is {doing}; waiting", flush=True)
         held = lock.acquire()
+    except OSError as error:
+        if error.errno not in UNLOCKABLE:
+            raise
+        print(
+            f"warning: {lock_file.parent} cannot be locked ({error.strerror}): let no other process work there",
+            flush=True,
+        )
+        held = nullcontext()
     with held:
         try:
             yield

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError, remedy
-from dropout_lab.app.files import folder_for
+from dropout_lab.app.files import folder_for, local_path
 
 DESCRIPTION = """\
 Measure what each dropout variant costs: the layer alone, a whole training step, evaluation, memory. All variants take
@@ -54,7 +54,7 @@ def parse(words: list[str]) -> Namespace:
     add("--seconds", type=float, default=60.0, metavar="S",
         help="time for each network and layer, warming up apart (default: 60)")
     add("--threads", type=int, metavar="N", help="torch's threads (default: torch's own choice)")
-    add("--out", type=Path, default=Path("benchmark"), metavar="DIR",
+    add("--out", type=local_path, default=Path("benchmark"), metavar="DIR",
         help="folder of the files (default: benchmark)")
     # fmt: on
     options = parser.parse_args(words)

@@ -1,6 +1,5 @@
 """What a variant is measured in: a layer by itself, or a whole network."""
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +10,7 @@ from typing import NamedTuple, final
 
 import torch
 import torch.nn.functional as F
+from joblib import cpu_count
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
@@ -58,7 +58,7 @@ class Setup:
         """Return all that a time depends on, in a line."""
         words = [
             f"cpu ({platform.machine()})" if self.device.type == "cpu" else self.device_name,
-            f"threads of torch: {torch.get_num_threads()} on {os.cpu_count() or 1} cores",
+            f"threads of torch: {torch.get_num_threads()} on {cpu_count()} cores",
             *(f"{each} {version(each)}" for each in LIBRARIES),
             f"Python {platform.python_version()}",
             *([f"{self.precision} autocast"] if self.precision != "32" else []),

@@ -1,12 +1,12 @@
 """What Lightning takes as it is given, and fails over or ignores later: numbers, monitors, callbacks, strategies."""
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from joblib import cpu_count
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.model_helpers import is_overridden
@@ -113,7 +113,7 @@ def check_trainer_options(trainer: Any) -> None:
             f"trainer.val_check_interval must be above 0, got {interval}; give a number of batches, a share of an "
             "epoch in (0, 1], or --trainer.limit_val_batches 0 for no validation"
         )
-    devices, most = str(trainer.devices), max(os.cpu_count() or 1, MOST_PROCESSES)
+    devices, most = str(trainer.devices), max(cpu_count(), MOST_PROCESSES)
     given = devices == "auto" or (devices.isdecimal() and 1 <= int(devices) <= most)
     if trainer.accelerator == "cpu" and not given:
         raise UserError(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dropout_lab.app.errors import CommandParser, UserError
+from dropout_lab.app.files import local_path
 from dropout_lab.app.study.folder import StudyFolder
 
 DESCRIPTION = """\
@@ -16,9 +17,11 @@ EXAMPLE = "example:  dropout-lab report studies/dropin-table"
 def run(words: list[str]) -> None:
     """Make the reports that the words after ``report`` ask for."""
     parser = CommandParser("report", DESCRIPTION, EXAMPLE)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="STUDY_FOLDER", help="what `study` has made")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR",
+        "folders", nargs="+", type=local_path, metavar="STUDY_FOLDER", help="what `study` has made"
+    )
+    parser.add_argument(
+        "--out", type=local_path, metavar="DIR",
         help="folder of the report (default: STUDY_FOLDER/report); of several studies, a folder each in it",
     )  # fmt: skip
     given = parser.parse_args(words[1:])

@@ -1,6 +1,7 @@
 """From settings to data, model and trainer. Who parses a command line, a study or a benchmark hands plain values in."""
 
 import json
+import os
 from argparse import ArgumentError
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -9,8 +10,8 @@ from functools import cache, lru_cache
 from typing import final
 
 from jsonargparse import Namespace
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_fabric.utilities.rank_zero import _get_rank
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser
@@ -29,7 +30,9 @@ from dropout_lab.app.config.explain import explain
 from dropout_lab.app.config.settings import Settings, as_list, merge, network_of
 from dropout_lab.app.console import progress_callback
 from dropout_lab.app.errors import UserError, describe_os_error, suggest
+from dropout_lab.app.files import local_path
 from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
+from dropout_lab.app.run.processes import check_processes, launched_rank, report_as
 from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
@@ -99,6 +102,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
             raise UserError(f"no option {key}; {hint}")
     check_links(settings)
     check_seed(settings)
+    report_as(launched_rank())
     try:
         parts = _build(settings, keep_data)
     except OSError as error:
@@ -185,7 +189,24 @@ def _trainer(given: Namespace) -> Trainer:
         ours = progress_callback()
         arguments["callbacks"] = [*theirs, ours]
         arguments["enable_progress_bar"] = isinstance(ours, ProgressBar)
-    return Trainer(**arguments)
+    trainer = _without_surprises(Trainer(**arguments))
+    check_processes(trainer, given.sync_batchnorm)
+    report_as(trainer.global_rank)
+    return trainer
+
+
+def _without_surprises(trainer: Trainer) -> Trainer:
+    """Let a trainer start from no checkpoint but one that it is given, and leave the job's signals to the program.
+
+    In a job of Slurm's Lightning would take up ``hpc_ckpt_N.ckpt`` of the current folder, whatever run has left it
+    there, and where OnExceptionCheckpoint is among the callbacks its file: ``ckpt_path=None`` does not forbid it. At
+    SIGUSR1 it would write such a file, and train on (Lightning-AI/pytorch-lightning #6626).
+    """
+    trainer._checkpoint_connector._user_managed = True
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False
+    return trainer
 
 
 def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:
@@ -194,9 +215,13 @@ def _read_data(spec: str) -> tuple[ImageDataModule, Settings]:
     content = json.loads(spec)
     read = parse(parser, {} if content is None else {"data": content})
     settings: Settings = _plain(parser, read)["data"]
+    arguments = settings["init_args"]
+    for place in (arguments.get("root"), arguments.get("cache"), os.environ.get("DROPOUT_LAB_CACHE")):
+        if place is not None:
+            local_path(place)
     data: ImageDataModule = parser.instantiate_classes(read).data
     # Only rank 0 fetches.
-    if _get_rank() in (None, 0):
+    if launched_rank() == 0:
         data.prepare_data()
     else:
         data.setup()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import zipfile
 from copy import deepcopy
 from pathlib import Path
@@ -59,8 +60,15 @@ def keep_previous(file: Path, previous: Path) -> None:
     if not file.is_file() or (previous.is_file() and previous.samefile(file)):
         return
     link = unused_name(previous)
-    os.link(file, link)
-    link.replace(previous)
+    try:
+        os.link(file, link)
+    except OSError:
+        # Disks without hard links, as exFAT and those of clouds, say so by errors of many kinds; what else is wrong the
+        # copy meets too.
+        with whole_file(previous, "wb") as copy, file.open("rb") as content:
+            shutil.copyfileobj(content, copy)
+    else:
+        link.replace(previous)
 
 
 def check_sums(file: Path) -> str | None:

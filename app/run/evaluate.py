@@ -1,6 +1,7 @@
 """Measuring a run's weights: the commands ``validate``, ``test`` and ``predict``, and the test after training."""
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -11,7 +12,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from dropout_lab.app.config.settings import changed_settings
 from dropout_lab.app.console import print_line
-from dropout_lab.app.errors import UserError
+from dropout_lab.app.errors import FORBIDDEN, UserError
 from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import load_weights
@@ -75,6 +76,10 @@ def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
     load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
     kept = not parts.rehearsal and _is_own(parts, folder, ckpt_path)
     if kept:
+        if not os.access(folder.path, os.W_OK):
+            raise UserError(
+                f"{folder.predictions} cannot be written: copy the run's folder, and predict with the copy"
+            )
         parts.callbacks.append(PredictionCSV(folder.predictions))
     parts.trainer.predict(parts.model, datamodule=parts.data, weights_only=True, return_predictions=False)
     if kept:
@@ -112,7 +117,15 @@ def _add_result(parts: Parts, folder: RunFolder, command: str, ckpt_path: str, m
         print_metrics({f"{command} of {ckpt_path}": figures})
         return False
     name = command if Path(ckpt_path).stem == "best" else f"{command} {Path(ckpt_path).stem}"
-    folder.add_result(name, {"checkpoint": ckpt_path, "metrics": figures})
+    try:
+        folder.add_result(name, {"checkpoint": ckpt_path, "metrics": figures})
+    except OSError as error:
+        # Whatever the disk says, what was measured is shown.
+        print_metrics({f"{command} of {ckpt_path}": figures})
+        if error.errno not in FORBIDDEN:
+            raise
+        print_line(f"not written into {folder.path}: {error.strerror}")
+        return False
     print_result(folder)
     return name == command
 

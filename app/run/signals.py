@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM: at once, or as soon as what is being done can be left."""
+"""Ctrl-C, SIGTERM, SIGUSR1: at once, or as soon as what is being done can be left."""
 
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from time import monotonic
@@ -11,6 +12,8 @@ from typing import Any, NoReturn, final
 HINT = b"\nstopping: what is trained is being saved; Ctrl-C once more stops at once, without\n"
 # A terminal, a shell and a launcher may each pass on the same Ctrl-C.
 SAME_PRESS_S = 1.0
+# What schedulers send before a job's time is over: SIGUSR1 by Slurm's --signal=USR1@90, as Lightning's users ask for.
+OF_SCHEDULERS = (signal.SIGTERM,) if sys.platform == "win32" else (signal.SIGTERM, signal.SIGUSR1)
 
 
 @final
@@ -23,7 +26,7 @@ class Interrupted(BaseException):
 
     @property
     def code(self) -> int:
-        """The exit code by which shells and schedulers know: 130 after Ctrl-C, 143 after SIGTERM."""
+        """The exit code by which shells know: 130 after Ctrl-C, 143 after SIGTERM, on Linux 138 after SIGUSR1."""
         return 128 + self.signal
 
     def end_process(self) -> NoReturn:
@@ -35,14 +38,14 @@ class Interrupted(BaseException):
 
 @final
 class Interrupts:
-    """While it is entered, Ctrl-C and SIGTERM raise :class:`Interrupted`; after :meth:`defer` they are noted.
+    """While it is entered, Ctrl-C and ``OF_SCHEDULERS`` raise :class:`Interrupted`; after :meth:`defer` they are noted.
 
     Then whoever trains looks where it can stop at ``asked``, the number of the signal, or 0. A second Ctrl-C is raised
     all the same. Signals other than those given stay as they are.
     """
 
     def __init__(self, *caught: signal.Signals) -> None:
-        self.caught = caught or (signal.SIGINT, signal.SIGTERM)
+        self.caught = caught or (signal.SIGINT, *OF_SCHEDULERS)
         self.asked = 0
         self._since = 0.0
         self._deferred = False

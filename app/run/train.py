@@ -87,11 +87,16 @@ def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
 
 def _run_trainer(parts: Parts, checkpoint: str | None) -> str | None:
     """Train; return why CollapseDetector has stopped it, if it has."""
+    # By build Lightning starts from what is here, and from nothing if that is None.
+    connector = parts.trainer._checkpoint_connector
     try:
-        # weights_only also of what Lightning finds of a job of Slurm's that was preempted.
-        parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+        connector._ckpt_path = checkpoint
+        parts.trainer.fit(parts.model, datamodule=parts.data, weights_only=True)
     except TrainingCollapsed as stop:
         return str(stop)
+    finally:
+        # What is measured next is of the weights that are there.
+        connector._ckpt_path = None
     return None
 
 

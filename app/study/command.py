@@ -1,7 +1,6 @@
 """The command line of ``study``: its help answers at once, so torch is imported when something is built."""
 
 import math
-import os
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
-from dropout_lab.app.files import expand_home
+from dropout_lab.app.files import expand_home, local_path
 from dropout_lab.app.study.folder import (
     CheckpointKeeper,
     StudyFolder,
@@ -45,18 +44,24 @@ EXAMPLE = "example:  dropout-lab study dropin-table --quick"
 def parse(words: list[str]) -> Namespace:
     """Parse the words after ``study``; ``command`` is all of them in one line, as a shell takes it."""
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
+    here = ""
+    if {"-h", "--help"} & set(words):
+        # What takes a moment to import.
+        from joblib import cpu_count
+
+        here = f", here {cpu_count()}"
     add = parser.add_argument
     # fmt: off
     add("file", type=Path, metavar="FILE",
         help="the study: a YAML file, or the name of a shipped one; `dropout-lab configs` lists them")
-    add("--studies", type=Path, default=Path("studies"), metavar="DIR",
+    add("--studies", type=local_path, default=Path("studies"), metavar="DIR",
         help="folder of all studies' results (default: studies)")
     add("--engine", choices=("pool", "ray"), default="pool",
         help="who does the runs: processes on this machine, or Ray, on this machine or, where RAY_ADDRESS=HOST:PORT "
              "is set, on that cluster (default: pool)")
     add("--jobs", type=int, metavar="N",
-        help="runs at a time, each in a process (default: as many as there are cores, here "
-             f"{os.cpu_count()}; on a cluster as many as it has room for)")
+        help=f"runs at a time, each in a process (default: as many as CPUs that it may use{here}; "
+             "on a cluster as many as it has room for)")
     add("--threads", type=int, default=1, metavar="N", help="threads of torch for each run (default: 1)")
     add("--gpus_per_run", "--gpus-per-run", type=float, metavar="N",
         help="with --engine ray: GPUs for each run, or a share of one, such as 0.25; must be given where there are "

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, cast, final
 
 import torch
+from joblib import cpu_count
 
 from dropout_lab.app.study.one_run import prepare
 from dropout_lab.app.study.run_files import RunTask
@@ -37,7 +38,7 @@ class PoolEngine(Engine):
         super().run(tasks, on_event)
 
     def _room(self) -> int:
-        return self.jobs or os.cpu_count() or 1
+        return self.jobs or cpu_count()
 
     def _start(self) -> Worker:
         return _Process(self.threads, next(self._gpus))

@@ -1,6 +1,5 @@
 """One run of a study: built, trained and tested as ``fit`` and ``test`` do."""
 
-import signal
 from time import perf_counter
 
 import torch
@@ -15,7 +14,7 @@ from dropout_lab.app.run.checkpoint import check_can_continue
 from dropout_lab.app.run.evaluate import evaluate_trained
 from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.resume import Resumption, newest_checkpoint
-from dropout_lab.app.run.signals import Interrupted, Interrupts
+from dropout_lab.app.run.signals import OF_SCHEDULERS, Interrupted, Interrupts
 from dropout_lab.app.run.train import train
 from dropout_lab.app.study.panels import PanelFile
 from dropout_lab.app.study.run_files import RunTask
@@ -47,7 +46,7 @@ def run_one(task: RunTask) -> None:
     """Train, take the weights that were best in validation, test them; write it all into the run's folder.
 
     Nothing of it depends on what this process has done before: the run is seeded as ``fit --seed_everything`` does.
-    One that was interrupted goes on from its last checkpoint. SIGTERM is answered once there is one more.
+    One that was interrupted goes on from its last checkpoint. SIGTERM, or SIGUSR1, is answered once there is one more.
 
     Raises:
         UserError: the settings are wrong, or nothing was trained.
@@ -64,7 +63,7 @@ def run_one(task: RunTask) -> None:
         if found.checkpoint is None:
             task.files.remove_checkpoints()
         folder.write_config(parts.settings)
-    with Interrupts(signal.SIGTERM) as interrupts:
+    with Interrupts(*OF_SCHEDULERS) as interrupts:
         autosave = Autosave(parts, found, parts.settings, interrupts, sparing=True)
         try:
             fitted = train(autosave, None if found.checkpoint is None else str(found.checkpoint))

@@ -10,6 +10,8 @@ from time import monotonic, sleep
 from typing import Any, cast, final
 from uuid import uuid4
 
+from joblib import cpu_count
+
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.one_run import prepare
 from dropout_lab.app.study.run_files import RunTask
@@ -63,7 +65,7 @@ class RayEngine(Engine):
     def __init__(
         self, jobs: int | None, threads: int, timeout: float | None = None, gpus: float | None = None
     ) -> None:
-        super().__init__(jobs or (None if cluster_address() else os.cpu_count()), threads, timeout)
+        super().__init__(jobs or (None if cluster_address() else cpu_count()), threads, timeout)
         self.gpus = gpus
         self._mark = Path()
         check_address()

@@ -304,7 +304,7 @@ def test_a_checkpoint_with_code(words: list[str], honest: Path, capsys: pytest.C
     assert "trap.ckpt" in refused(words, capsys)
 
 
-def test_a_checkpoint_of_a_preempted_job_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_preempted_job_has_left_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("trap.ckpt").rename("hpc_ckpt_1.ckpt")
     for name in (
         "SLURM_NTASKS",
@@ -316,8 +316,7 @@ def test_a_checkpoint_of_a_preempted_job_is_looked_at_too(monkeypatch: pytest.Mo
     ):
         monkeypatch.setenv(name, "1" if "NTASKS" in name or "JOB" in name else "0")
     monkeypatch.setenv("SLURM_JOB_NAME", "job")
-    with pytest.raises(Exception, match="(?i)weights.only"):
-        main(FIT)
+    main(FIT)
     assert unharmed()
 
 

@@ -1,10 +1,12 @@
 """What is drawn: counts, names, captions, pixels."""
 
+import matplotlib
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dropout_lab.callbacks.figures import confusion_figure, panel_figure
+from dropout_lab.callbacks.figures import confusion_figure, panel_figure, plain
 
 
 def texts(figure: Figure) -> list[str]:
@@ -40,6 +42,20 @@ def test_names_are_no_mathematics() -> None:
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == names
     images = torch.zeros(2, 3, 4, 4)
     assert set(names) < set(texts(panel_figure([("as stored", images)], names, names, "wrong")))
+
+
+def test_a_matplotlibrc_changes_nothing() -> None:
+    def pixels() -> bytes:
+        figure = confusion_figure(torch.eye(2, dtype=torch.long), ["cat", "dog"])
+        with plain():
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()  # type: ignore[no-untyped-call]
+        return bytes(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+
+    before = pixels()
+    # TeX, which is not installed everywhere; a size that would show.
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 30, "axes.titlesize": 40}):
+        assert pixels() == before
 
 
 def test_panel_puts_truth_above_and_prediction_below() -> None:

@@ -6,10 +6,12 @@ import os
 import resource
 import shutil
 import signal
+import threading
 import time
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +435,21 @@ def test_a_pipe_among_the_images(files: list[Path]) -> None:
     os.mkfifo("pipe.png")
     with pytest.raises(DataError, match="1 of 41 images .*pipe.png .no regular file"):
         decoded([*files, Path("pipe.png")])
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_fewer_threads_than_asked_for(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, count(1)
+
+    def limited(thread: threading.Thread) -> None:
+        if next(started) > most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(decode_cache, "cpu_count", lambda: 4)
+    items = list(range(10 * decode_cache.CHUNK))
+    assert [item for part in decode_cache._in_parallel(list, items, "reading") for item in part] == items
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:

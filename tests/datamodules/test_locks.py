@@ -1,5 +1,7 @@
 """One process at a time."""
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +33,22 @@ def test_one_at_a_time_and_nothing_is_left(capsys: pytest.CaptureFixture[str]) -
         second.result()
         pool.submit(look).result()
     assert order == ["first", "second", "third"]
+    assert not LOCK.exists()
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_that_locks_nothing(
+    reason: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    # Twice: what the first leaves would be taken for a holder.
+    for _ in range(2):
+        with exclusive(LOCK, "counting"):
+            pass
+        assert "cannot be locked" in capsys.readouterr().out
     assert not LOCK.exists()
 
 

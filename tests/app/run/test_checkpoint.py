@@ -68,7 +68,15 @@ def test_what_cannot_be_written_leaves_what_was_there(monkeypatch: pytest.Monkey
     assert [path.name for path in FILE.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_the_one_before_is_kept() -> None:
+def refuse(*files: Path) -> None:
+    """Answer as exFAT does."""
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_one_before_is_kept(links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
     previous = FILE.with_name("previous.ckpt")
     keep_previous(FILE, previous)
     assert not FILE.parent.exists()

@@ -1,8 +1,11 @@
 """fit, validate, test and predict as a user runs them, on the embedded digits."""
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dropout_lab.app.main import main
+from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.dropout import StandardDropout
 from tests import programs
@@ -298,3 +302,25 @@ def test_data_of_ones_own_need_three_attributes_and_read() -> None:
     main("fit --data own.Own --model.network FullyConnected --model.network.hidden [4] --name own "
          "--trainer.max_epochs 1 --trainer.accelerator cpu".split())  # fmt: skip
     main(["test", "--run", "runs/own", "--trainer.accelerator", "cpu"])
+
+
+def test_of_a_run_that_may_only_be_read_the_figures_are_shown(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (finished / RUN / "result.json").read_text()
+
+    def refuse(folder: RunFolder, command: str, figures: dict[str, Any]) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder.result_file))
+
+    # Root, who may run the tests, may write anywhere.
+    monkeypatch.setattr(RunFolder, "add_result", refuse)
+    main(["test", "--run", str(finished / RUN), "--trainer.accelerator", "cpu"])
+    output = capsys.readouterr().out
+    assert "accuracy" in output
+    assert f"not written into {finished / RUN}: Read-only file system" in output
+    assert (finished / RUN / "result.json").read_text() == before
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: mode != os.W_OK and access(path, mode, **how))
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "--run", str(finished / RUN), "--trainer.accelerator", "cpu"])
+    assert "predictions.csv cannot be written: copy the run's folder" in capsys.readouterr().err

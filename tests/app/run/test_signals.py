@@ -15,7 +15,9 @@ def press(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 128 + signal.SIGUSR1)]
+)
 def test_at_once(number: signal.Signals, code: int) -> None:
     with Interrupts(), pytest.raises(Interrupted, match=number.name) as stop:
         press(number)

@@ -1,5 +1,6 @@
 """The command ``study``: what it answers without running anything."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dropout_lab.app.main import main
 from dropout_lab.app.study import command
 from dropout_lab.app.study.command import parse
 from dropout_lab.app.study.folder import StudyFolder
+from dropout_lab.app.study.local import PoolEngine
 from dropout_lab.app.study.run_files import RunTask
 from dropout_lab.app.study.scheduler import Engine, OnEvent, Worker
 from tests.app.study.studies import BASE, content, dropout, tasks, write_study
@@ -153,3 +155,13 @@ def test_a_file_in_the_folder_s_place(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(f"study {write_study()} --only seed=0 method=none".split())
     assert "cannot write studies/tiny/study.yaml: File exists; choose another" in capsys.readouterr().err
+
+
+def test_only_cpus_that_may_be_used_count(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3})
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    assert "as many as CPUs that it may use, here 1;" in " ".join(capsys.readouterr().out.split())
+    assert PoolEngine(None, 1, None)._room() == 1

@@ -1,0 +1,72 @@
+"""The processes of a run: which of them this one is, whether they can meet, and their end when one has failed."""
+
+import os
+
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import _is_srun_used
+from lightning_utilities.core import rank_zero as rank_zero_module
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+
+from dropout_lab.app.errors import UserError
+
+# Variables of the rank, by one that tells whose they are. What else has set RANK has started no process of a run.
+LAUNCHERS = {"TORCHELASTIC_RUN_ID": "RANK", "JSM_NAMESPACE_SIZE": "JSM_NAMESPACE_RANK"}
+# Of Lightning's own processes, and those that are started by hand, which meet at a port that all of them know.
+MEETING = "MASTER_PORT"
+BY_HAND = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+
+
+def launched_rank() -> int:
+    """Return a number that is 0 for the first of the processes that a launcher has started, and for one by itself.
+
+    What is left of another program in the environment, as by a container's image or a notebook, does not count.
+    """
+    if _is_srun_used():
+        return int(os.environ.get("SLURM_PROCID", 0))
+    for launcher, rank in LAUNCHERS.items():
+        if launcher in os.environ:
+            return int(os.environ.get(rank, 0))
+    if MEETING not in os.environ:
+        return 0
+    return max(int(os.environ.get(name, 0)) for name in BY_HAND)
+
+
+def report_as(rank: int) -> None:
+    """Let this process print, and warn, if it is the first of a run's."""
+    # Lightning's own variable, which it fills when it is imported, from RANK, whoever has left that.
+    rank_zero_module.rank_zero_only.rank = rank  # type: ignore[attr-defined]  # an attribute of a function
+
+
+def check_processes(trainer: Trainer, sync_batchnorm: bool) -> None:
+    """Check that a run's processes can meet, and can do what they are to do together."""
+    environment = trainer._accelerator_connector.cluster_environment
+    if trainer.world_size == 1:
+        return
+    if isinstance(environment, LightningEnvironment) and environment.creates_processes_externally:
+        size = os.environ.get("WORLD_SIZE", str(trainer.world_size))
+        if MEETING not in os.environ or size != str(trainer.world_size):
+            raise UserError(
+                f"the environment variable LOCAL_RANK={os.environ['LOCAL_RANK']} says that the {trainer.world_size} "
+                f"processes of this run are started by hand, and {MEETING} and WORLD_SIZE do not say where they meet: "
+                "unset LOCAL_RANK, and they are started here"
+            )
+    if sync_batchnorm and trainer.strategy.root_device.type == "cpu":
+        raise UserError(
+            "trainer.sync_batchnorm is for processes on GPUs, and these are on CPUs: leave it out"
+        )
+
+
+def end_others(trainer: Trainer) -> None:
+    """End the processes that Lightning has started, which may wait for this one for ever.
+
+    By SIGKILL: one that waits for others in PyTorch's own code does not hear of SIGTERM.
+    """
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        others = [*launcher.procs]
+        # Lightning watches them, and would end this process because they have ended.
+        launcher.procs.clear()
+        for process in others:
+            process.kill()
+            process.wait()
