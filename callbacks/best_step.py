@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 @final
 class BestStep(Callback):
-    """Keeps the best value of a validation metric, the epoch and step it was reached at, and the other metrics.
+    """Keeps the best finite value of a validation metric, the epoch and step of it, and the other metrics.
 
     Steps are the optimizer's, ``trainer.global_step``, at the validation that saw the value: the measured step is up
     to one validation interval late. A run that continues another, in a folder of its own, starts afresh, as its
@@ -58,7 +58,8 @@ class BestStep(Callback):
             # Metrics are float32, where 1,120 right of 1,600 are a little less than 0.7.
             if step is None and value >= torch.tensor(threshold, dtype=torch.float32).item():
                 self.first_steps[threshold] = trainer.global_step
-        if value > self.value:
+        # An infinite one would be the best for ever.
+        if math.isfinite(value) and value > self.value:
             self.epoch = trainer.current_epoch
             self.step = trainer.global_step
             self.metrics = {name: each for name, each in metrics.items() if name.startswith("val/")}

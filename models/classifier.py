@@ -21,6 +21,8 @@ from dropout_lab.models.optimizers import optimizer_and_scheduler
 from dropout_lab.models.steps import Batch, Prediction, StepLog, StepOutput, entropy, seed_stream
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
+# Where a checkpoint has weights: those that are measured, and those that WeightAveraging trains on.
+WEIGHTS = ("state_dict", "current_model_state")
 
 
 @final
@@ -179,9 +181,15 @@ class ImageClassifier(FromCheckpoint):
         return Prediction(log_probabilities.exp(), entropy(log_probabilities), target)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # What all ranks have counted so far, in the midst of an epoch too.
+        # What all ranks have counted so far, in the midst of an epoch too. Nothing else: callbacks that average weights
+        # or prune them have put others there, and averages keep what is trained on beside them.
         self._synchronize()
-        checkpoint["state_dict"] = self.trainer.strategy.lightning_module_state_dict()
+        held = {name for name, _ in (*self.named_parameters(), *self.named_buffers())}
+        states = [checkpoint[key] for key in WEIGHTS if key in checkpoint]
+        for name, value in self.trainer.strategy.lightning_module_state_dict().items():
+            if name not in held:
+                for state in states:
+                    state[name] = value
 
     def kl(self) -> Tensor | None:
         """Return the divergence of all dropout layers; None if none has one."""

@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter
+from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
 from rich.table import Table
@@ -71,6 +72,14 @@ def print_stop(reason: str, folder: RunFolder) -> None:
         f"good until then: {', '.join(good)} in {folder.checkpoints}" if good else "no checkpoint was written"
     )
     print_line(f"{reason}; {left}")
+
+
+def print_ending(figures: dict[str, Any]) -> None:
+    """Say why a fit has ended, unless by its epochs, and why it has no best weights, from its figures."""
+    if figures["stopped"] is None and not figures["ended"].startswith("max_epochs"):
+        print_line(f"ended        {figures['ended']}")
+    if figures["no_best"] is not None:
+        print_line(f"warning: {figures['no_best']}, so there is no best.ckpt; `test` measures last.ckpt")
 
 
 @rank_zero_only

@@ -9,6 +9,8 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from dropout_lab.app.config.settings import Settings, run_name
@@ -20,18 +22,25 @@ from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
 from dropout_lab.app.run.folder import RunFolder, make_run_folder, next_run_folder, without_split
 from dropout_lab.app.run.history import EpochTable
-from dropout_lab.app.run.messages import print_header, print_interrupted, print_result, print_stop
+from dropout_lab.app.run.messages import (
+    print_ending,
+    print_header,
+    print_interrupted,
+    print_result,
+    print_stop,
+)
 from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinished, lock_for_fit
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_logger
-from dropout_lab.callbacks import Timing, TrainingCollapsed
+from dropout_lab.callbacks import BestStep, Timing, TrainingCollapsed
 
 
 def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
     """Train in a folder that has its config; return the figures of ``result.json`` under ``fit``.
 
     A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
-    beside them as ``stopped``. Interrupted is raised once what was trained is saved.
+    beside them as ``stopped``. ``ended`` says of any run why it has ended, ``no_best`` why it has no ``best.ckpt``
+    though it was validated. Interrupted is raised once what was trained is saved.
     """
     start = perf_counter()
     parts, folder = autosave.parts, autosave.folder
@@ -64,6 +73,8 @@ def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
         "first_steps": {str(threshold): step for threshold, step in best.first_steps.items()},
         "data": parts.data.fingerprint,
         "stopped": stopped,
+        "ended": stopped or why_ended(trainer),
+        "no_best": None if stopped else why_no_best(trainer, best),
         "metrics": without_split(best.metrics, "val"),
         "time": time,
         "versions": {
@@ -82,6 +93,27 @@ def _run_trainer(parts: Parts, checkpoint: str | None) -> str | None:
     except TrainingCollapsed as stop:
         return str(stop)
     return None
+
+
+def why_ended(trainer: Trainer) -> str:
+    """Return what has ended a fit, in words: its limits first, as Lightning looks at them."""
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        return f"max_steps={trainer.max_steps} reached"
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
+        return f"max_epochs={trainer.max_epochs} reached"
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message is not None:
+            return f"EarlyStopping: {callback.stopping_reason_message.removesuffix(' Signaling Trainer to stop.')}"
+        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None and left <= 0:
+            return f"max_time reached, after {callback.time_elapsed():.0f} s of training"
+    return "a callback has asked the trainer to stop"
+
+
+def why_no_best(trainer: Trainer, best: BestStep) -> str | None:
+    """Return why no validation of a fit was the best; None if one was, or there was none."""
+    if best.step is not None or best.monitor not in trainer.callback_metrics:
+        return None
+    return f"{best.monitor} was not finite at any validation"
 
 
 def fit(
@@ -161,6 +193,7 @@ def _fit(autosave: Autosave, start: Resumption, ckpt_path: str | None, begun: in
         folder.previous.unlink(missing_ok=True)
         if figures["stopped"] is not None:
             print_stop(figures["stopped"], folder)
+        print_ending(figures)
         print_result(folder)
 
 

@@ -77,6 +77,8 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
             if isinstance(new, nn.Module):
                 new.train(replaced.training)
             changes.append((owner, attribute, new))
+    if places:
+        changes += _without_fused_kernels(module)
     heads = [new for *_, new in changes if isinstance(new, LabelledHead)]
     if layers and layers[0].needs_labels and not heads:
         raise ValueError(
@@ -89,6 +91,16 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
             new.to(parameter.device)
         setattr(owner, attribute, new)
     return len(places)
+
+
+def _without_fused_kernels(module: nn.Module) -> list[Change]:
+    """Return what keeps torch's transformers from kernels that would pass the new layers by in evaluation."""
+    # The kernel is for activations that it knows; nested tensors are for the kernel.
+    blocks = [each for each in module.modules() if isinstance(each, nn.TransformerEncoderLayer)]
+    stacks = [each for each in module.modules() if isinstance(each, nn.TransformerEncoder)]
+    return [(each, "activation_relu_or_gelu", 0) for each in blocks] + [
+        (each, "use_nested_tensor", False) for each in stacks
+    ]
 
 
 def _changes(parent: nn.Module, name: str, layer: Dropout, final_linear: nn.Linear | None) -> list[Change]:

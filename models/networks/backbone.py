@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import final
 
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from dropout_lab.models.dropout import TORCH_DROPOUTS, DropoutFactory, NoDropout, swap_dropout
 from dropout_lab.models.dropout.swap import ACTIVATIONS, AFFINE
@@ -19,7 +20,8 @@ class Backbone(Network):
     there (VGG, EfficientNet, MobileNet, Inception) or not (ResNet, DenseNet, ConvNeXt, transformers). The last place
     is in the head, so that labels and weight reach a variant that looks at them. Dropout of p = 0, as transformers
     have in each block, drops nothing and is no place. Initialization is torchvision's; dropout is none but what is
-    asked for, and the published p are not kept.
+    asked for, and the published p are not kept. Nor is stochastic depth, by which ConvNeXt, Swin, EfficientNet and
+    MaxViT skip whole blocks of a sample: it is noise like dropout, and beside ``NoDropout`` there would be no baseline.
 
     Departures: auxiliary classifiers of GoogLeNet and Inception are left out, and their transform of the input is
     always on. SqueezeNet ends in a convolution and is refused. A vision transformer is built for the images' size.
@@ -36,6 +38,8 @@ class Backbone(Network):
         pretrained: start from torchvision's default weights, fetched once, ImageNet's 1,000 classes.
         weights: start from these instead: the name of some of torchvision's, ``IMAGENET1K_V1``, or a file with a state
             dict in its layout. The last layer is kept if it has ``num_classes`` outputs.
+        stochastic_depth: keep the model's stochastic depth (Huang et al. 2016, arXiv:1603.09382) with its published
+            probabilities; in training only, so that :func:`dropout_lab.models.dropout.sampling` leaves it out.
     """
 
     def __init__(
@@ -47,11 +51,15 @@ class Backbone(Network):
         rates: Sequence[float] | None = None,
         pretrained: bool = False,
         weights: str | None = None,
+        stochastic_depth: bool = False,
     ) -> None:
         rgb = as_rgb(name, image_shape[0])
         published = published_model(name, image_shape, num_classes, pretrained, weights)
         model = published.module
         last, stage = _take_end(published)
+        if not stochastic_depth:
+            for path in [path for path, each in model.named_modules() if isinstance(each, StochasticDepth)]:
+                model.set_submodule(path, nn.Identity())
         own = {path: each for path, each in model.named_modules() if isinstance(each, TORCH_DROPOUTS)}
         for idle in [path for path, each in own.items() if each.p == 0]:
             model.set_submodule(idle, nn.Identity())

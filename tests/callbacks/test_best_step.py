@@ -73,3 +73,12 @@ def test_first_steps_at_or_above_thresholds(module: LightningModule) -> None:
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BestStep(**arguments)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_never_the_best(value: float, module: LightningModule) -> None:
+    best, trainer = BestStep(), FakeTrainer()
+    best.on_validation_end(trainer.validates(value, 0, 10), module)
+    assert best.step is None
+    best.on_validation_end(trainer.validates(0.25, 1, 20), module)
+    assert best.step == 20

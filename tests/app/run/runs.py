@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.data.folders import write_classes
 
 EPOCHS, STEPS = 3, 7
-"""67 images to train on, ten a step."""
+"""63 images to train on, ten a step."""
 
 RUN = Path("one/runs/run/version_0")
 """Where a fit written into the folder ``one`` has its run."""

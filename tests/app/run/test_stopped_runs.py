@@ -3,13 +3,19 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import EarlyStopping, Timer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dropout_lab.app.main import main
+from dropout_lab.app.run.messages import print_ending
+from dropout_lab.app.run.train import why_ended, why_no_best
+from dropout_lab.callbacks import BestStep
 from tests.programs import run_ranks
 
 FIT = (
@@ -165,3 +171,50 @@ def test_a_best_step_that_watches_nothing_is_refused(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main([*FIT, "--trainer.callbacks+=BestStep", "--trainer.callbacks.monitor=val/acc"])
     assert "BestStep watches 'val/acc', which is not logged" in capsys.readouterr().err
+
+
+class Ended:
+    """What is read of a trainer whose fit has ended: at step 20, epoch 2."""
+
+    global_step, current_epoch = 20, 2
+
+    def __init__(self, *callbacks: Callback, max_epochs: int = -1, max_steps: int = -1) -> None:
+        self.callbacks, self.max_epochs, self.max_steps = callbacks, max_epochs, max_steps
+        self.callback_metrics = {"val/auroc": torch.tensor(math.nan)}
+
+
+def early() -> EarlyStopping:
+    stopped = EarlyStopping("val/loss")
+    stopped.stopping_reason_message = "val/loss = 2 is too much. Signaling Trainer to stop."
+    return stopped
+
+
+@pytest.mark.parametrize(
+    ("trainer", "reason"),
+    [
+        (Ended(max_epochs=2), "max_epochs=2 reached"),
+        (Ended(max_epochs=2, max_steps=20), "max_steps=20 reached"),
+        (Ended(early(), max_epochs=3), "EarlyStopping: val/loss = 2 is too much."),
+        (Ended(EarlyStopping("val/loss"), Timer({"seconds": 0})), "max_time reached, after 0 s of training"),
+        (Ended(max_epochs=3), "a callback has asked the trainer to stop"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_why_a_fit_has_ended(trainer: Any, reason: str) -> None:
+    assert why_ended(trainer) == reason
+
+
+def test_a_metric_that_is_never_finite_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer: Any = Ended()
+    best = BestStep("val/auroc")
+    reason = why_no_best(trainer, best)
+    assert reason == "val/auroc was not finite at any validation"
+    print_ending({"stopped": None, "ended": "max_epochs=2 reached", "no_best": reason})
+    assert (
+        "warning: val/auroc was not finite at any validation, so there is no best.ckpt"
+        in capsys.readouterr().out
+    )
+    # Not where there was no validation, nor where one was the best.
+    assert why_no_best(trainer, BestStep("val/top5")) is None
+    best.step = 10
+    assert why_no_best(trainer, best) is None

@@ -1,6 +1,7 @@
 """Dropout in evaluation: what draws, what does not, and that nothing is left behind."""
 
 from collections.abc import Callable
+from inspect import signature
 
 import pytest
 import torch
@@ -181,3 +182,63 @@ def test_the_mean_is_the_expectation_of_a_linear_layer(inverted: bool) -> None:
     standard_error = draws.std(0) / passes**0.5
     assert ((draws.mean(0) - expected).abs() < 5 * standard_error).all()
     assert torch.allclose(module(x)[0], expected, rtol=1e-6)
+
+
+TRANSFORMER: dict[str, object] = {"d_model": 16, "nhead": 2, "dim_feedforward": 32, "batch_first": True}
+LEAST: dict[str, dict[str, object]] = {
+    "GRU": {"input_size": 16, "hidden_size": 16, "num_layers": 2, "batch_first": True},
+    "LSTM": {"input_size": 16, "hidden_size": 16, "num_layers": 2, "batch_first": True},
+    "RNN": {"input_size": 16, "hidden_size": 16, "num_layers": 2, "batch_first": True},
+    "MultiheadAttention": {"embed_dim": 16, "num_heads": 2, "batch_first": True},
+    "Transformer": {**TRANSFORMER, "num_encoder_layers": 1, "num_decoder_layers": 1},
+    "TransformerDecoderLayer": TRANSFORMER,
+    "TransformerEncoderLayer": TRANSFORMER,
+}
+INPUTS = {"MultiheadAttention": 3, "Transformer": 2, "TransformerDecoderLayer": 2}
+# What the three recurrent ones have in common.
+ABSTRACT = {"RNNBase"}
+
+
+def with_rate() -> list[str]:
+    """Name torch.nn's modules that have a dropout of their own, as an argument."""
+    return sorted(
+        name
+        for name, kind in vars(nn).items()
+        if isinstance(kind, type)
+        and issubclass(kind, nn.Module)
+        and name not in ABSTRACT
+        and ("dropout" in signature(kind).parameters or issubclass(kind, nn.RNNBase))
+    )
+
+
+def outputs(module: nn.Module, inputs: list[Tensor]) -> Tensor:
+    with torch.no_grad():
+        out = module(*inputs)
+    first: Tensor = out[0] if isinstance(out, tuple) else out
+    return first
+
+
+@pytest.mark.parametrize("name", with_rate())
+def test_what_a_module_of_torch_drops_inside_is_drawn_too(name: str) -> None:
+    module = getattr(nn, name)(**LEAST[name], dropout=0.5).eval()
+    inputs = [torch.randn(4, 5, 16)] * INPUTS.get(name, 1)
+    expected = outputs(module, inputs)
+    with sampling(module):
+        assert not torch.equal(outputs(module, inputs), outputs(module, inputs))
+    assert torch.equal(outputs(module, inputs), expected)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_swapped_transformer_has_its_layers_called_in_evaluation(padded: bool) -> None:
+    block = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.5, batch_first=True)
+    encoder = nn.TransformerEncoder(block, 1).eval()
+    assert swap_dropout(encoder, lambda: StandardDropout(0.5, inverted=False)) == 3
+    inputs = torch.randn(4, 5, 16)
+    mask = torch.arange(5).expand(4, 5) >= 4 if padded else None
+    # With gradients torch takes no fused kernel.
+    expected = encoder(inputs, src_key_padding_mask=mask)
+    with torch.no_grad():
+        assert torch.allclose(encoder(inputs, src_key_padding_mask=mask), expected, atol=1e-6)
+        with sampling(encoder):
+            first, second = (encoder(inputs, src_key_padding_mask=mask) for _ in range(2))
+    assert not torch.equal(first, second)

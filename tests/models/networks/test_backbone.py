@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
+from torchvision.ops import StochasticDepth
 
 from dropout_lab.callbacks.network_graph import network_graph
 from dropout_lab.models.dropout import (
+    TORCH_DROPOUTS,
     DropConnect,
     Dropout,
     MalDrop,
@@ -97,6 +99,59 @@ def test_learns_with_labels(name: str, dropout: Callable[[], nn.Module]) -> None
     *_, last = network.dropout_layers().values()
     assert last.kept is not None
     assert not last.kept.all()
+
+
+# Every family that has stochastic depth has it in its smallest model.
+NOISY = ["convnext_tiny", "efficientnet_b0", "efficientnet_v2_s", "maxvit_t", "swin_t", "swin_v2_t"]
+
+
+def noise(network: nn.Module) -> list[str]:
+    """Name what is left of a model that could draw something in training: modules, and rates of functions."""
+    drawing = [
+        name
+        for name, each in network.named_modules()
+        if isinstance(each, (*TORCH_DROPOUTS, StochasticDepth, nn.RReLU)) and each is not network
+    ]
+    rates = ("dropout", "attention_dropout", "drop_rate", "dropout_rate")
+    return drawing + [
+        f"{name}.{rate}"
+        for name, each in network.named_modules()
+        for rate in rates
+        if isinstance(vars(each).get(rate), float) and vars(each)[rate] > 0
+    ]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_without_dropout_nothing_is_left_that_draws(name: str) -> None:
+    # No numbers are needed to see it, so that the largest model takes no memory; but RegNets compute with theirs.
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
+        assert not noise(small(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v3_small",
+        "efficientnet_b0",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in NOISY),
+    ],
+)
+def test_without_dropout_two_forwards_in_training_are_equal(name: str) -> None:
+    network = small(name)
+    for each in network.modules():
+        if isinstance(each, nn.modules.batchnorm._BatchNorm):
+            # Of two images and one position nothing can be normalized.
+            each.eval()
+    batch = images(network)
+    with torch.no_grad():
+        assert torch.equal(network(batch), network(batch))
+
+
+def test_stochastic_depth_is_there_if_it_is_asked_for() -> None:
+    with torch.device("meta"):
+        network = Backbone("convnext_tiny", (3, 32, 32), num_classes=7, stochastic_depth=True)
+    kept = [each.p for each in network.modules() if isinstance(each, StochasticDepth)]
+    assert (kept[0], kept[-1]) == (0.0, 0.1)
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL_END)
