@@ -15,6 +15,7 @@ from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_light
 from dropout_lab.app.errors import UserError, remedy
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
+from dropout_lab.app.run.checkpoint import class_names_in
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
 from dropout_lab.app.run.resume import ResumeRequest
 from dropout_lab.app.run.signals import Interrupts
@@ -210,8 +211,16 @@ def _run(
     for answered in ("run", "resume", "force"):
         settings.pop(answered)
     ckpt_path, runs, name = (settings.pop(key) for key in ("ckpt_path", "runs", "name"))
-    parts = build(settings)
+    classes = None if ckpt_path is None else class_names_in(Path(ckpt_path))
+    parts = build(settings, classes=classes, restored=ckpt_path is not None or _goes_on(request))
     if source is None:
         fit(parts, Path(runs), name, ckpt_path, request, interrupts)
     else:
         EVALUATIONS[words[0]](parts, source, ckpt_path)
+
+
+def _goes_on(request: ResumeRequest | None) -> bool:
+    """Return whether the run of a folder that is resumed has a checkpoint to go on from."""
+    if request is None or request.folder is None:
+        return False
+    return request.folder.last.is_file() or request.folder.previous.is_file()

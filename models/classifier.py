@@ -23,6 +23,8 @@ from dropout_lab.models.steps import Batch, Prediction, StepLog, StepOutput, ent
 CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
 # Where a checkpoint has weights: those that are measured, and those that WeightAveraging trains on.
 WEIGHTS = ("state_dict", "current_model_state")
+# Where it has the classes' names.
+CLASS_NAMES = "class_names"
 
 
 @final
@@ -50,6 +52,9 @@ class ImageClassifier(FromCheckpoint):
             C++ compiler; ``"reduce-overhead"`` and ``"max-autotune"`` replay CUDA graphs on a GPU.
         channels_last: keep convolutions' weights and images in ``torch.channels_last``; results are the same but for
             rounding. A network without convolutions is left alone.
+
+    Attributes:
+        class_names: names of the classes by label, kept in checkpoints; None where nobody has told them.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class ImageClassifier(FromCheckpoint):
         self.test_entropy = MeanMetric(nan_strategy="disable")
         self.steps = StepLog()
         self._seed: str | None = None
+        self.class_names: list[str] | None = None
         # Layers with a divergence: to look for them at each step takes as long as a small layer.
         self._learned: list[Dropout] = []
 
@@ -190,6 +196,11 @@ class ImageClassifier(FromCheckpoint):
             if name not in held:
                 for state in states:
                     state[name] = value
+        if self.class_names is not None:
+            checkpoint[CLASS_NAMES] = list(self.class_names)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.class_names = checkpoint.get(CLASS_NAMES)
 
     def kl(self) -> Tensor | None:
         """Return the divergence of all dropout layers; None if none has one."""

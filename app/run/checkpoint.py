@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import PARTIAL, whole_file
 from dropout_lab.callbacks import BestStep
+from dropout_lab.models.classifier import CLASS_NAMES
 
 
 @final
@@ -87,6 +88,16 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
             f"{file} is no checkpoint of this program, or it is damaged ({type(error).__name__})"
         ) from error
     return content
+
+
+def class_names_in(file: Path) -> list[str] | None:
+    """Return the names of the classes that a checkpoint's run was trained on, by label; None if it does not say."""
+    names = read_checkpoint(file).get(CLASS_NAMES)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{file} is damaged: {CLASS_NAMES} are no names; take another checkpoint of the run")
+    return names
 
 
 def load_weights(file: Path, trainer: Trainer, model: LightningModule) -> int:
