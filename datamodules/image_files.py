@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
 from dropout_lab.datamodules.decode_cache import Unreadable, decoded_images, default_cache, digest_of
+from dropout_lab.datamodules.duplicates import Part, duplicates
 
 
 class LabelledFiles(NamedTuple):
@@ -86,13 +88,23 @@ class DecodedDataModule(ImageDataModule, ABC):
         parts = self.find()
         files = [file for part in parts for file in part.files]
         decoded = decoded_images(files, self.size, self.cache, self.unreadable, type(self).__name__)
-        self._files, splits, placed = [], [], []
+        self._files, splits, placed, read_parts = [], [], [], []
         all_rows = torch.split(torch.tensor(decoded.rows), [len(part.files) for part in parts])
         for part, rows in zip(parts, all_rows, strict=True):
             # A file that was skipped has row −1.
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
             splits.append(Images(decoded.pixels, part.labels[read], rows[read]))
+            read_parts.append(Part(self._files[-1], part.labels[read], rows[read]))
             placed.append([rows[read].tolist(), part.labels[read].tolist()])
+        self._warn_of_duplicates(read_parts)
         self._fingerprint = digest_of(json.dumps([decoded.content, placed]).encode())
         return Splits(*splits)
+
+    def _warn_of_duplicates(self, parts: Sequence[Part]) -> None:
+        named = dict(zip(("training", "validation", "test"), parts, strict=True))
+        if found := duplicates(named):
+            rank_zero_warn(
+                f"{self.root}: {'; '.join(found)}. What is measured on images that were trained on says nothing about "
+                "others: remove one of the two files"
+            )
