@@ -48,6 +48,10 @@ SHOWN = 5
 TICK_NS = 2 * 10**9
 
 
+# Changes with what an entry of the index holds.
+INDEX = 2
+
+
 class Decoded(NamedTuple):
     """Decoded images."""
 
@@ -67,8 +71,11 @@ class _Array(NamedTuple):
 
 Source = tuple[str, Path]
 """Digest of an image file, and one file that has it."""
-Entry = tuple[int, int, str]
-"""A file's size, time of modification in ns, and digest."""
+Entry = tuple[int, int, int, int, str]
+"""A file's size, times of modification and of change in ns, inode, and digest.
+
+Tools that edit in place can keep the first two (``exiftool -P``, ``rsync -t --inplace``): borgbackup/borg#911.
+"""
 
 
 def default_cache() -> Path:
@@ -141,11 +148,11 @@ def _listed(problems: dict[Path, str], listing: Path) -> str:
 def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], dict[Path, str]]:
     """Return the digest of each file's content; of those that cannot be read, why.
 
-    An index in the cache, one for each folder of files, remembers size, time of modification and digest of each, as
-    git's index does: only files with another size or time are read.
+    An index in the cache, one for each folder of files, remembers an Entry for each, as git's index does: only files of
+    which something in it is not as it was are read.
     """
     folder = os.path.commonpath([file.absolute().parent for file in files])
-    index = cache / "index" / f"{digest_of(os.fsencode(folder))}.json"
+    index = cache / "index" / f"{digest_of(os.fsencode(folder))}.{INDEX}.json"
     remembered = _load_index(index)
     settled = time.time_ns() - TICK_NS
     entries: dict[Path, Entry] = {}
@@ -165,7 +172,7 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
             new.replace(index)
         finally:
             new.unlink(missing_ok=True)
-    return {file: digest for file, (_, _, digest) in entries.items()}, problems
+    return {file: entry[-1] for file, entry in entries.items()}, problems
 
 
 def _look(files: Sequence[Path], remembered: dict[str, Entry]) -> tuple[dict[Path, Entry], dict[Path, str]]:
@@ -173,8 +180,8 @@ def _look(files: Sequence[Path], remembered: dict[str, Entry]) -> tuple[dict[Pat
     for file in files:
         try:
             status, before = file.stat(), remembered.get(str(file.absolute()))
-            stamp = status.st_size, status.st_mtime_ns
-            if before is None or before[:2] != stamp:
+            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            if before is None or before[:-1] != stamp:
                 before = (*stamp, digest_of(file.read_bytes()))
             entries[file] = before
         except OSError as error:
@@ -187,7 +194,10 @@ def _load_index(index: Path) -> dict[str, Entry]:
         return {}
     try:
         entries = json.loads(index.read_bytes())
-        return {path: (size, mtime_ns, digest) for path, (size, mtime_ns, digest) in entries.items()}
+        return {
+            path: (size, mtime_ns, ctime_ns, inode, digest)
+            for path, (size, mtime_ns, ctime_ns, inode, digest) in entries.items()
+        }
     except (ValueError, TypeError, AttributeError):
         print(f"{index} is damaged: all images are read again", flush=True)
         return {}
