@@ -247,6 +247,11 @@ class ImageDataModule(LightningDataModule, ABC):
         device = kept.labels.device
         dataset = BatchDataset(kept, self.normalization.to(device), augment, streams)
         if sampler is None and distributed.is_available() and distributed.is_initialized():
+            if len(dataset) < (processes := distributed.get_world_size()):
+                raise DataError(
+                    f"{processes} processes (trainer.devices) are more than the {len(dataset)} image(s) of a split "
+                    "that is measured: give fewer, or a larger split"
+                )
             # Lightning's own would give some images to two processes, so that all have as many.
             sampler = UnrepeatedDistributedSampler(dataset, shuffle=False)
         return kind(

@@ -176,3 +176,12 @@ def test_classes_are_numbered_as_a_run_has_them() -> None:
     assert torch.equal(data.splits.test.labels, 10 - before)
     with pytest.raises(DataError, match="the class 'none', which the run was not trained on"):
         data.take_classes("0123456789")
+
+
+def test_fewer_images_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitsDataModule(val_size=10)
+    data.prepare_data()
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 11)
+    with pytest.raises(DataError, match=r"11 processes \(trainer.devices\) are more than the 10 image"):
+        data.val_dataloader()
