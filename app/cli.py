@@ -16,6 +16,7 @@ from dropout_lab.app.errors import UserError, remedy
 from dropout_lab.app.files import expand_home, local_path
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
+from dropout_lab.app.run.checkpoint import class_names_in
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
 from dropout_lab.app.run.processes import end_others
 from dropout_lab.app.run.resume import ResumeRequest
@@ -213,7 +214,8 @@ def _run(
         settings.pop(answered)
     ckpt_path, runs, name = (settings.pop(key) for key in ("ckpt_path", "runs", "name"))
     place = local_path(runs)
-    parts = build(settings)
+    classes = None if ckpt_path is None else class_names_in(Path(ckpt_path))
+    parts = build(settings, classes=classes, restored=ckpt_path is not None or _goes_on(request))
     try:
         if source is None:
             fit(parts, place, name, ckpt_path, request, interrupts)
@@ -222,3 +224,10 @@ def _run(
     except Exception:
         end_others(parts.trainer)
         raise
+
+
+def _goes_on(request: ResumeRequest | None) -> bool:
+    """Return whether the run of a folder that is resumed has a checkpoint to go on from."""
+    if request is None or request.folder is None:
+        return False
+    return request.folder.last.is_file() or request.folder.previous.is_file()

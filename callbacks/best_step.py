@@ -12,6 +12,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 class BestStep(Callback):
     """Keeps the best finite value of a validation metric, the epoch and step of it, and the other metrics.
 
+    Weights that are not finite are never the best.
+
     Steps are the optimizer's, ``trainer.global_step``, at the validation that saw the value: the measured step is up
     to one validation interval late. A run that continues another, in a folder of its own, starts afresh, as its
     ``best.ckpt`` does: its first steps are the first that it saw itself, counted from the beginning of the run that it
@@ -58,8 +60,8 @@ class BestStep(Callback):
             # Metrics are float32, where 1,120 right of 1,600 are a little less than 0.7.
             if step is None and value >= torch.tensor(threshold, dtype=torch.float32).item():
                 self.first_steps[threshold] = trainer.global_step
-        # An infinite one would be the best for ever.
-        if math.isfinite(value) and value > self.value:
+        # An infinite one would be the best for ever. Of weights that are NaN an accuracy is finite: that of chance.
+        if math.isfinite(value) and value > self.value and _finite(pl_module):
             self.epoch = trainer.current_epoch
             self.step = trainer.global_step
             self.metrics = {name: each for name, each in metrics.items() if name.startswith("val/")}
@@ -75,3 +77,7 @@ class BestStep(Callback):
         self.metrics = dict(progress["metrics"])
         seen = dict(progress["first_steps"])
         self.first_steps = {threshold: seen.get(threshold) for threshold in self.first_steps}
+
+
+def _finite(module: LightningModule) -> bool:
+    return all(bool(each.isfinite().all()) for each in (*module.parameters(), *module.buffers()))

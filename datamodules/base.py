@@ -1,18 +1,20 @@
 """The base of all data modules: a subclass reads three splits, everything else is here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Sampler
 
 from dropout_lab.datamodules.augment import Augmentation
 from dropout_lab.datamodules.batches import BatchDataset, Images, Placement, Splits, resize, whole_batch
+from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.normalize import NORMALIZATIONS, Normalization, NormalizationName
 from dropout_lab.datamodules.sampling import (
     BatchStreams,
@@ -32,6 +34,8 @@ MOST_WORKERS = 256
 
 # Names in a note.
 MOST_NAMES = 5
+# Names of classes in a message.
+SHOWN = 10
 
 # NumPy's bound.
 MOST_SEED = 2**32 - 1
@@ -192,6 +196,29 @@ class ImageDataModule(LightningDataModule, ABC):
             train = train.select(slice(self.train_limit))
         self._splits = Splits(train, val, test)
 
+    def take_classes(self, names: Sequence[str]) -> None:
+        """Number the classes as a run has learned them, by their names, once the data are read.
+
+        DataError if there are others here than the run knows; some of the run's may be missing here.
+        """
+        here = list(self.class_names)
+        if here == list(names):
+            return
+        unknown = [name for name in here if name not in names]
+        if unknown:
+            raise DataError(
+                f"{self.root} holds the class {unknown[0]!r}, which the run was not trained on ({len(unknown)} such): "
+                f"the run knows {_listed(names)}; there are {_listed(here)}. Rename or remove its folder"
+            )
+        missing = [name for name in names if name not in here]
+        rank_zero_warn(
+            f"{self.root} holds no images of {len(missing)} of the run's {len(names)} classes ({_listed(missing)}): "
+            "what is measured there does not cover them"
+        )
+        places = torch.tensor([names.index(name) for name in here])
+        self._splits = Splits(*(split._replace(labels=places[split.labels]) for split in self.splits))
+        self.class_names, self.num_classes = tuple(names), len(names)
+
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
@@ -255,6 +282,11 @@ class ImageDataModule(LightningDataModule, ABC):
         device = kept.labels.device
         dataset = BatchDataset(kept, self.normalization.to(device), augment, streams)
         if sampler is None and distributed.is_available() and distributed.is_initialized():
+            if len(dataset) < (processes := distributed.get_world_size()):
+                raise DataError(
+                    f"{processes} processes (trainer.devices) are more than the {len(dataset)} image(s) of a split "
+                    "that is measured: give fewer, or a larger split"
+                )
             # Lightning's own would give some images to two processes, so that all have as many.
             sampler = UnrepeatedDistributedSampler(dataset, shuffle=False)
         return kind(
@@ -267,3 +299,7 @@ class ImageDataModule(LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available() and device.type == "cpu",
             collate_fn=whole_batch,
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -56,6 +56,10 @@ BUILDING = ".building"
 ABANDONED_S = 3600
 
 
+# Changes with what an entry of the index holds.
+INDEX = 2
+
+
 class Decoded(NamedTuple):
     """Decoded images."""
 
@@ -86,8 +90,11 @@ class _Chunk(NamedTuple):
 
 Source = tuple[str, Path]
 """Digest of an image file, and one file that has it."""
-Entry = tuple[int, int, str]
-"""A file's size, time of modification in ns, and digest."""
+Entry = tuple[int, int, int, int, str]
+"""A file's size, times of modification and of change in ns, inode, and digest.
+
+Tools that edit in place can keep the first two (``exiftool -P``, ``rsync -t --inplace``): borgbackup/borg#911.
+"""
 
 
 def default_cache() -> Path:
@@ -177,11 +184,11 @@ def _listed(problems: dict[Path, str], listing: Path) -> str:
 def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], dict[Path, str]]:
     """Return the digest of each file's content; of those that cannot be read, why.
 
-    An index in the cache, one for each folder of files, remembers size, time of modification and digest of each, as
-    git's index does: only files with another size or time are read.
+    An index in the cache, one for each folder of files, remembers an Entry for each, as git's index does: only files of
+    which something in it is not as it was are read.
     """
     folder = os.path.commonpath([file.absolute().parent for file in files])
-    index = cache / "index" / f"{digest_of(os.fsencode(folder))}.json"
+    index = cache / "index" / f"{digest_of(os.fsencode(folder))}.{INDEX}.json"
     remembered = _load_index(index)
     settled = time.time_ns() - TICK_NS
     entries: dict[Path, Entry] = {}
@@ -196,7 +203,7 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
     if known != remembered:
         index.parent.mkdir(parents=True, exist_ok=True)
         _write(index, json.dumps(known))
-    return {file: digest for file, (_, _, digest) in entries.items()}, problems
+    return {file: entry[-1] for file, entry in entries.items()}, problems
 
 
 def _look(files: Sequence[Path], remembered: dict[str, Entry]) -> tuple[dict[Path, Entry], dict[Path, str]]:
@@ -207,8 +214,8 @@ def _look(files: Sequence[Path], remembered: dict[str, Entry]) -> tuple[dict[Pat
             if not stat.S_ISREG(status.st_mode):
                 # Reading a pipe would wait for ever.
                 raise OSError("no regular file")
-            stamp = status.st_size, status.st_mtime_ns
-            if before is None or before[:2] != stamp:
+            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            if before is None or before[:-1] != stamp:
                 before = (*stamp, digest_of(file.read_bytes()))
             entries[file] = before
         except OSError as error:
@@ -221,7 +228,10 @@ def _load_index(index: Path) -> dict[str, Entry]:
         return {}
     try:
         entries = json.loads(index.read_bytes())
-        return {path: (size, mtime_ns, digest) for path, (size, mtime_ns, digest) in entries.items()}
+        return {
+            path: (size, mtime_ns, ctime_ns, inode, digest)
+            for path, (size, mtime_ns, ctime_ns, inode, digest) in entries.items()
+        }
     except (ValueError, TypeError, AttributeError):
         print(f"{printable(str(index))} is damaged: all images are read again", flush=True)
         return {}

@@ -15,6 +15,7 @@ from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
 from dropout_lab.datamodules.decode import Conversion, Fit
 from dropout_lab.datamodules.decode_cache import Unreadable, decoded_images, default_cache, digest_of
+from dropout_lab.datamodules.duplicates import Part, duplicates
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.folders import SHOWN
 from dropout_lab.datamodules.left_out import counted, perhaps_images
@@ -108,7 +109,7 @@ class DecodedDataModule(ImageDataModule, ABC):
         self._warn_of_images_left_out()
         files = [file for part in parts for file in part.files]
         decoded = decoded_images(files, self.conversion, self.cache, self.unreadable, type(self).__name__)
-        self._files, splits, placed = [], [], []
+        self._files, splits, placed, read_parts = [], [], [], []
         all_rows = torch.split(torch.tensor(decoded.rows), [len(part.files) for part in parts])
         for name, part, rows in zip(("training", "validation", "test"), parts, all_rows, strict=True):
             self._check_filled(name, part, rows)
@@ -116,7 +117,9 @@ class DecodedDataModule(ImageDataModule, ABC):
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
             splits.append(Images(decoded.pixels, part.labels[read], rows[read], decoded.file))
+            read_parts.append(Part(self._files[-1], part.labels[read], rows[read]))
             placed.append([rows[read].tolist(), part.labels[read].tolist()])
+        self._warn_of_duplicates(read_parts)
         self._fingerprint = digest_of(json.dumps([decoded.content, placed]).encode())
         return Splits(*splits)
 
@@ -125,6 +128,14 @@ class DecodedDataModule(ImageDataModule, ABC):
             rank_zero_warn(
                 f"left out of {printable(str(self.root))}: {counted(images)}. If these are images of yours, convert "
                 "them to JPEG or PNG, in their classes' folders"
+            )
+
+    def _warn_of_duplicates(self, parts: Sequence[Part]) -> None:
+        named = dict(zip(("training", "validation", "test"), parts, strict=True))
+        if found := duplicates(named):
+            rank_zero_warn(
+                f"{printable(str(self.root))}: {'; '.join(found)}. What is measured on images that were trained on "
+                "says nothing about others: remove one of the two files"
             )
 
     def _check_filled(self, name: str, part: LabelledFiles, rows: Tensor) -> None:

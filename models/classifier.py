@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, final, get_args, runtime_checkable
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities import rank_zero_warn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -23,6 +24,8 @@ from dropout_lab.models.steps import Batch, Prediction, StepLog, StepOutput, ent
 CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
 # Where a checkpoint has weights: those that are measured, and those that WeightAveraging trains on.
 WEIGHTS = ("state_dict", "current_model_state")
+# Where it has the classes' names.
+CLASS_NAMES = "class_names"
 
 
 @final
@@ -44,12 +47,16 @@ class ImageClassifier(FromCheckpoint):
         kl_weight: weight of the dropout layers' divergence in the training loss, which is
             cross-entropy + kl_weight · Σ kl / N_train (Kingma et al. 2015); logged as ``train/kl``.
         mc_samples: average the softmax over so many passes with dropout in ``test`` and ``predict`` (Monte Carlo
-            dropout, Gal & Ghahramani 2016), and report the predictive entropy in nats; 0 for one pass without.
+            dropout, Gal & Ghahramani 2016), and report the predictive entropy in nats; 0 for one pass without. Where no
+            pass differs from that one, a warning says so and no entropy is reported.
         compile: mode of ``torch.compile`` for the network during a fit, its validations included; None does not
             compile. Masks are drawn from another stream than without, the same at each repetition. On CPUs it needs a
             C++ compiler; ``"reduce-overhead"`` and ``"max-autotune"`` replay CUDA graphs on a GPU.
         channels_last: keep convolutions' weights and images in ``torch.channels_last``; results are the same but for
             rounding. A network without convolutions is left alone.
+
+    Attributes:
+        class_names: names of the classes by label, kept in checkpoints; None where nobody has told them.
     """
 
     def __init__(
@@ -96,8 +103,13 @@ class ImageClassifier(FromCheckpoint):
             SplitMetrics(network.num_classes, weights) for _ in range(3)
         )
         self.test_entropy = MeanMetric(nan_strategy="disable")
+        # Whether a Monte Carlo pass of this test or prediction was another than the pass without.
+        self._sampled = False
         self.steps = StepLog()
         self._seed: str | None = None
+        # Whether the metrics have this training batch.
+        self._counted = False
+        self.class_names: list[str] | None = None
         # Layers with a divergence: to look for them at each step takes as long as a small layer.
         self._learned: list[Dropout] = []
 
@@ -148,6 +160,7 @@ class ImageClassifier(FromCheckpoint):
         self._seed = os.environ.get("PL_GLOBAL_SEED", own)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self._counted = False
         seed_stream(self.device, self._seed, self.global_rank, self.current_epoch, batch_idx)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
@@ -157,7 +170,10 @@ class ImageClassifier(FromCheckpoint):
         kl = divergence(self._learned)
         if kl is not None:
             loss = loss + self.kl_weight * kl / self._training_images()
-        self.train_metrics.update(loss, logits, target)
+        if not self._counted:
+            # LBFGS evaluates a batch again and again.
+            self.train_metrics.update(loss, logits, target)
+            self._counted = True
         if self.steps.due(self.trainer):
             parts = {} if kl is None else {"train/kl": kl}
             self.steps.write(self.trainer, {"train/loss_step": loss, **parts})
@@ -190,6 +206,11 @@ class ImageClassifier(FromCheckpoint):
             if name not in held:
                 for state in states:
                     state[name] = value
+        if self.class_names is not None:
+            checkpoint[CLASS_NAMES] = list(self.class_names)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.class_names = checkpoint.get(CLASS_NAMES)
 
     def kl(self) -> Tensor | None:
         """Return the divergence of all dropout layers; None if none has one."""
@@ -210,9 +231,15 @@ class ImageClassifier(FromCheckpoint):
 
     def on_test_epoch_end(self) -> None:
         self._log_split(self.test_metrics, "test")
-        if self.mc_samples:
+        if not self.mc_samples:
+            return
+        if self._has_sampled():
             self.log("test/entropy", self.test_entropy.compute(), sync_dist=True)
-            self.test_entropy.reset()
+        self.test_entropy.reset()
+
+    def on_predict_epoch_end(self) -> None:
+        if self.mc_samples:
+            self._has_sampled()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return optimizer_and_scheduler(
@@ -231,7 +258,23 @@ class ImageClassifier(FromCheckpoint):
             return logits.log_softmax(dim=1)
         with sampling(self.network):
             passes = torch.stack([self(images).log_softmax(dim=1) for _ in range(self.mc_samples)])
+        if not self._sampled:
+            plain = self(images).log_softmax(dim=1)
+            # Attention takes other kernels where it could drop, which round otherwise.
+            self._sampled = not torch.allclose(passes, plain.expand_as(passes), rtol=1e-3, atol=1e-3)
         return passes.logsumexp(dim=0) - math.log(self.mc_samples)
+
+    def _has_sampled(self) -> bool:
+        """Return whether Monte Carlo passes have differed in any process, and warn if they have not."""
+        sampled = self.trainer.strategy.reduce_boolean_decision(self._sampled, all=False)
+        self._sampled = False
+        if not sampled:
+            rank_zero_warn(
+                f"mc_samples={self.mc_samples}: no pass differs from the one without dropout, as no layer of the "
+                "network has drawn anything: this is no Monte Carlo dropout. NoDropout draws nothing, MalDrop nothing "
+                "without labels, and torch.nn.functional.dropout in a forward of your own is not reached; take a layer"
+            )
+        return sampled
 
     def _training_images(self) -> int:
         loader = self.trainer.train_dataloader

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from abc import ABC
 from argparse import ArgumentError
 from pathlib import Path
@@ -9,7 +10,7 @@ from pickle import UnpicklingError
 from typing import IO, Any, Self
 
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning import LightningModule
 from pytorch_lightning.core.saving import CHECKPOINT_PAST_HPARAMS_KEYS
 
@@ -21,6 +22,10 @@ INSTANTIATOR = "_instantiator"
 LIGHTNINGS_OWN = "pytorch_lightning.cli.instantiate_module"
 # By this one it takes another class.
 CLASS_PATH = "_class_path"
+
+# By these Backbone starts from published weights; what they are where a checkpoint's weights follow.
+START = {"pretrained": False, "weights": None}
+BACKBONE = re.compile(r"dropout_lab\.(\w+\.)*Backbone")
 
 DAMAGED = (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -78,6 +83,7 @@ class FromCheckpoint(LightningModule, ABC):
         parser.add_class_arguments(cls, "module", fail_untyped=False)
         known = inspect.signature(cls).parameters
         given = {name: value for name, value in with_todays_names(settings).items() if name in known}
+        leave_out_start(given.get("network"))
         given |= arguments
         try:
             check_named(parser.parse_object({"module": given}), MODEL_ROLES)
@@ -86,3 +92,14 @@ class FromCheckpoint(LightningModule, ABC):
             reason = str(error).strip().splitlines()[-1].strip()
             raise ValueError(f"{file}: its settings cannot be used: {reason}") from error
         return given
+
+
+def leave_out_start(network: Any) -> None:
+    """Let a network's settings, a mapping or jsonargparse's, name no weights to start from: a checkpoint has them.
+
+    The file may be gone, and torchvision's would be fetched.
+    """
+    if not isinstance(network, dict | Namespace) or not BACKBONE.fullmatch(network["class_path"]):
+        return
+    for name, value in START.items():
+        network["init_args"][name] = value

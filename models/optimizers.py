@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Optimizer, SparseAdam
 
 # What torch's schedulers divide by, unchecked, not before the end of the first epoch.
 PERIODS = ("step_size", "T_max", "T_0", "total_iters")
@@ -28,6 +28,8 @@ def optimizer_and_scheduler(
     # As torch says that arguments are out of range, where it does not raise ValueError.
     except RuntimeError as error:
         raise ValueError(f"optimizer: {error}") from error
+    if isinstance(optimizer, SparseAdam):
+        raise ValueError("optimizer SparseAdam steps by sparse gradients, which no layer here has; take Adam")
     use_fused(optimizer)
     if make_scheduler is None:
         return optimizer

@@ -3,6 +3,7 @@
 import json
 import os
 from argparse import ArgumentError
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from dropout_lab.app.run.processes import check_processes, launched_rank, report
 from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
+from dropout_lab.models.from_checkpoint import leave_out_start
 
 SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
 # Arguments of every network that the data fill in, and where they come from.
@@ -88,12 +90,19 @@ class Parts:
         return callbacks
 
 
-def build(settings: Settings, keep_data: bool = False) -> Parts:
+def build(
+    settings: Settings,
+    keep_data: bool = False,
+    classes: Sequence[str] | None = None,
+    restored: bool = False,
+) -> Parts:
     """Build a run: seeded, and then data, model and trainer.
 
     Args:
         settings: all that differ from the defaults, as in a fit's YAML.
         keep_data: take data that this process has read before for the same settings, and keep them for the next run.
+        classes: names that the run's checkpoint has for its labels; None: those of the data.
+        restored: a checkpoint's weights follow, so that no network starts from published ones, which may be gone.
     """
     # An empty mapping of a wrong name would be taken by the parser.
     for key in settings:
@@ -104,7 +113,7 @@ def build(settings: Settings, keep_data: bool = False) -> Parts:
     check_seed(settings)
     report_as(launched_rank())
     try:
-        parts = _build(settings, keep_data)
+        parts = _build(settings, keep_data, classes, restored)
     except OSError as error:
         raise UserError(describe_os_error(error)) from error
     except (ArgumentError, ValueError, DataError, MisconfigurationException) as error:
@@ -131,12 +140,14 @@ def check_links(settings: Settings) -> None:
             raise UserError(f"model.network.{argument} comes from {source}: leave it out")
 
 
-def _build(settings: Settings, keep_data: bool) -> Parts:
+def _build(settings: Settings, keep_data: bool, classes: Sequence[str] | None, restored: bool) -> Parts:
     _seed(settings)
     read_data = _kept_data if keep_data else _read_data
     data, data_settings = read_data(json.dumps(settings.get("data")))
     # The data may have come from a run before, so what they draw must not move the others' numbers.
     _seed(settings)
+    if classes is not None:
+        data.take_classes(classes)
     linked = {argument: getattr(data, argument) for argument in LINKS}
     parser = _parser()
     read = parse(parser, _with_links(settings, linked))
@@ -148,7 +159,10 @@ def _build(settings: Settings, keep_data: bool) -> Parts:
     for argument in LINKS:
         full["model"]["network"]["init_args"].pop(argument, None)
 
+    if restored:
+        leave_out_start(read.model.network)
     init = parser.instantiate_classes(read)
+    init.model.class_names = list(data.class_names)
     init.model.save_hyperparameters(specification["model"], logger=False)
     trainer = _trainer(init.trainer)
     best = best_step(trainer, init.monitor)

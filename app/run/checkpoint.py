@@ -22,6 +22,7 @@ from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.restorable import unlike_callbacks, unlike_fit
 from dropout_lab.callbacks import BestStep
 from dropout_lab.models.allowlist import with_todays_names
+from dropout_lab.models.classifier import CLASS_NAMES
 
 # Where a checkpoint of a run has the settings that it was trained with, as in the run's config.
 SETTINGS = "dropout_lab_settings"
@@ -118,6 +119,16 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     """Return the kind of an error, and of ours what it says: torch's own are pages about how to run strangers' code."""
     return f"{type(error).__name__}: {error}" if type(error) is TypeError else type(error).__name__
+
+
+def class_names_in(file: Path) -> list[str] | None:
+    """Return the names of the classes that a checkpoint's run was trained on, by label; None if it does not say."""
+    names = read_checkpoint(file).get(CLASS_NAMES)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{file} is damaged: {CLASS_NAMES} are no names; take another checkpoint of the run")
+    return names
 
 
 def load_weights(

@@ -21,19 +21,32 @@ from dropout_lab.app.run.messages import print_metrics, print_result
 from dropout_lab.app.run.resume import OTHER_DATA
 from dropout_lab.callbacks import write_test_metrics
 from dropout_lab.callbacks.ranks import gathered
+from dropout_lab.datamodules.image_files import DecodedDataModule
+
+COLUMNS = ("index", "prediction", "probability", "label", "predicted_class", "class")
 
 
 @final
 class PredictionCSV(BasePredictionWriter):
-    """Writes ``index,prediction,probability,label``, a line for each image in the order of the data.
+    """Writes :data:`COLUMNS`, a line for each image in the order of the data.
 
-    ``prediction`` is the class of the highest probability, ``label`` is empty where it is unknown. The file
-    appears when it is whole.
+    ``prediction`` is the class of the highest probability, ``label`` is empty where it is unknown; both by number, and
+    then by name. ``file`` is there for images that have one: ``index`` counts those that could be read, and a listing
+    counts all. The file appears when it is whole.
+
+    Args:
+        file: to write.
+        class_names: by label.
+        image_files: the file of each image; None for data without.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(
+        self, file: Path, class_names: Sequence[str], image_files: Sequence[Path] | None = None
+    ) -> None:
         super().__init__(write_interval="epoch")
         self.file = file
+        self.class_names = class_names
+        self.image_files = image_files
 
     def write_on_epoch_end(
         self,
@@ -51,9 +64,12 @@ class PredictionCSV(BasePredictionWriter):
             return
         with whole_file(self.file) as stream:
             writer = csv.writer(stream)
-            writer.writerow(("index", "prediction", "probability", "label"))
+            writer.writerow(COLUMNS if self.image_files is None else (*COLUMNS, "file"))
             for index, prediction, probability, label in rows:
-                writer.writerow((index, prediction, f"{probability:.6f}", "" if label < 0 else label))
+                known = ("", "") if label < 0 else (label, self.class_names[label])
+                numbers = index, prediction, f"{probability:.6f}", known[0]
+                file = [] if self.image_files is None else [self.image_files[index]]
+                writer.writerow((*numbers, self.class_names[prediction], known[1], *file))
 
 
 def validate(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
@@ -80,7 +96,8 @@ def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
             raise UserError(
                 f"{folder.predictions} cannot be written: copy the run's folder, and predict with the copy"
             )
-        parts.callbacks.append(PredictionCSV(folder.predictions))
+        files = parts.data.sample_files[-1] if isinstance(parts.data, DecodedDataModule) else None
+        parts.callbacks.append(PredictionCSV(folder.predictions, parts.data.class_names, files))
     parts.trainer.predict(parts.model, datamodule=parts.data, weights_only=True, return_predictions=False)
     if kept:
         print_line(f"predictions  {folder.predictions}")

@@ -118,7 +118,7 @@ def why_no_best(trainer: Trainer, best: BestStep) -> str | None:
     """Return why no validation of a fit was the best; None if one was, or there was none."""
     if best.step is not None or best.monitor not in trainer.callback_metrics:
         return None
-    return f"{best.monitor} was not finite at any validation"
+    return f"{best.monitor}, or the weights, were not finite at any validation"
 
 
 def fit(

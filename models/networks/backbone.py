@@ -37,7 +37,8 @@ class Backbone(Network):
         rates: p of each place, from input to output; None leaves each layer its own.
         pretrained: start from torchvision's default weights, fetched once, ImageNet's 1,000 classes.
         weights: start from these instead: the name of some of torchvision's, ``IMAGENET1K_V1``, or a file with a state
-            dict in its layout. The last layer is kept if it has ``num_classes`` outputs.
+            dict in its layout, by itself or in a checkpoint's ``state_dict``, with or without a prefix such as
+            ``module.``. The last layer is kept if it has ``num_classes`` outputs.
         stochastic_depth: keep the model's stochastic depth (Huang et al. 2016, arXiv:1603.09382) with its published
             probabilities; in training only, so that :func:`dropout_lab.models.dropout.sampling` leaves it out.
     """

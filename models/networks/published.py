@@ -122,6 +122,9 @@ def _state_dict(name: str, weights: str) -> tuple[str, dict[str, Tensor]]:
         raise ValueError(
             f"weights {file}: no file of weights, or damaged ({type(error).__name__})"
         ) from error
+    # As Lightning and many training scripts keep it, beside the optimizer's.
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
         raise ValueError(f"weights {file}: holds no state dict, tensors by name, as {name}'s are published")
     return str(file), state
@@ -140,6 +143,26 @@ def _fetched(weights: WeightsEnum) -> tuple[str, dict[str, Tensor]]:
     return title, state
 
 
+def _take_off_prefix(source: str, state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Take off what wrappers put before the names: ``_orig_mod.`` torch.compile, ``module.`` DDP, ``model.`` Lightning.
+
+    What is beside the model, such as a loss's weights, is left out. The state dict is changed.
+    """
+    first = next(iter(wanted))
+    prefixes = sorted(key.removesuffix(first) for key in state if key.endswith(f".{first}"))
+    if first in state or not prefixes:
+        return
+    if len(prefixes) > 1:
+        raise ValueError(
+            f"{source} holds {len(prefixes)} models, {', '.join(prefixes)}: save one of them by itself"
+        )
+    (prefix,) = prefixes
+    for key in list(state):
+        tensor = state.pop(key)
+        if key.startswith(prefix):
+            state[key.removeprefix(prefix)] = tensor
+
+
 def _load(name: str, source: str, module: nn.Module, state: dict[str, Tensor], last: str) -> bool:
     """Load weights; return whether the last layer was among them.
 
@@ -150,6 +173,7 @@ def _load(name: str, source: str, module: nn.Module, state: dict[str, Tensor], l
         if not key.startswith(_AUXILIARY):
             state[_OLD_DENSENET.sub(r"\1\2", key)] = tensor
     wanted = module.state_dict()
+    _take_off_prefix(source, state, wanted)
     weight = f"{last}.weight"
     kept = weight in state and state[weight].shape[:1] == wanted[weight].shape[:1]
     if not kept:

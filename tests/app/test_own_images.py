@@ -1,5 +1,6 @@
 """A run on a user's own images, which can move and change between fit and test."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -94,3 +95,40 @@ def test_a_last_batch_of_one_is_left_out_and_said(capsys: pytest.CaptureFixture[
     assert [path.name for path in RUN.parent.iterdir()] == [RUN.name]
     main([*FIT, *words, "100"])
     assert "left out" not in capsys.readouterr().out
+
+
+def test_classes_go_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    write_classes(Path("pictures"), {"bird": 10, "cat": 10, "dog": 10})
+    main([*FIT, "--trainer.logger", "false"])
+    words = ["--run", str(RUN), "--trainer.accelerator", "cpu", "--data.root"]
+    write_classes(Path("others"), {"bird": 9, "dog": 9, "wolf": 9}, first=50)
+    # Another number of classes is no other network.
+    write_classes(Path("more"), {"bird": 9, "cat": 9, "dog": 9, "wolf": 9}, first=50)
+    capsys.readouterr()
+    for command, root, there in (
+        ("test", "others", "bird, dog, wolf"),
+        ("predict", "more", "bird, cat, dog, wolf"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([command, *words, root])
+        assert stop.value.code == 2
+        assert capsys.readouterr().err == (
+            f"dropout-lab: error: {root} holds the class 'wolf', which the run was not trained on (1 such): the run "
+            f"knows bird, cat, dog; there are {there}. Rename or remove its folder\n"
+        )
+    write_classes(Path("fewer"), {"bird": 10, "dog": 10}, first=50)
+    with pytest.warns(UserWarning, match=r"fewer holds no images of 1 of the run's 3 classes \(cat\)"):
+        main(["test", *words, "fewer"])
+
+
+def test_predictions_name_classes_and_files() -> None:
+    write_classes(Path("pictures"), {"cat": 10, "dog": 10})
+    main([*FIT, "--trainer.logger", "false"])
+    main(["predict", "--run", str(RUN), "--trainer.accelerator", "cpu"])
+    with (RUN / "predictions.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 4
+    for row in rows:
+        assert Path(row["file"]).is_file()
+        assert Path(row["file"]).parent.name == row["class"] == ("cat", "dog")[int(row["label"])]
+        assert row["predicted_class"] == ("cat", "dog")[int(row["prediction"])]

@@ -82,3 +82,13 @@ def test_what_is_not_finite_is_never_the_best(value: float, module: LightningMod
     assert best.step is None
     best.on_validation_end(trainer.validates(0.25, 1, 20), module)
     assert best.step == 20
+
+
+def test_weights_that_are_not_finite_are_not_the_best(module: LightningModule) -> None:
+    best, trainer = BestStep(), FakeTrainer()
+    module.linear = torch.nn.Linear(2, 2)
+    best.on_validation_end(trainer.validates(0.5, 0, 10), module)
+    with torch.no_grad():
+        module.linear.weight[0, 1] = math.nan
+    best.on_validation_end(trainer.validates(0.75, 1, 20), module)
+    assert (best.step, best.value) == (10, 0.5)

@@ -162,3 +162,26 @@ def test_missing_files_name_the_folder_and_both_remedies(kind: type[ImageDataMod
     assert str(tmp_path / "nowhere") in message
     assert "--data.root FOLDER" in message
     assert "--data.download true" in message
+
+
+def test_classes_are_numbered_as_a_run_has_them() -> None:
+    data = DigitsDataModule()
+    data.prepare_data()
+    before = data.splits.test.labels
+    names = ["none", *reversed(data.class_names)]
+    with pytest.warns(UserWarning, match=r"of 1 of the run's 11 classes \(none\)"):
+        data.take_classes(names)
+    assert data.num_classes == 11
+    assert data.class_names == tuple(names)
+    assert torch.equal(data.splits.test.labels, 10 - before)
+    with pytest.raises(DataError, match="the class 'none', which the run was not trained on"):
+        data.take_classes("0123456789")
+
+
+def test_fewer_images_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitsDataModule(val_size=10)
+    data.prepare_data()
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 11)
+    with pytest.raises(DataError, match=r"11 processes \(trainer.devices\) are more than the 10 image"):
+        data.val_dataloader()

@@ -460,3 +460,23 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_cache() == Path("caches/dropout-lab")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_cache() == Path.home() / ".cache" / "dropout-lab"
+
+
+def test_files_changed_in_place_with_size_and_time_kept() -> None:
+    files = [Path("pictures/0.bmp"), Path("pictures/1.bmp")]
+    files[0].parent.mkdir()
+    for number, file in enumerate(files):
+        picture(number).save(file)
+        os.utime(file, (1_000_000, 1_000_000))
+    assert_right(decoded(files), files)
+    first, second = (file.read_bytes() for file in files)
+    files[0].write_bytes(second)
+    files[1].write_bytes(first)
+    for file in files:
+        os.utime(file, (1_000_000, 1_000_000))
+    assert_right(decoded(files), files)
+    # Renamed over another, which on some disks keeps the time of change.
+    files[0].rename("pictures/2.bmp")
+    files[1].rename(files[0])
+    Path("pictures/2.bmp").rename(files[1])
+    assert_right(decoded(files), files)

@@ -79,7 +79,7 @@ def test_fingerprint_is_of_content_and_split() -> None:
     first, other = folder_data().fingerprint, folder_data(seed=1).fingerprint
     ROOT.rename("moved")
     assert folder_data(root="moved").fingerprint == first != other
-    picture(0).save("moved/cat/0001.png")
+    picture(99).save("moved/cat/0001.png")
     assert folder_data(root="moved").fingerprint not in (first, other)
 
 
@@ -330,3 +330,15 @@ def test_workers_share_the_cache() -> None:
     one, two = folder_data(), folder_data(num_workers=1)
     for (images, _), (others, _) in zip(one.val_dataloader(), two.val_dataloader(), strict=True):
         assert torch.equal(images, others)
+
+
+def test_images_that_are_there_twice() -> None:
+    for part in ("train", "test"):
+        write_classes(ROOT / part, {"cat": 5, "dog": 5}, first=1 if part == "train" else 50)
+    picture(1).save(ROOT / "test" / "cat" / "again.png")
+    picture(2).save(ROOT / "train" / "dog" / "other.png")
+    with pytest.warns(UserWarning, match="pictures: ") as caught:
+        folder_data(val_size=2)
+    (said,) = [str(each.message) for each in caught]
+    assert "1 of 11 test images are training images too (pictures/test/cat/again.png is" in said
+    assert "1 image(s) are there under two labels (" in said

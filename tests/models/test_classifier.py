@@ -184,3 +184,15 @@ def test_each_rank_and_batch_has_masks_of_its_own_that_can_be_drawn_again(
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not any(torch.equal(one, two) for one, two in zip(first, other, strict=True))
     assert not any(torch.equal(first[0], later) for later in first[1:])
+
+
+def test_lbfgs_counts_each_image_once() -> None:
+    fit, data = trainer(max_epochs=1), DigitsDataModule(train_limit=300)
+    fit.fit(classifier(optimizer=lambda parameters: torch.optim.LBFGS(parameters, lr=0.1)), datamodule=data)
+    right = fit.callback_metrics["train/accuracy"].item() * 300
+    assert right == pytest.approx(round(right), abs=1e-3)
+
+
+def test_sparse_adam_is_refused_before_training() -> None:
+    with pytest.raises(ValueError, match="SparseAdam steps by sparse gradients"):
+        classifier(optimizer=torch.optim.SparseAdam).configure_optimizers()

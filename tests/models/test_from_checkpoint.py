@@ -8,7 +8,7 @@ import torch
 
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.dropout import Chain, MalDrop
-from dropout_lab.models.networks import FullyConnected
+from dropout_lab.models.networks import Backbone, FullyConnected
 
 BUILT_BY = "pytorch_lightning.cli.instantiate_module"
 NETWORK = {
@@ -68,3 +68,22 @@ def test_settings_are_looked_at_wherever_lightning_reads_them(key: str, tmp_path
     file = checkpoint(tmp_path / "stranger.ckpt", {"_instantiator": BUILT_BY, "network": network}, key)
     with pytest.raises(ValueError, match="stranger.ckpt: its settings cannot be used"):
         ImageClassifier.load_from_checkpoint(file)
+
+
+@pytest.mark.parametrize("start", [{"weights": "gone.pth"}, {"pretrained": True}])
+def test_weights_that_a_fit_started_from_are_not_needed(
+    start: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A fetch would fail.
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "file" / "hub"))
+    (tmp_path / "file").write_text("no folder")
+    shape: dict[str, Any] = {"name": "shufflenet_v2_x0_5", "image_shape": [3, 32, 32], "num_classes": 2}
+    trained = ImageClassifier(Backbone(**shape)).state_dict()
+    network = {"class_path": "dropout_lab.models.networks.Backbone", "init_args": {**shape, **start}}
+    settings = {"_instantiator": BUILT_BY, "network": network}
+    file = tmp_path / "trained.ckpt"
+    torch.save(
+        {"pytorch-lightning_version": "2.6.6", "state_dict": trained, "hyper_parameters": settings}, file
+    )
+    loaded = ImageClassifier.load_from_checkpoint(file).state_dict()
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in loaded.items())

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchvision.models import get_model
 
 from dropout_lab.app.main import main
 from dropout_lab.app.run.folder import RunFolder
@@ -77,7 +78,7 @@ def test_result(finished: Path) -> None:
 def test_predictions(finished: Path) -> None:
     with (finished / RUN / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["index", "prediction", "probability", "label"]
+    assert list(rows[0]) == ["index", "prediction", "probability", "label", "predicted_class", "class"]
     assert [int(row["index"]) for row in rows] == list(range(359))
     assert all(0.1 <= float(row["probability"]) <= 1 for row in rows)
     accuracy = sum(row["prediction"] == row["label"] for row in rows) / len(rows)
@@ -324,3 +325,21 @@ def test_of_a_run_that_may_only_be_read_the_figures_are_shown(
     with pytest.raises(SystemExit, match="2"):
         main(["predict", "--run", str(finished / RUN), "--trainer.accelerator", "cpu"])
     assert "predictions.csv cannot be written: copy the run's folder" in capsys.readouterr().err
+
+
+def test_a_run_is_tested_and_resumed_without_the_weights_it_started_from() -> None:
+    torch.save(get_model("shufflenet_v2_x0_5", weights=None).state_dict(), "weights.pth")
+    network = (
+        "--model.network Backbone --model.network.name shufflenet_v2_x0_5 --model.network.weights weights.pth"
+    )
+    data = (
+        "--data DigitsDataModule --data.train_limit 20 --data.image_size 32 --data.batch_size 20 --name run"
+    )
+    trainer = "--trainer.max_epochs 1 --trainer.accelerator cpu --trainer.logger false"
+    limits = "--trainer.limit_val_batches 1 --trainer.limit_test_batches 1"
+    main(["fit", *f"{network} {data} {trainer} {limits}".split()])
+    Path("weights.pth").unlink()
+    main(["test", "--run", "runs/run"])
+    assert "test" in json.loads((RUN / "result.json").read_text())
+    main(["fit", "--resume", str(RUN), "--trainer.max_epochs", "2", "--force"])
+    assert json.loads((RUN / "result.json").read_text())["fit"]["epochs"] == 2

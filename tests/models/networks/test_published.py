@@ -121,7 +121,7 @@ BAD_FILES = {
         lambda state: state.update({"conv1.0.weight": torch.full((24, 3, 3, 3), torch.nan)})
     ),
     "holds no state dict": wrong(lambda state: [1, 2]),
-    "holds no state dict, tensors by name": wrong(lambda state: {"state_dict": state}),
+    "holds no state dict, tensors by name": wrong(lambda state: {"model": state}),
 }
 
 
@@ -177,3 +177,18 @@ def test_a_damaged_file_of_an_earlier_fetch(fetched: Path) -> None:
     fetched.write_bytes(fetched.read_bytes()[:1000])
     with pytest.raises(ValueError, match="could not be fetched .*name the file"):
         Backbone(NAME, SHAPE, 7, pretrained=True)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod.", "model.", "backbone."])
+def test_names_with_a_prefix(prefix: str, state: dict[str, Tensor], batch: Tensor) -> None:
+    wrapped = {f"{prefix}{key}": tensor for key, tensor in state.items()}
+    torch.save({"state_dict": {**wrapped, "loss.weight": torch.ones(2)}, "epoch": 3}, "wrapped.ckpt")
+    network = Backbone(NAME, SHAPE, 1000, weights="wrapped.ckpt")
+    assert torch.allclose(network.eval()(batch), published_logits(state, batch))
+
+
+def test_two_models_in_a_file(state: dict[str, Tensor]) -> None:
+    both = {f"{who}.{key}": tensor for who in ("teacher", "student") for key, tensor in state.items()}
+    torch.save(both, "both.pth")
+    with pytest.raises(ValueError, match=r"both.pth holds 2 models, student\., teacher\.: save one"):
+        Backbone(NAME, SHAPE, 7, weights="both.pth")
