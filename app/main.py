@@ -160,9 +160,19 @@ def _answer(words: list[str]) -> None:
     elif words[0] in PAGES and {"-h", "--help"} & set(words):
         sys.stdout.write(PAGES[words[0]])
     else:
+        check_utf8(words)
         check_cluster()
         with quiet_tensorboard():
             command_named(words[0])([words[0], "--help"] if ALL in words else words)
+
+
+def check_utf8(words: list[str]) -> None:
+    """Raise UserError if a word has bytes that are not UTF-8, which no config, page or table could keep."""
+    for word in words:
+        if (shown := word.encode("utf-8", "backslashreplace").decode()) != word:
+            raise UserError(
+                f"{shown} is not UTF-8, and cannot be kept in a config: rename it, or give a link to it"
+            )
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:

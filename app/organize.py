@@ -150,8 +150,12 @@ def _plan(found: "LabelledImages", options: Namespace) -> dict[str, list[int]]:
 
 
 def _find_unplanned(folders: Iterable[Path], steps: dict[Path, Path]) -> list[Path]:
+    from dropout_lab.datamodules.left_out import clutter
+
     present = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
-    return [file for file in present if file not in steps and file.suffix != PARTIAL]
+    others = [file for file in present if file not in steps and file.suffix != PARTIAL]
+    # What a system leaves where somebody has looked at the images is no image.
+    return [file for file in others if clutter(file.name) is None]
 
 
 def _is_right(target: Path, source: Path, by: str) -> bool:

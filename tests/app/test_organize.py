@@ -55,6 +55,9 @@ def test_resumes(by: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("sorted/malignant/ISIC_0000000.jpg").unlink()
     # What an interrupted copy leaves.
     Path("sorted/malignant/ISIC_0000000.jpg.partial").write_bytes(b"half")
+    # What a system leaves where somebody looks.
+    Path("sorted/malignant/.DS_Store").write_bytes(b"")
+    Path("sorted/benign/Thumbs.db").write_bytes(b"")
     capsys.readouterr()
     organize(f"--by {by}")
     assert "1 images" in capsys.readouterr().out

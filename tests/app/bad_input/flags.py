@@ -16,6 +16,7 @@ STANDARD = f"{FIT} --model.network.dropout StandardDropout"
 CASES = {
     "fit": "missing: model.network, data; give each as a flag or in a --config file",
     "test": "test needs --run FOLDER",
+    "test --run r\udce9": r"r.udce9 is not UTF-8, and cannot be kept in a config: rename it, or give a link to it",
     "test --run nowhere": "no run folder nowhere; `fit` makes one",
     f"{FIT} --runs s3://bucket/runs": "s3://bucket/runs: .*on disks alone; mount it .* and give the folder",
     f"{FIT} --data.root gs://bucket/data": "gs://bucket/data: .*on disks alone; mount it",
