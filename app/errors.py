@@ -14,6 +14,11 @@ FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_COMPILER = re.compile(
     "InvalidCxxCompiler|CppCompileError|Failed to find C compiler|working triton install"
 )
+ALONE = "Expected more than 1 value per channel when training"
+BATCH_OF_ONE = (
+    "BatchNorm takes a variance over two images or more, and got one: give a batch_size of 2 or more; where an epoch's "
+    "last batch is smaller than the others, data.drop_last true leaves it out"
+)
 OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 
@@ -65,8 +70,8 @@ def describe_os_error(error: OSError) -> str:
     return f"{error.filename or 'a file'}: {reason}; {remedy}"
 
 
-def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
-    """Return a lack of a compiler or of memory in one line; None for any other error.
+def remedy(error: RuntimeError | ValueError, compiling: str, smaller: str) -> str | None:
+    """Return a lack of a compiler, of memory or of images in a batch in one line; None for any other error.
 
     What asked for the compiler is ``compiling``; what would need less memory is ``smaller``.
     """
@@ -76,6 +81,8 @@ def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
             f"{compiling} needs a C++ compiler, on GPUs Triton too ({first}): install g++ or "
             "name a compiler in the environment variable CXX, or leave it out"
         )
+    if ALONE in first:
+        return BATCH_OF_ONE
     # torch has a class of its own for CUDA's alone.
     if OUT_OF_MEMORY.search(str(error)):
         return f"not enough memory ({first}): {smaller} needs less"
