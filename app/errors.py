@@ -24,6 +24,11 @@ LIMITS = {
     "out of shared memory": "give the container more, `--shm-size=8g`, or take --data.num_workers 0",
     "EADDRINUSE": "another program has the port at which processes meet: unset MASTER_PORT, or set it to another",
 }
+ALONE = "Expected more than 1 value per channel when training"
+BATCH_OF_ONE = (
+    "BatchNorm takes a variance over two images or more, and got one: give a batch_size of 2 or more; where an epoch's "
+    "last batch is smaller than the others, data.drop_last true leaves it out"
+)
 OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 
@@ -82,8 +87,8 @@ def describe_os_error(error: OSError) -> str:
     return f"{error.filename or 'a file'}: {reason}; {remedy}"
 
 
-def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
-    """Return a lack of a compiler or of memory, or a limit that is reached, in one line; None for any other error.
+def remedy(error: RuntimeError | ValueError, compiling: str, smaller: str) -> str | None:
+    """Return a lack of a compiler, of memory, of images in a batch, or a limit that is reached, in one line, or None.
 
     What asked for the compiler is ``compiling``; what would need less memory is ``smaller``.
     """
@@ -96,6 +101,8 @@ def remedy(error: RuntimeError, compiling: str, smaller: str) -> str | None:
     for reason, helps in LIMITS.items():
         if reason in str(error):
             return f"{reason}: {helps}"
+    if ALONE in first:
+        return BATCH_OF_ONE
     # torch has a class of its own for CUDA's alone.
     if OUT_OF_MEMORY.search(str(error)):
         return f"not enough memory ({first}): {smaller} needs less"

@@ -95,7 +95,7 @@ def run(words: list[str]) -> None:
     except KeyboardInterrupt:
         left = f"; what was written until then is in {options.out}" if options.out.is_dir() else ""
         raise StoppedByUser(f"interrupted{left}") from None
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         line = remedy(error, "--compile", "a smaller --batch_size or --image_shape, or another variant,")
         if line is None:
             raise

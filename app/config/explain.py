@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from dropout_lab.app.config.allowlist import check_renamed
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import read_yaml
-from dropout_lab.app.errors import UserError, suggest
+from dropout_lab.app.errors import ALONE, BATCH_OF_ONE, UserError, suggest
 from dropout_lab.app.files import is_opened_pipe, special
 from dropout_lab.callbacks.schedules import Schedule
 from dropout_lab.datamodules import ImageDataModule
@@ -52,8 +52,6 @@ BASE_CLASS_TRIED = re.compile(r"- Problem with given class_path 'pytorch_lightni
 PREFIX = re.compile(
     r"^\s*(- )?(Parser key \"[^\"]+\": )?(Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?)?"
 )
-# torch's, of BatchNorm.
-ALONE = "Expected more than 1 value per channel when training"
 NAMESPACE = re.compile(r"\. Got value: Namespace\(.*$")
 
 
@@ -104,10 +102,7 @@ def explain(message: str) -> str:
     if message == "embedded null byte":
         return "a path holds a zero byte; take it out of the options or their config files"
     if ALONE in message:
-        return (
-            "BatchNorm takes a variance over two images or more in each training batch, and got one: give "
-            "--data.batch_size 2 or more, or leave out a smaller last batch with --data.drop_last true"
-        )
+        return BATCH_OF_ONE
     message = BASE_CLASS_TRIED.sub("", message)
     classes = re.findall(r"class_path(?: |=)'([\w.]+)'", message)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)

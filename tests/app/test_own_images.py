@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.app.main import main
+from tests import programs
 from tests.data.folders import picture, write_classes, write_pictures
 
 FIT = (
@@ -83,9 +84,9 @@ def test_a_last_batch_of_one_is_left_out_and_said(capsys: pytest.CaptureFixture[
     for more, message in (
         (
             ["8", "--data.drop_last", "false"],
-            "BatchNorm takes a variance over two images or more in each training batch",
+            "BatchNorm takes a variance over two images or more, and got one",
         ),
-        (["1"], "give --data.batch_size 2 or more"),
+        (["1"], "give a batch_size of 2 or more"),
         (["18", "--data.drop_last", "true"], "drop_last leaves no batch of 18 of the 17 training images"),
     ):
         with pytest.raises(SystemExit) as exit_:
@@ -132,3 +133,28 @@ def test_predictions_name_classes_and_files() -> None:
         assert Path(row["file"]).is_file()
         assert Path(row["file"]).parent.name == row["class"] == ("cat", "dog")[int(row["label"])]
         assert row["predicted_class"] == ("cat", "dog")[int(row["prediction"])]
+
+
+STARTED = """
+import multiprocessing, sys
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv.pop(1))
+    from dropout_lab.app.main import main
+    main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_loaders_processes_under_each_start_method(method: str) -> None:
+    """Those of macOS, Windows and Python 3.14; all data are too large to be sent to another process."""
+    write_classes(Path("pictures"), {"cat": 10, "dog": 10})
+    script = Path("started.py").absolute()
+    script.write_text(STARTED)
+    for words in (["--name", "none"], ["--name", "one", "--data.num_workers", "1"]):
+        done = programs.run(method, *FIT, "--data.augment", "true", *words, script=script)
+        assert done.returncode == 0, done.stderr
+    none, two = (
+        json.loads(Path(f"runs/{name}/version_0/result.json").read_text()) for name in ("none", "two")
+    )
+    assert none["fit"]["metrics"] == two["fit"]["metrics"]

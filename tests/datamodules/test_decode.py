@@ -355,6 +355,17 @@ def test_0_is_white_where_a_tiff_says_so() -> None:
     assert decode(tiff_of_16_bits(values, "<", photometric=0), 2)[0].tolist() == [[255, 0], [254, 239]]
 
 
+def test_16_bits_in_planes_of_their_own_are_refused() -> None:
+    values = np.full((2, 2, 3), 500)
+    content = tiff_of_16_bits(values, "<")
+    interlaced, separate = (struct.pack("<HHII", 284, 4, 1, planes) for planes in (1, 2))
+    # In the place of the tag that says what is so without it: not compressed.
+    plain = struct.pack("<HHII", 259, 4, 1, 1)
+    assert np.array_equal(decode(content.replace(plain, interlaced), 2), decode(content, 2))
+    with pytest.raises(ValueError, match="planes of their own, which Pillow takes for 8 bits"):
+        decode(content.replace(plain, separate), 2)
+
+
 def test_shares_from_0_to_1() -> None:
     values = np.array([[0, 0.25], [0.5, 1]], dtype=np.float32)
     assert decode(encoded(Image.fromarray(values), "TIFF"), 2, channels=1).tolist() == [[[0, 64], [128, 255]]]
