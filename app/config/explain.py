@@ -41,6 +41,9 @@ OPTIONS = ("config", "seed_everything", "runs", "name", "monitor", "run", "ckpt_
 CONFIG = ("-c", "--config")
 SUBCOMMAND = r"\b(fit|validate|test|predict)\."
 
+# What Path.expanduser says, of a root, a cache or a file of weights.
+NO_HOME = "Could not determine home directory."
+
 # Lines that repeat what other lines say, or name an alternative that nobody meant.
 NOISE = re.compile(
     r"Expected a path but|Does not validate against|Subtypes: |Errors:|Given value|"
@@ -103,6 +106,8 @@ def explain(message: str) -> str:
         return "a path holds a zero byte; take it out of the options or their config files"
     if ALONE in message:
         return BATCH_OF_ONE
+    if NO_HOME in message:
+        return "a path begins with ~, and there is no such user, or no HOME: write the folder out"
     message = BASE_CLASS_TRIED.sub("", message)
     classes = re.findall(r"class_path(?: |=)'([\w.]+)'", message)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)

@@ -27,7 +27,7 @@ from dropout_lab.app.config.checks import (
     check_state_keys,
     check_trainer_options,
 )
-from dropout_lab.app.config.explain import explain
+from dropout_lab.app.config.explain import NO_HOME, explain
 from dropout_lab.app.config.settings import Settings, as_list, merge, network_of
 from dropout_lab.app.console import progress_callback
 from dropout_lab.app.errors import UserError, describe_os_error, suggest
@@ -47,8 +47,6 @@ DEFAULT_EPOCHS = 10
 # Data sets that a process keeps at a time.
 KEPT = 2
 NOTHING = nullcontext()
-# What Path.expanduser says.
-NO_HOME = "Could not determine home directory"
 
 
 @final
@@ -120,13 +118,11 @@ def build(
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
         check_numbers(settings)
-        # A root, a cache or a file of weights that begins with ~.
-        if not str(error).startswith(NO_HOME):
+        if str(error) != NO_HOME:
             raise
-        raise UserError(
-            "a path begins with ~, and there is no such user or no HOME: write the folder out"
-        ) from error
-    except OverflowError:
+        raise UserError(explain(str(error))) from error
+    # As torch takes numbers that are too large.
+    except (OverflowError, TypeError):
         check_numbers(settings)
         raise
     check_numbers(settings)

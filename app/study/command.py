@@ -88,7 +88,8 @@ def parse(words: list[str]) -> Namespace:
     options.command = " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
     for name, value in (("jobs", options.jobs), ("threads", options.threads)):
         if value is not None and not 1 <= value <= MOST_AT_A_TIME:
-            raise UserError(f"--{name} must be 1 or more, and {MOST_AT_A_TIME} at most, got {value}")
+            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
+            raise UserError(f"--{name} must be {allowed}, got {value}")
     gpus = options.gpus_per_run
     if gpus is not None and not (0 <= gpus <= 1 or (gpus.is_integer() and gpus > 0)):
         raise UserError(f"--gpus_per_run must be a share between 0 and 1 or a whole number, got {gpus:g}")

@@ -154,7 +154,7 @@ def test_loaders_processes_under_each_start_method(method: str) -> None:
     for words in (["--name", "none"], ["--name", "one", "--data.num_workers", "1"]):
         done = programs.run(method, *FIT, "--data.augment", "true", *words, script=script)
         assert done.returncode == 0, done.stderr
-    none, two = (
-        json.loads(Path(f"runs/{name}/version_0/result.json").read_text()) for name in ("none", "two")
+    none, one = (
+        json.loads(Path(f"runs/{name}/version_0/result.json").read_text()) for name in ("none", "one")
     )
-    assert none["fit"]["metrics"] == two["fit"]["metrics"]
+    assert none["fit"]["metrics"] == one["fit"]["metrics"]

@@ -106,5 +106,7 @@ ROWS = {
         lambda: Path("c.yaml").symlink_to("c.yaml"),
     ),
     "escape sequences": _row("a\\x1b[2Jb: 3\n", r"no option --a.{1,2}x1b\[2Jb"),
-    "a study": _row("name: tiny\ngrid: {p: [1]}\n", "no option --grid.p; --help_all lists all options"),
+    "a study": _row(
+        "name: tiny\ngrid: {p: [1]}\n", "c.yaml is a study, a grid of runs: dropout-lab study c.yaml"
+    ),
 }

@@ -1,6 +1,7 @@
 """Run folders and checkpoints that are missing, damaged or of something else."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -88,10 +89,14 @@ ROWS = {
     ),
     "a pipe for results": _run(f"{RUN}/result.json is damaged .*it is a pipe", _pipe(RUN / "result.json")),
     "a pipe for a checkpoint": _run(
-        "no checkpoint file pipe; it is a pipe", _pipe(Path("pipe")), f"{TEST} --ckpt_path pipe"
+        "pipe is a pipe, no file or folder; give another path",
+        _pipe(Path("pipe")),
+        f"{TEST} --ckpt_path pipe",
     ),
     "a device for a checkpoint": _run(
-        "no checkpoint file /dev/zero; it is a device", lambda: None, f"{TEST} --ckpt_path /dev/zero"
+        "/dev/zero is a device, no file or folder; give another",
+        lambda: None,
+        f"{TEST} --ckpt_path /dev/zero",
     ),
     "a pipe for a run's config": _run(f"no run in {RUN}", _pipe(RUN / "config.yaml")),
     "a home of nobody": Row(
@@ -108,7 +113,7 @@ ROWS = {
     ),
     "settings edited in a run's config": _run(
         "best.ckpt was trained with other settings than .*config.yaml has: data.val_size differ",
-        _changed(RUN / "config.yaml", lambda content: content.replace(b"val_size: null", b"val_size: 100")),
+        _changed(RUN / "config.yaml", lambda content: re.sub(rb"val_size: .*", b"val_size: 100", content)),
     ),
     "a state of another shape": _run(
         r"weights.ckpt is of another fit, .*exp_avg is a tensor of shape \(3,\)",

@@ -49,7 +49,9 @@ ROWS = {
         "study here.yaml", ("here.yaml: must be keys and values, got nothing",), file("here.yaml", "")
     ),
     "a config of a run": Row(
-        "study here.yaml", ("here.yaml: no key 'trainer'",), file("here.yaml", "trainer: {max_epochs: 1}\n")
+        "study here.yaml",
+        ("here.yaml is the config of a single fit: dropout-lab fit --config here.yaml",),
+        file("here.yaml", "trainer: {max_epochs: 1}\n"),
     ),
     "jobs below 0": _study("--jobs must be 1 or more, got -1", "--jobs -1"),
     "jobs of no number": _study("argument --jobs: invalid int value: 'x'.*see study --help", "--jobs x"),
@@ -58,7 +60,7 @@ ROWS = {
     "a set of no YAML": _study(r"'\[': line 1: .*mend the YAML there", "--set data.batch_size=["),
     "a set that is not finite": _study("batch_size: must be of type int", "--set data.batch_size=.nan"),
     "threads of twenty digits": _study(
-        f"--threads must be 1 or more, and 4096 at most, got {20 * '9'}", f"--threads {20 * '9'}"
+        f"--threads must be 4096 or less, got {20 * '9'}", f"--threads {20 * '9'}"
     ),
     "a timeout without an end": _study(
         "--timeout must be above 0 seconds, got inf; leave it out", "--timeout inf"
