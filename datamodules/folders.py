@@ -6,14 +6,19 @@ from pathlib import Path
 
 from dropout_lab.datamodules.decode import EXTENSIONS
 from dropout_lab.datamodules.errors import DataError
+from dropout_lab.datamodules.outputs import holds_runs
 
 # Layouts of given splits that are in use.
 VAL_NAMES = ("val", "valid", "validation")
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return a folder's folders, links to folders too, by name, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """Return a folder's folders, links to folders too, by name, without hidden ones and this program's own."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and not holds_runs(path)
+    )
 
 
 def image_files(folder: Path) -> list[Path]:

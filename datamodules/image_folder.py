@@ -28,8 +28,9 @@ class ImageFolderDataModule(DecodedDataModule):
       for each class. Of the two last, what is not given is drawn from ``train``.
 
     Classes are the names of the folders, sorted. Images lie in them or in folders below; links are followed; hidden
-    files and files that are not named as images are left alone. ``augment`` enlarges a random part, half of the area or
-    more, of each training image, and mirrors half of them.
+    files and files that are not named as images are left alone, and so are this program's own folders of runs and
+    studies, which may lie there. ``augment`` enlarges a random part, half of the area or more, of each training image,
+    and mirrors half of them.
 
     Args:
         root: folder of class folders, or of ``train``, ``val``, ``test``.
