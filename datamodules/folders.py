@@ -10,6 +10,7 @@ from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.formats import EXTENSIONS, FORMATS
 from dropout_lab.datamodules.left_out import BESIDE, clutter, counted
 from dropout_lab.datamodules.names import class_name
+from dropout_lab.datamodules.outputs import holds_runs
 from dropout_lab.datamodules.split_names import split_name
 
 # Names that a message shows.
@@ -26,8 +27,12 @@ class Scan(NamedTuple):
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return a folder's folders, links to folders too, by name, without clutter."""
-    return sorted(path for path in folder.iterdir() if clutter(path.name) is None and path.is_dir())
+    """Return a folder's folders, links to folders too, by name, without clutter and this program's own."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if clutter(path.name) is None and path.is_dir() and not holds_runs(path)
+    )
 
 
 def scan(folder: Path, endings: Collection[str] = EXTENSIONS, deep: bool = True) -> Scan:

@@ -1,5 +1,6 @@
 """Training in a run's folder, and the command ``fit``."""
 
+import math
 import platform
 import sys
 from contextlib import ExitStack
@@ -118,7 +119,8 @@ def why_no_best(trainer: Trainer, best: BestStep) -> str | None:
     """Return why no validation of a fit was the best; None if one was, or there was none."""
     if best.step is not None or best.monitor not in trainer.callback_metrics:
         return None
-    return f"{best.monitor}, or the weights, were not finite at any validation"
+    finite = math.isfinite(trainer.callback_metrics[best.monitor])
+    return f"{'the weights were' if finite else f'{best.monitor} was'} not finite at any validation"
 
 
 def fit(

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from dropout_lab.datamodules import DataError, ImageFolderDataModule
+from dropout_lab.datamodules.folders import class_folders, scan
 from dropout_lab.datamodules.formats import FORMATS
-from tests.data.folders import picture, write_classes
+from tests.data.folders import picture, write_classes, write_pictures
 
 ROOT = Path("pictures")
 
@@ -342,3 +343,21 @@ def test_images_that_are_there_twice() -> None:
     (said,) = [str(each.message) for each in caught]
     assert "1 of 11 test images are training images too (pictures/test/cat/again.png is" in said
     assert "1 image(s) are there under two labels (" in said
+
+
+@pytest.mark.parametrize(
+    "own",
+    ["runs/x/version_0/config.yaml", "x/version_12/config.yaml", "studies/s/study.yaml", "s/study.yaml"],
+)
+def test_folders_of_runs_and_studies_are_no_classes(own: str) -> None:
+    write_classes(ROOT, {"cat": 4, "dog": 4})
+    (ROOT / own).parent.mkdir(parents=True)
+    (ROOT / own).write_text("")
+    assert class_folders(ROOT) == ("cat", "dog")
+
+
+def test_a_class_with_a_stray_config_is_a_class() -> None:
+    write_classes(ROOT, {"cat": 4, "dog": 4, "bus/version_1": 4})
+    (ROOT / "bus" / "config.yaml").write_text("")
+    (ROOT / "bus" / "version_1" / "config.yaml").write_text("")
+    assert class_folders(ROOT) == ("bus", "cat", "dog")

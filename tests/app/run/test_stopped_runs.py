@@ -209,6 +209,9 @@ def test_a_metric_that_is_never_finite_is_said(capsys: pytest.CaptureFixture[str
     best = BestStep("val/auroc")
     reason = why_no_best(trainer, best)
     assert reason == "val/auroc was not finite at any validation"
+    # An accuracy of chance is.
+    trainer.callback_metrics["val/accuracy"] = torch.tensor(0.1)
+    assert why_no_best(trainer, BestStep()) == "the weights were not finite at any validation"
     print_ending({"stopped": None, "ended": "max_epochs=2 reached", "no_best": reason})
     assert (
         "warning: val/auroc was not finite at any validation, so there is no best.ckpt"
