@@ -28,26 +28,26 @@ from dropout_lab.datamodules.splits import check_size, count_of, draw_stratified
 class ImageFolderDataModule(DecodedDataModule):
     """Photographs of your own: ``root/CLASS/image.jpg``, of any format and size, three channels, resized to squares.
 
-        Two layouts:
+    Two layouts:
 
-        - ``root`` holds a folder for each class: validation and test images are drawn from all, stratified, by ``seed``;
-          every class is in every split.
-        - ``root`` holds ``train`` and, if given, ``val`` and ``test``, each with a folder for each class. Of the two last,
-          what is not given is drawn from ``train``. They may be called ``Training`` and ``Testing``, ``TRAIN`` and
-          ``TEST``, ``training_set`` and ``test_set``, ``seg_train`` and ``seg_test``; ``val`` also ``valid``,
-          ``validation``, ``dev`` or ``eval``. Names that may be meant as splits or as classes are refused.
+    - ``root`` holds a folder for each class: validation and test images are drawn from all, stratified, by ``seed``;
+      every class is in every split.
+    - ``root`` holds ``train`` and, if given, ``val`` and ``test``, each with a folder for each class. Of the two last,
+      what is not given is drawn from ``train``. They may be called ``Training`` and ``Testing``, ``TRAIN`` and
+      ``TEST``, ``training_set`` and ``test_set``, ``seg_train`` and ``seg_test``; ``val`` also ``valid``,
+      ``validation``, ``dev`` or ``eval``. Names that may be meant as splits or as classes are refused.
 
-        Classes are the names of the folders, sorted, in Unicode's composed form. Images lie in them or in folders below;
+    Classes are the names of the folders, sorted, in Unicode's composed form. Images lie in them or in folders below;
     links are followed. What systems and programs leave among them (:mod:`dropout_lab.datamodules.left_out`) and files
     that are not named as images are left out, and counted; this program's own folders of runs and studies, which may
     lie there, are left alone. ``augment`` enlarges a random part, half of the area or more, of each training image, and
     mirrors half of them.
 
-        Args:
-            root: folder of class folders, or of ``train``, ``val``, ``test``.
-            val_size: validation images, a number or a share of what the test split leaves; not used where given.
-            test_size: test images, a number or a share of all; not used where given.
-            common: the arguments of :class:`dropout_lab.datamodules.image_files.DecodedDataModule`.
+    Args:
+        root: folder of class folders, or of ``train``, ``val``, ``test``.
+        val_size: validation images, a number or a share of what the test split leaves; not used where given.
+        test_size: test images, a number or a share of all; not used where given.
+        common: the arguments of :class:`dropout_lab.datamodules.image_files.DecodedDataModule`.
     """
 
     augmentations = (RandomResizedCrop(), RandomFlip())

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dropout_lab.datamodules import DataError, ImageFolderDataModule
-from dropout_lab.datamodules.folders import class_folders, scan
+from dropout_lab.datamodules.folders import class_folders
 from dropout_lab.datamodules.formats import FORMATS
-from tests.data.folders import picture, write_classes, write_pictures
+from tests.data.folders import picture, write_classes
 
 ROOT = Path("pictures")
 
