@@ -134,6 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.write(PAGES[words[0]])
     else:
         try:
+            check_utf8(words)
             with quiet_tensorboard():
                 command_named(words[0])([words[0], "--help"] if ALL in words else words)
         except (UserError, OSError, Interrupted, KeyboardInterrupt) as error:
@@ -152,6 +153,15 @@ def main(argv: list[str] | None = None) -> None:
                     code, line = StoppedByUser.exit_code, "interrupted"
             sys.stderr.write(f"{PROGRAM}: {line}\n")
             sys.exit(code)
+
+
+def check_utf8(words: list[str]) -> None:
+    """Raise UserError if a word has bytes that are not UTF-8, which no config, page or table could keep."""
+    for word in words:
+        if (shown := word.encode("utf-8", "backslashreplace").decode()) != word:
+            raise UserError(
+                f"{shown} is not UTF-8, and cannot be kept in a config: rename it, or give a link to it"
+            )
 
 
 def command_named(name: str) -> Callable[[list[str]], None]:

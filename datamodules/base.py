@@ -30,6 +30,9 @@ MOST_PIXELS = 4096
 MOST_IMAGES = 2**31 - 1
 MOST_WORKERS = 256
 
+# Names in a note.
+MOST_NAMES = 5
+
 # NumPy's bound.
 MOST_SEED = 2**32 - 1
 
@@ -130,6 +133,19 @@ class ImageDataModule(LightningDataModule, ABC):
         if self._normalization is None:
             raise RuntimeError(f"call setup() of {type(self).__name__} before its data are used")
         return self._normalization
+
+    @property
+    def notes(self) -> list[str]:
+        """What who reads results should know of the data, a line each."""
+        found = []
+        for name, split in zip(("training", "validation", "test"), self.splits, strict=True):
+            counts = split.labels.bincount(minlength=self.num_classes)
+            absent = [self.class_names[label] for label in (counts == 0).nonzero().squeeze(1).tolist()]
+            if absent:
+                more = ", …" if len(absent) > MOST_NAMES else ""
+                listed = f"{', '.join(absent[:MOST_NAMES])}{more}"
+                found.append(f"no {name} image of {len(absent)} of {self.num_classes} classes: {listed}")
+        return found
 
     @property
     def fingerprint(self) -> str | None:

@@ -18,14 +18,12 @@ from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from dropout_lab.datamodules.formats import FORMATS
+
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.integer[Any]]
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What is decoded, by Pillow's names."""
-EXTENSIONS = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-"""How names of such files end, in small letters."""
-DECODER = f"2, Pillow {PIL.__version__}"
+DECODER = f"2, Pillow {PIL.__version__}, {' '.join(FORMATS)}"
 """Changes whenever the same bytes may become other pixels."""
 
 WHITE = (255, 255, 255, 255)

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections import deque
@@ -33,6 +34,7 @@ from torch import Tensor
 from dropout_lab.datamodules.decode import DECODER, Conversion, Pixels, convert, strict_pillow
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.locks import exclusive
+from dropout_lab.datamodules.names import printable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,6 +49,10 @@ SHOWN = 5
 # A file that is written twice within a tick of the file system's clock keeps its time; the coarsest tick, FAT's, is
 # two seconds. So the digest of a younger file is not remembered, as in git.
 TICK_NS = 2 * 10**9
+
+# The end of names of files that are not whole yet, and the age at which nobody writes them any more.
+BUILDING = ".building"
+ABANDONED_S = 3600
 
 
 class Decoded(NamedTuple):
@@ -99,8 +105,9 @@ def decoded_images(
     They are decoded once, into ``cache/KEY.npy``, which later runs and other processes map. KEY follows from what the
     files hold, from the conversion and from the decoder, not from names, order or times: an image that changes makes
     another array, a split by another seed takes the same; equal files share a row. Two processes that need the same
-    array build it once. It gets its name when it is complete, and a damaged one is built again. Arrays that are no
-    longer needed can be deleted at any time. Messages call the images ``name``.
+    array build it once; two machines whose locks do not reach each other may both build it. It gets its name when it is
+    complete, and a damaged one is built again. Arrays that are no longer needed can be deleted at any time. Messages
+    call the images ``name``.
 
     Images of 16 bits are scaled alike, by the largest value of all, if neither the conversion nor the files say how.
 
@@ -120,7 +127,9 @@ def decoded_images(
         problems |= {file: undecoded[digest] for file, digest in digests.items() if digest in undecoded}
         if problems:
             listed = _listed(problems, cache / f"{key}.unreadable.txt")
-            report = f"{len(problems):,} of {len(files):,} images of {name} cannot be decoded: {listed}"
+            report = printable(
+                f"{len(problems):,} of {len(files):,} images of {name} cannot be decoded: {listed}"
+            )
             if unreadable == "error" or len(undecoded) == len(sources):
                 raise DataError(
                     f"{report}. Mend or delete them, or leave them out with --data.unreadable skip"
@@ -160,7 +169,7 @@ def _listed(problems: dict[Path, str], listing: Path) -> str:
     if len(lines) <= SHOWN:
         return first
     listing.parent.mkdir(parents=True, exist_ok=True)
-    listing.write_text("".join(f"{line}\n" for line in lines))
+    _write(listing, "".join(f"{printable(line)}\n" for line in lines))
     return f"{first}; and {len(lines) - SHOWN:,} more, all listed in {listing}"
 
 
@@ -185,12 +194,7 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
     }
     if known != remembered:
         index.parent.mkdir(parents=True, exist_ok=True)
-        new = index.with_name(f"{index.name}.{uuid.uuid4().hex}")
-        try:
-            new.write_text(json.dumps(known))
-            new.replace(index)
-        finally:
-            new.unlink(missing_ok=True)
+        _write(index, json.dumps(known))
     return {file: digest for file, (_, _, digest) in entries.items()}, problems
 
 
@@ -199,6 +203,9 @@ def _look(files: Sequence[Path], remembered: dict[str, Entry]) -> tuple[dict[Pat
     for file in files:
         try:
             status, before = file.stat(), remembered.get(str(file.absolute()))
+            if not stat.S_ISREG(status.st_mode):
+                # Reading a pipe would wait for ever.
+                raise OSError("no regular file")
             stamp = status.st_size, status.st_mtime_ns
             if before is None or before[:2] != stamp:
                 before = (*stamp, digest_of(file.read_bytes()))
@@ -215,7 +222,7 @@ def _load_index(index: Path) -> dict[str, Entry]:
         entries = json.loads(index.read_bytes())
         return {path: (size, mtime_ns, digest) for path, (size, mtime_ns, digest) in entries.items()}
     except (ValueError, TypeError, AttributeError):
-        print(f"{index} is damaged: all images are read again", flush=True)
+        print(f"{printable(str(index))} is damaged: all images are read again", flush=True)
         return {}
 
 
@@ -225,12 +232,40 @@ def _load_or_build(file: Path, sources: Sequence[Source], to: Conversion) -> _Ar
     if array is not None:
         return array
     file.parent.mkdir(parents=True, exist_ok=True)
-    for left in file.parent.glob("*.building"):
-        # By a process that was killed, unless one holds the lock.
-        with suppress(Timeout), exclusive(left.with_suffix(".lock"), None):
-            left.unlink(missing_ok=True)
-    with exclusive(file.with_suffix(".lock"), f"decoding the images for {file}"):
+    _remove_left_behind(file.parent)
+    with exclusive(file.with_suffix(".lock"), f"decoding the images for {printable(str(file))}"):
         return _load(file, shape) or _build(file, sources, to)
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove what processes that were killed had begun, in a folder that other machines may write to as well.
+
+    A lock may hold on its own machine alone, so that the time counts too.
+    """
+    now = time.time()
+    for left in folder.glob(f"*{BUILDING}"):
+        lock = left.with_name(f"{left.name.partition('.')[0]}.lock")
+        # One that another process has renamed or removed meanwhile is no concern of ours.
+        with suppress(Timeout, FileNotFoundError), exclusive(lock, None):
+            if now - left.stat().st_mtime > ABANDONED_S:
+                left.unlink()
+
+
+def _new_name(file: Path, ending: str) -> Path:
+    """Return a name to write a file under until it is whole, which no other process has, on whatever machine.
+
+    Locks may hold on their own machine alone: two that write the same file at once then both write it right.
+    """
+    return file.with_name(f"{file.stem}.{uuid.uuid4().hex}{ending}")
+
+
+def _write(file: Path, text: str) -> None:
+    new = _new_name(file, file.suffix)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _load(file: Path, shape: tuple[int, ...]) -> _Array | None:
@@ -246,7 +281,7 @@ def _load(file: Path, shape: tuple[int, ...]) -> _Array | None:
         if not whole or pixels.dtype != np.uint8 or pixels.shape != shape:
             raise ValueError("not the pixels that were written")
     except (FileNotFoundError, ValueError, LookupError, TypeError) as error:
-        print(f"{file} is damaged ({error}): its images are decoded again", flush=True)
+        print(f"{printable(str(file))} is damaged ({error}): its images are decoded again", flush=True)
         return None
     return _Array(torch.from_numpy(pixels), problems, bits)
 
@@ -259,7 +294,7 @@ def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
         raise OSError(f"{_megabytes(free)} are free")
     if not Console().is_terminal:
         print(f"decoding {len(sources):,} images", flush=True)
-    building = file.with_suffix(".building")
+    building = _new_name(file, BUILDING)
     problems: dict[str, str] = {}
     each_bits: list[int | None] = []
     # Pillow loads its plugins at first need, which is no business of several threads.
@@ -285,13 +320,13 @@ def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
                     stream.write(image.tobytes())
             stream.flush()
             os.fsync(stream.fileno())
-        file.with_suffix(".json").write_text(json.dumps({"problems": problems, "bits": most}))
+        _write(file.with_suffix(".json"), json.dumps({"problems": problems, "bits": most}))
         building.replace(file)
     finally:
         building.unlink(missing_ok=True)
     seconds = time.perf_counter() - start
     images = f"{_megabytes(needed)}, {len(sources):,} images"
-    print(f"cache {file}  {images}, decoded in {seconds:.1f} s", flush=True)
+    print(f"cache {printable(str(file))}  {images}, decoded in {seconds:.1f} s", flush=True)
     array = _load(file, shape)
     assert array is not None, "it was just built"
     return array

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+from dropout_lab.datamodules.names import printable
+
 
 class DataError(Exception):
-    """Data on disk cannot be used."""
+    """Data on disk cannot be used; the message can be printed whatever names of files are in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class DatasetNotFoundError(DataError):

@@ -2,17 +2,23 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from dropout_lab.datamodules.base import ImageDataModule
 from dropout_lab.datamodules.batches import Images, Splits
 from dropout_lab.datamodules.decode import Conversion, Fit
 from dropout_lab.datamodules.decode_cache import Unreadable, decoded_images, default_cache, digest_of
+from dropout_lab.datamodules.errors import DataError
+from dropout_lab.datamodules.folders import SHOWN
+from dropout_lab.datamodules.left_out import counted, perhaps_images
+from dropout_lab.datamodules.names import printable
 
 
 class LabelledFiles(NamedTuple):
@@ -50,7 +56,7 @@ class DecodedDataModule(ImageDataModule, ABC):
             those of the largest value in any.
         cache: folder of decoded images; None: ``$DROPOUT_LAB_CACHE``, or else ``~/.cache/dropout-lab``.
         unreadable: what to do with files that cannot be decoded: ``"error"`` lists them all and stops, ``"skip"``
-            lists them and goes on without.
+            lists them and goes on without, unless it would leave nothing of a class in a split.
         common: the other arguments of :class:`dropout_lab.datamodules.ImageDataModule`.
     """
 
@@ -73,6 +79,8 @@ class DecodedDataModule(ImageDataModule, ABC):
         self.unreadable = unreadable
         self.conversion = Conversion(image_size, channels, fit, bit_depth)
         self.stored_shape = self.conversion.shape
+        self.left_out: Counter[str] = Counter()
+        """Files that are not read, by ending, and clutter, by its pattern; filled by ``find``."""
         self._files: list[list[Path]] = []
         self._fingerprint: str | None = None
 
@@ -87,17 +95,23 @@ class DecodedDataModule(ImageDataModule, ABC):
         """Digest of what the files hold, of each one's split and label; None before ``setup``."""
         return self._fingerprint
 
+    @property
+    def notes(self) -> list[str]:
+        return [*super().notes, *([f"left out: {counted(self.left_out)}"] if self.left_out else [])]
+
     @abstractmethod
     def find(self) -> SplitFiles:
-        """Find the files of each split and their labels, or raise DataError."""
+        """Find the files of each split and their labels, and count what is ``left_out``; or raise DataError."""
 
     def read(self) -> Splits:
         parts = self.find()
+        self._warn_of_images_left_out()
         files = [file for part in parts for file in part.files]
         decoded = decoded_images(files, self.conversion, self.cache, self.unreadable, type(self).__name__)
         self._files, splits, placed = [], [], []
         all_rows = torch.split(torch.tensor(decoded.rows), [len(part.files) for part in parts])
-        for part, rows in zip(parts, all_rows, strict=True):
+        for name, part, rows in zip(("training", "validation", "test"), parts, all_rows, strict=True):
+            self._check_filled(name, part, rows)
             # A file that was skipped has row −1.
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
@@ -105,3 +119,25 @@ class DecodedDataModule(ImageDataModule, ABC):
             placed.append([rows[read].tolist(), part.labels[read].tolist()])
         self._fingerprint = digest_of(json.dumps([decoded.content, placed]).encode())
         return Splits(*splits)
+
+    def _warn_of_images_left_out(self) -> None:
+        if images := perhaps_images(self.left_out):
+            rank_zero_warn(
+                f"left out of {printable(str(self.root))}: {counted(images)}. If these are images of yours, convert "
+                "them to JPEG or PNG, in their classes' folders"
+            )
+
+    def _check_filled(self, name: str, part: LabelledFiles, rows: Tensor) -> None:
+        """Raise DataError if what was skipped was all of a class in a split."""
+        sizes, read = (
+            part.labels.bincount(),
+            part.labels[rows >= 0].bincount(minlength=int(part.labels.max()) + 1),
+        )
+        emptied = ((sizes > 0) & (read == 0)).nonzero().squeeze(1).tolist()
+        if emptied:
+            classes = ", ".join(self.class_names[label] for label in emptied[:SHOWN])
+            raise DataError(
+                f"no {name} image of {len(emptied)} of {self.num_classes} classes is left ({classes}): with "
+                f"unreadable=skip all {int(sizes[emptied].sum()):,} of them were left out. Mend the files, or remove "
+                "the classes"
+            )

@@ -1,6 +1,6 @@
 """A user's own images, in a folder for each class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -11,8 +11,16 @@ from torch import Generator
 
 from dropout_lab.datamodules.augment import RandomFlip, RandomResizedCrop
 from dropout_lab.datamodules.errors import DataError
-from dropout_lab.datamodules.folders import check_filled, class_folders, given_splits, images_by_class
+from dropout_lab.datamodules.folders import (
+    Scan,
+    check_filled,
+    class_folders,
+    given_splits,
+    scan_beside,
+    scans_by_class,
+)
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
+from dropout_lab.datamodules.names import printable
 from dropout_lab.datamodules.splits import check_size, count_of, draw_stratified
 
 
@@ -24,11 +32,14 @@ class ImageFolderDataModule(DecodedDataModule):
 
     - ``root`` holds a folder for each class: validation and test images are drawn from all, stratified, by ``seed``;
       every class is in every split.
-    - ``root`` holds ``train`` and, if given, ``val`` (or ``valid``, ``validation``) and ``test``, each with a folder
-      for each class. Of the two last, what is not given is drawn from ``train``.
+    - ``root`` holds ``train`` and, if given, ``val`` and ``test``, each with a folder for each class. Of the two last,
+      what is not given is drawn from ``train``. They may be called ``Training`` and ``Testing``, ``TRAIN`` and
+      ``TEST``, ``training_set`` and ``test_set``, ``seg_train`` and ``seg_test``; ``val`` also ``valid``,
+      ``validation``, ``dev`` or ``eval``. Names that may be meant as splits or as classes are refused.
 
-    Classes are the names of the folders, sorted. Images lie in them or in folders below; links are followed; hidden
-    files and files that are not named as images are left alone. ``augment`` enlarges a random part, half of the area or
+    Classes are the names of the folders, sorted, in Unicode's composed form. Images lie in them or in folders below;
+    links are followed. What systems and programs leave among them (:mod:`dropout_lab.datamodules.left_out`) and files
+    that are not named as images are left out, and counted. ``augment`` enlarges a random part, half of the area or
     more, of each training image, and mirrors half of them.
 
     Args:
@@ -59,39 +70,50 @@ class ImageFolderDataModule(DecodedDataModule):
         classes = self.class_names
         given = given_splits(self.root)
         folder = given.get("train", self.root)
-        images = images_by_class(folder, classes)
-        check_filled(images, folder, least=1 + ("val" not in given) + ("test" not in given))
+        self.left_out = scan_beside(self.root)
+        scans = self._scan(folder)
+        check_filled(scans, folder, least=1 + ("val" not in given) + ("test" not in given))
         generator = Generator().manual_seed(self.seed)
-        train = _labelled(images)
+        train = _labelled(scans)
         drawn = {"test": (self.test_size, 1 if "val" in given else 2), "val": (self.val_size, 1)}
         parts = {}
         for name, (size, left) in drawn.items():
             if name in given:
-                parts[name] = _given(given[name], classes)
+                parts[name] = _given(given[name], self._scan(given[name]))
             else:
                 train, parts[name] = _held_out(train, f"{name}_size", size, len(classes), left, generator)
         # The first so many, train_limit, should be of all classes.
         shuffled = torch.randperm(len(train.files), generator=generator)
         return SplitFiles(train.select(shuffled), **parts)
 
+    def _scan(self, folder: Path) -> dict[str, Scan]:
+        """Find each class's images, and count what is left out."""
+        scans = scans_by_class(folder, self.class_names)
+        if folder != self.root:
+            self.left_out += scan_beside(folder)
+        for found in scans.values():
+            self.left_out += found.left_out
+        return scans
 
-def _given(folder: Path, classes: Sequence[str]) -> LabelledFiles:
-    images = images_by_class(folder, classes)
-    missing = [name for name, files in images.items() if not files]
-    if len(missing) == len(classes):
+
+def _given(folder: Path, scans: Mapping[str, Scan]) -> LabelledFiles:
+    missing = [name for name, found in scans.items() if not found.images]
+    if len(missing) == len(scans):
         raise DataError(f"{folder} holds no images in folders named as the classes: fill it or remove it")
     if missing:
         rank_zero_warn(
-            f"{folder} holds no images of {len(missing)} of {len(classes)} classes ({', '.join(missing[:5])}): what is "
-            "measured there does not cover them"
+            printable(
+                f"{folder} holds no images of {len(missing)} of {len(scans)} classes ({', '.join(missing[:5])}): "
+            )
+            + "what is measured there does not cover them"
         )
-    return _labelled(images)
+    return _labelled(scans)
 
 
-def _labelled(images: Mapping[str, Sequence[Path]]) -> LabelledFiles:
-    files = [file for found in images.values() for file in found]
-    sizes = torch.tensor([len(found) for found in images.values()])
-    return LabelledFiles(files, torch.arange(len(images)).repeat_interleave(sizes))
+def _labelled(scans: Mapping[str, Scan]) -> LabelledFiles:
+    files = [file for found in scans.values() for file in found.images]
+    sizes = torch.tensor([len(found.images) for found in scans.values()])
+    return LabelledFiles(files, torch.arange(len(scans)).repeat_interleave(sizes))
 
 
 def _held_out(

@@ -24,7 +24,9 @@ class ISICDataModule(DecodedDataModule):
 
     Files: ``root/isic2020/``, as published by the archive or by Kaggle. A label file (``train.csv``,
     ``ISIC_2020_Training_GroundTruth_v2.csv``), a folder of images (``train/``, ``jpeg/train/``), and if it is there
-    ``ISIC_2020_Training_Duplicates.csv``. Rows without an image, and images without a row, are reported and left out.
+    ``ISIC_2020_Training_Duplicates.csv``. The label file may be as a spreadsheet saves it: separated by commas,
+    semicolons or tabs, in UTF-8 or UTF-16, with decimal commas, blank rows, and words like ``NaN`` where nothing is
+    known. Rows without an image, and images without a row, are reported and left out.
     Or images sorted into ``benign/`` and ``malignant/`` and no label file; who is whose patient is not known then.
 
     Source: V. Rotemberg et al., *A patient-centric dataset of images and metadata for identifying melanomas using
@@ -90,6 +92,7 @@ class ISICDataModule(DecodedDataModule):
     def find(self) -> SplitFiles:
         found = isic_files.find_images(self.root, self.labels, self.images)
         _report(found)
+        self.left_out = found.left_out
         if self.limit is not None and self.limit < len(found.cases):
             found = found.select(stratified_sample(found.targets, self.limit, self.seed).tolist())
         self._cases = {case.image: case for case in found.cases}

@@ -1,9 +1,8 @@
 """ISIC 2020 on disk: labels matched with images, and splits that part no patient."""
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dropout_lab.datamodules.errors import DatasetCorruptError, TermsNotAcceptedError
+from dropout_lab.datamodules.folders import scan
+from dropout_lab.datamodules.formats import EXTENSIONS
 from dropout_lab.datamodules.sampling import Indices
 from dropout_lab.datamodules.splits import join_groups, split_groups
+from dropout_lab.datamodules.tables import read_rows, wrong
 
 NAME = "ISIC 2020"
 FOLDER = "isic2020"
@@ -23,8 +25,7 @@ IMAGES = ("train", "jpeg/train", "ISIC_2020_Training_JPEG/train")
 """Folders of images as published: the first that is there is read."""
 DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
 REQUIRED = ("image_name", "patient_id", "target")
-TARGETS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-ENDINGS = {".jpg", ".jpeg", ".png"}
+OPTIONAL = ("age_approx", "sex", "anatom_site_general_challenge", "benign_malignant")
 _HOW_TO_FETCH = (
     f"accept the terms at https://challenge2020.isic-archive.com, fetch the training JPEGs (23 GB), the ground truth "
     f"v2 and the list of duplicates, and put them into {FOLDER}/{IMAGES[0]}/, {FOLDER}/{LABELS[1]} and "
@@ -74,6 +75,8 @@ class LabelledImages:
     """Rows of the label file whose image is not there."""
     unlabelled: list[Path]
     """Image files that the label file does not know."""
+    left_out: Counter[str]
+    """What else lies among the images, by ending, and clutter by its pattern."""
     patients: bool = True
     """Whether it is known which images are of one patient."""
 
@@ -128,7 +131,7 @@ def find_images(root: Path, labels: str | None, images: str | None) -> LabelledI
 
 
 def _matched(label_file: Path, image_folder: Path, duplicates_file: Path) -> LabelledImages:
-    files = _image_files(image_folder)
+    files, left_out = _image_files(image_folder)
     rows = read_cases(label_file)
     cases = [case for case in rows if case.image in files]
     if not cases:
@@ -142,11 +145,12 @@ def _matched(label_file: Path, image_folder: Path, duplicates_file: Path) -> Lab
         [(number[one], number[two]) for one, two in pairs if one in number and two in number],
         missing=[case for case in rows if case.image not in files],
         unlabelled=[file for name, file in files.items() if name not in number],
+        left_out=left_out,
     )
 
 
 def _sorted_images(folder: Path) -> LabelledImages:
-    parts = [_image_files(folder / name) for name in CLASSES]
+    parts, left_out = zip(*(_image_files(folder / name) for name in CLASSES), strict=True)
     for name, part in zip(CLASSES, parts, strict=True):
         if not part:
             raise DatasetCorruptError(folder / name, "holds no image", "Put this class's images there")
@@ -154,99 +158,79 @@ def _sorted_images(folder: Path) -> LabelledImages:
         problem = f"is in {CLASSES[0]}/ too, {len(both)} such"
         raise DatasetCorruptError(parts[1][both[0]], problem, "Keep one of each")
     cases = [Case(image, target) for target, part in enumerate(parts) for image in part]
-    return LabelledImages(cases, [*parts[0].values(), *parts[1].values()], [], [], [], patients=False)
+    files = [*parts[0].values(), *parts[1].values()]
+    return LabelledImages(cases, files, [], [], [], left_out[0] + left_out[1], patients=False)
 
 
-def _image_files(folder: Path) -> dict[str, Path]:
-    """Return a folder's images by name without ending, sorted."""
+def _image_files(folder: Path) -> tuple[dict[str, Path], Counter[str]]:
+    """Return a folder's images by name without ending, sorted, and what else there is."""
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        # Names with a dot in front are what a Mac adds to an archive.
-        if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
-            continue
+    images, left_out = scan(folder, deep=False)
+    for file in images:
         if file.stem in found:
             problem = f"{found[file.stem].name} has the same name but for its ending"
             raise DatasetCorruptError(file, problem, "Keep one of them")
         found[file.stem] = file
-    return found
+    return found, left_out
 
 
 def read_cases(file: Path) -> list[Case]:
     """Read a label file, Kaggle's ``train.csv`` or the archive's ``ISIC_2020_Training_GroundTruth_v2.csv``.
 
     They differ in line ends, in ages (``45.0``, ``45``) and in a column ``lesion_id``. ``age_approx``, ``sex``,
-    ``anatom_site_general_challenge`` and ``benign_malignant`` may be missing as columns or be empty in rows. What else
-    cannot be right raises DatasetCorruptError.
+    ``anatom_site_general_challenge`` and ``benign_malignant`` may be missing as columns or be unknown in rows
+    (:data:`dropout_lab.datamodules.tables.UNKNOWN`). What else cannot be right raises DatasetCorruptError, which names
+    line and column.
     """
     cases: list[Case] = []
     lines: dict[str, int] = {}
-    for line, row in _rows(file, REQUIRED):
+    for line, row in read_rows(file, REQUIRED, OPTIONAL):
         case = _case(row, file, line)
         if case.image in lines:
-            raise _wrong(file, line, f"image_name {case.image!r} is on line {lines[case.image]} already")
+            raise wrong(file, line, f"image_name {case.image!r} is on line {lines[case.image]} already")
         lines[case.image] = line
         cases.append(case)
     if not cases:
-        raise _wrong(file, None, "has no rows")
+        raise wrong(file, None, "has no rows")
     return cases
 
 
 def read_duplicates(file: Path) -> list[tuple[str, str]]:
     """Read the archive's pairs of images that show the same, ``ISIC_2020_Training_Duplicates.csv``."""
     columns = ("image_name_1", "image_name_2")
-    return [(row[columns[0]], row[columns[1]]) for _, row in _rows(file, columns)]
+    return [(_stem(row[columns[0]]), _stem(row[columns[1]])) for _, row in read_rows(file, columns)]
 
 
 def _case(row: dict[str, str], file: Path, line: int) -> Case:
     for name in REQUIRED:
         if not row[name]:
-            raise _wrong(file, line, f"{name} is empty")
-    if row["target"] not in TARGETS:
-        raise _wrong(file, line, f"target must be 0 (benign) or 1 (malignant), got {row['target']!r}")
-    target = TARGETS[row["target"]]
+            raise wrong(file, line, f"{name} is empty or unknown")
+    target = _number(row["target"])
+    if target not in (0, 1):
+        raise wrong(file, line, f"target must be 0 (benign) or 1 (malignant), got {row['target']!r}")
     word = row.get("benign_malignant", "")
-    if word not in ("", CLASSES[target]):
-        raise _wrong(file, line, f"benign_malignant is {word!r}, but target is {target}, {CLASSES[target]}")
+    if word.lower() not in ("", CLASSES[int(target)]):
+        meant = CLASSES[int(target)]
+        raise wrong(file, line, f"benign_malignant is {word!r}, but target is {target:.0f}, {meant}")
     years = row.get("age_approx", "")
-    try:
-        age = float(years) if years else None
-    except ValueError:
-        age = math.nan
+    age = _number(years) if years else None
     if age is not None and not 0 <= age < math.inf:
-        raise _wrong(file, line, f"age_approx must be a number of years or empty, got {years!r}")
+        raise wrong(file, line, f"age_approx must be a number of years or empty, got {years!r}")
     site = row.get("anatom_site_general_challenge")
-    return Case(row["image_name"], target, row["patient_id"], age, row.get("sex") or None, site or None)
+    return Case(
+        _stem(row["image_name"]), int(target), row["patient_id"], age, row.get("sex") or None, site or None
+    )
 
 
-def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row's line number and its values by column, without the blanks around them."""
-    content = file.read_bytes()
+def _stem(image: str) -> str:
+    """Return the name of an image file without its ending; ``v1.2`` has none."""
+    file = Path(image)
+    return file.stem if file.suffix.lower() in EXTENSIONS else image
+
+
+def _number(text: str) -> float:
+    """Read a number with a decimal point or comma; nan for anything else."""
     try:
-        # A spreadsheet puts a byte-order mark before the first column's name.
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise _wrong(file, line, f"is not UTF-8: byte {content[error.start]:#04x}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if not header:
-            raise _wrong(file, None, "is empty")
-        absent = [name for name in required if name not in header]
-        if absent:
-            remedy = "Name another file of training labels with the option labels"
-            raise _wrong(file, 1, f"no column {', '.join(absent)}; there are {', '.join(header)}", remedy)
-        for values in filter(None, reader):
-            if len(values) != len(header):
-                raise _wrong(
-                    file, reader.line_num, f"{len(values)} values, where the header has {len(header)}"
-                )
-            yield reader.line_num, dict(zip(header, map(str.strip, values), strict=True))
-    except csv.Error as error:
-        raise _wrong(file, reader.line_num, f"is no CSV: {error}") from error
-
-
-def _wrong(
-    file: Path, line: int | None, problem: str, remedy: str = "Mend it, or fetch the file again"
-) -> DatasetCorruptError:
-    return DatasetCorruptError(file if line is None else f"{file}, line {line}", problem, remedy)
+        return float(text.replace(",", "."))
+    except ValueError:
+        return math.nan

@@ -1,6 +1,7 @@
 """Tiny ImageNet-200 from its tree of JPEG files."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from sklearn.model_selection import train_test_split
 from dropout_lab.datamodules.augment import RandomFlip, RandomShift
 from dropout_lab.datamodules.download import Archive, fetch_archive
 from dropout_lab.datamodules.errors import DatasetCorruptError, DatasetNotFoundError
+from dropout_lab.datamodules.folders import Scan, scan
+from dropout_lab.datamodules.formats import ENDINGS
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
 from dropout_lab.datamodules.splits import count_of
 
@@ -58,7 +61,7 @@ def train_files(root: Path, wnids: Sequence[str]) -> LabelledFiles:
     labels: list[int] = []
     for label, wnid in enumerate(wnids):
         images = folder / wnid / "images"
-        here = sorted(images.glob("*.JPEG"))
+        here = _scan(images).images
         # One to train on, one to validate with.
         if len(here) < 2:
             where = f"{root / FOLDER / 'wnids.txt'}:{label + 1}"
@@ -75,7 +78,7 @@ def annotated_files(root: Path, wnids: Sequence[str]) -> LabelledFiles:
     """List the images of the official validation set in the order of ``val_annotations.txt``."""
     annotations, folder = root / FOLDER / "val" / "val_annotations.txt", root / FOLDER / "val" / "images"
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-    images = {path.name: path for path in folder.glob("*.JPEG")}
+    images = {path.name: path for path in _scan(folder).images}
     found: dict[str, int] = {}
     for number, line in enumerate(_lines(annotations, root), start=1):
         file, *rest = line.split("\t")
@@ -94,6 +97,17 @@ def annotated_files(root: Path, wnids: Sequence[str]) -> LabelledFiles:
     if left := sorted(images.keys() - found.keys()):
         raise _corrupt(root, annotations, f"{len(left)} images have no line, {left[0]} for one")
     return LabelledFiles([images[file] for file in found], torch.tensor(list(found.values())))
+
+
+def count_left_out(root: Path, wnids: Sequence[str]) -> Counter[str]:
+    """Count what lies among the images of all classes, and is left out."""
+    folders = [root / FOLDER / "train" / wnid / "images" for wnid in wnids]
+    return sum((_scan(folder).left_out for folder in [*folders, root / FOLDER / "val" / "images"]), Counter())
+
+
+def _scan(folder: Path) -> Scan:
+    """Find a folder's images; a missing folder holds none."""
+    return scan(folder, ENDINGS["JPEG"], deep=False) if folder.is_dir() else Scan([], Counter())
 
 
 def _lines(file: Path, root: Path) -> list[str]:
@@ -167,6 +181,7 @@ class TinyImageNetDataModule(DecodedDataModule):
         # A words.txt that is missing is found now, not when a figure first wants names.
         read_names(self.root, wnids)
         images = train_files(self.root, wnids)
+        self.left_out = count_left_out(self.root, wnids)
         count = count_of("val_size", self.val_size, len(images.files))
         if min(count, len(images.files) - count) < len(wnids):
             raise ValueError(

@@ -33,6 +33,7 @@ def print_header(folder: RunFolder, parts: Parts, begun: int) -> None:
         "data": f"{type(data).__name__}: {train:,} train, {val:,} validation, {test:,} test images of "
         f"{'×'.join(map(str, data.image_shape))}, normalize={data.normalize}",
         "batches": _left_out(data, parts.trainer.world_size),
+        "note": "\n".join(data.notes) or None,
         "network": f"{type(network).__name__}: {parameters:,} parameters",
         "weights": network.start,
         "dropout": ", ".join(places) or "none",

@@ -1,6 +1,7 @@
 """A run on a user's own images, which can move and change between fit and test."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ FIT = (
     "--name own"
 ).split()
 RUN = Path("runs/own/version_0")
+CONFUSION = ["--trainer.callbacks+", "ConfusionMatrix", "--trainer.callbacks+", "PredictionPanels"]
 
 
 def test_figures_of_other_images_are_not_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +93,30 @@ def test_loaders_processes_under_each_start_method(method: str) -> None:
     for words in (["--name", "none"], ["--name", "one", "--data.num_workers", "1"]):
         done = programs.run(method, *FIT, "--data.augment", "true", *words, script=script)
         assert done.returncode == 0, done.stderr
-    none, two = (
-        json.loads(Path(f"runs/{name}/version_0/result.json").read_text()) for name in ("none", "two")
+    none, one = (
+        json.loads(Path(f"runs/{name}/version_0/result.json").read_text()) for name in ("none", "one")
     )
-    assert none["fit"]["metrics"] == two["fit"]["metrics"]
+    assert none["fit"]["metrics"] == one["fit"]["metrics"]
+
+
+def test_folders_as_people_have_them(capsys: pytest.CaptureFixture[str]) -> None:
+    latin, decomposed, composed = os.fsdecode(b"caf\xe9"), "th\u00e9".replace("\u00e9", "e\u0301"), "th\u00e9"
+    write_classes(Path("pictures/Training"), {latin: 9, decomposed: 9})
+    write_classes(Path("pictures/Testing"), {latin: 4, composed: 4}, first=50)
+    (Path("pictures/Training") / latin / os.fsdecode(b"\xe9.png")).write_text("a text")
+    (Path("pictures/Testing") / composed / "IMG_1.HEIC").write_bytes(b"x")
+    Path("pictures/Training/@eaDir").mkdir()
+    with pytest.warns(UserWarning, match="left out") as told:
+        main([*FIT, "--data.unreadable", "skip", *CONFUSION])
+    with pytest.warns(UserWarning, match="left out"):
+        main(f"test --run {RUN} --trainer.accelerator cpu".split())
+    said = {str(each.message) for each in told}
+    assert any(
+        r"1 of 27 images of ImageFolderDataModule cannot be decoded: pictures/Training/caf\xe9" in line
+        for line in said
+    )
+    assert any("left out of pictures: 1 .heic. If" in line for line in said)
+    output = capsys.readouterr().out
+    assert "ImageFolderDataModule: 14 train, 4 validation, 8 test images" in output
+    assert "note     left out: 1 @eaDir/, 1 .heic" in output
+    assert "test" in json.loads((RUN / "result.json").read_text())

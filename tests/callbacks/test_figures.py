@@ -1,10 +1,12 @@
 """What is drawn: counts, names, captions, pixels."""
 
+import io
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from dropout_lab.callbacks.figures import confusion_figure, panel_figure
+from dropout_lab.callbacks.figures import confusion_figure, panel_figure, shortened
 
 
 def texts(figure: Figure) -> list[str]:
@@ -59,3 +61,17 @@ def test_panel_puts_truth_above_and_prediction_below() -> None:
     np.testing.assert_allclose(canvas[:4, 7:13], 0.5)
     np.testing.assert_allclose(canvas[5:9, :6], 1)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["as stored", "normalized"]
+
+
+def test_very_long_names_leave_room_for_the_figure() -> None:
+    names = ["l" * 255, "k" * 200, "b"]
+    matrix = confusion_figure(torch.eye(3, dtype=torch.long), names)
+    panel = panel_figure(
+        [("stored", torch.zeros(2, 3, 8, 8))], names[:2], [f"{name}\n50%" for name in names[:2]], ""
+    )
+    # A layout that has no room warns, and warnings are errors.
+    for figure in (matrix, panel):
+        figure.savefig(io.BytesIO(), dpi=20)
+    assert matrix.axes[0].get_window_extent().width > 40
+    assert shortened(f"{'l' * 20}{'m' * 20}\n50%") == f"{'l' * 11}…{'m' * 11}\n50%"
+    assert shortened("l" * 24) == "l" * 24

@@ -373,11 +373,15 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_good(files: list[Path
         assert killed.wait() == -signal.SIGKILL
     assert arrays() == []
     (left,) = STORE.glob("*.building")
+    # Young, it could be what another machine writes, whose lock does not reach this one.
+    decoded(files[:4])
+    assert left.exists()
     # Another build removes it, whatever it builds.
+    os.utime(left, (time.time() - 2 * decode_cache.ABANDONED_S,) * 2)
     decoded(files[:5])
     assert not left.exists()
     assert_right(decoded(files), files)
-    assert [path.suffix for path in STORE.iterdir() if path.is_file()].count(".npy") == 2
+    assert [path.suffix for path in STORE.iterdir() if path.is_file()].count(".npy") == 3
     assert {path.suffix for path in STORE.iterdir() if path.is_file()} == {".json", ".npy"}
 
 
@@ -398,6 +402,37 @@ def test_two_processes_build_once(files: list[Path], monkeypatch: pytest.MonkeyP
     assert output.splitlines()[1:] == [f"rows 40 {int(found.pixels.sum())}"], errors
     assert len(arrays()) == 1
     assert contents() == [f"{arrays()[0].stem}.json", arrays()[0].name, "index"]
+
+
+def test_machines_whose_locks_do_not_reach_each_other(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Decoded] = []
+
+    @contextmanager
+    def no_lock(lock_file: Path, doing: str | None) -> Iterator[None]:
+        yield
+
+    def with_another(content: bytes, to: Conversion) -> Converted:
+        if not begun:
+            begun.append(Decoded(torch.empty(0), [], ""))
+            # All of it, while the first is at its first image.
+            begun[0] = decoded(files)
+        return convert(content, to)
+
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.CHUNK", 100)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.exclusive", no_lock)
+    monkeypatch.setattr("dropout_lab.datamodules.decode_cache.convert", with_another)
+    first = decoded(files)
+    for found in (begun[0], first):
+        assert_right(found, files)
+    assert contents() == [f"{arrays()[0].stem}.json", arrays()[0].name, "index"]
+
+
+def test_a_pipe_among_the_images(files: list[Path]) -> None:
+    os.mkfifo("pipe.png")
+    with pytest.raises(DataError, match="1 of 41 images .*pipe.png .no regular file"):
+        decoded([*files, Path("pipe.png")])
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:

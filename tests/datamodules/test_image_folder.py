@@ -1,15 +1,14 @@
 """A user's own folders: which images, which classes, which split."""
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
 from dropout_lab.datamodules import DataError, ImageFolderDataModule
-from dropout_lab.datamodules.folders import image_files
-from tests.data.folders import picture, write_classes, write_pictures
+from dropout_lab.datamodules.formats import FORMATS
+from tests.data.folders import picture, write_classes
 
 ROOT = Path("pictures")
 
@@ -89,11 +88,103 @@ def test_first_training_images_are_of_all_classes() -> None:
     assert min(counts(folder_data(train_limit=20))[0]) >= 3
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation"])
-def test_given_splits_are_kept(val: str) -> None:
-    for number, part in enumerate(("train", val, "test")):
+@pytest.mark.parametrize(
+    "names",
+    [
+        "train val test", "train valid test", "Training Validation Testing", "TRAIN VAL TEST",
+        "training_set dev_set test_set", "seg_train seg_val seg_test", "dataset_train dataset_eval dataset_test",
+        "train2017 val2017 test2017", "trainval validation holdout", "a-train a-valid test",
+        "seg_train/seg_train seg_val/seg_val seg_test/seg_test",
+    ],
+)  # fmt: skip
+def test_given_splits_are_kept(names: str) -> None:
+    for number, part in enumerate(names.split()):
         write_classes(ROOT / part, {"cat": 3 + number, "dog": 1}, first=10 * number)
-    assert counts(folder_data()) == [[3, 1], [4, 1], [5, 1]]
+    data = folder_data()
+    assert data.class_names == ("cat", "dog")
+    assert counts(data) == [[3, 1], [4, 1], [5, 1]]
+
+
+DECOMPOSED, COMPOSED = "cafe\u0301", "caf\u00e9"
+
+
+def test_a_class_whose_accent_is_written_otherwise_in_another_split() -> None:
+    write_classes(ROOT / "train", {DECOMPOSED: 9, "tea": 9})
+    write_classes(ROOT / "val", {COMPOSED: 2, "tea": 3}, first=50)
+    data = folder_data(test_size=2)
+    assert data.class_names == (COMPOSED, "tea")
+    assert counts(data) == [[8, 8], [2, 3], [1, 1]]
+
+
+def test_names_that_are_not_utf_8() -> None:
+    folder = ROOT / os.fsdecode(b"caf\xe9")
+    write_classes(ROOT, {folder.name: 9, "tea": 9})
+    (folder / os.fsdecode(b"\xe9.png")).write_text("a text")
+    assert r"pictures/caf\xe9/\xe9.png" in message()
+    with pytest.warns(UserWarning, match=r"pictures/caf.xe9/.xe9.png .* They are left out") as told:
+        data = folder_data(unreadable="skip")
+    assert str(told[0].message).isprintable()
+    assert data.class_names == (r"caf\xe9", "tea")
+    assert sum(map(sum, counts(data))) == 18
+
+
+def test_many_unreadable_files_of_names_that_are_not_utf_8() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    for number in range(6):
+        (ROOT / "cat" / os.fsdecode(b"\xe9%d.png" % number)).write_text(f"a text {number}")
+    with pytest.warns(UserWarning, match="6 of 24 .* all listed in"):
+        folder_data(unreadable="skip", cache="cache")
+    (listing,) = Path("cache").glob("*.unreadable.txt")
+    assert listing.read_text().splitlines()[5].startswith(r"pictures/cat/\xe95.png")
+
+
+def test_very_long_names() -> None:
+    long = "l" * 255
+    write_classes(ROOT, {long: 9, "short": 9})
+    (ROOT / "short" / "0009.png").rename(ROOT / "short" / f"{'i' * 251}.png")
+    data = folder_data()
+    assert data.class_names == (long, "short")
+    assert sum(map(sum, counts(data))) == 18
+
+
+def test_formats_that_are_not_read_are_counted_and_told() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    for number in range(6):
+        (ROOT / "cat" / f"IMG_{number}.HEIC").write_bytes(b"x")
+    (ROOT / "dog" / "scan.pdf").write_bytes(b"x")
+    (ROOT / "dog" / "notes.txt").write_bytes(b"x")
+    (ROOT / "dog" / "LICENSE").write_bytes(b"x")
+    picture(99).save(ROOT / "loose.png")
+    expected = "left out of pictures: 6 .heic, 1 images beside the folders, 1 .pdf. If .* convert them"
+    with pytest.warns(UserWarning, match=expected):
+        data = folder_data()
+    assert set(data.left_out) == {".heic", "images beside the folders", ".pdf", ".txt", "without an ending"}
+    assert data.notes[0].startswith("left out: 6 .heic, 1 ")
+
+
+def test_a_class_of_formats_that_are_not_read() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 0})
+    (ROOT / "dog" / "IMG_1.HEIC").write_bytes(b"x")
+    assert "pictures/dog holds no images" in message()
+    assert "but 1 .heic: fill" in message()
+
+
+@pytest.mark.parametrize(("format", "ending"), [("AVIF", ".avif"), ("JPEG2000", ".jp2"), ("PPM", ".pbm")])
+def test_formats_that_pillow_reads(format: str, ending: str) -> None:
+    if format not in FORMATS:
+        pytest.skip(f"this Pillow reads no {format}")
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    for number in range(9):
+        image = picture(50 + number).convert("1" if ending == ".pbm" else "RGB")
+        image.save(ROOT / "dog" / f"{number}{ending}", format)
+    assert sum(map(sum, counts(folder_data()))) == 27
+
+
+def test_nothing_is_written_beside_images() -> None:
+    write_classes(ROOT, {"cat": 9, "dog": 9})
+    before = sorted((path, path.stat().st_mtime_ns) for path in [ROOT, *ROOT.rglob("*")])
+    folder_data()
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in [ROOT, *ROOT.rglob("*")])
 
 
 @pytest.mark.parametrize(
@@ -110,33 +201,6 @@ def test_what_is_not_given_is_drawn_from_train(given: str | None, expected: list
         write_classes(ROOT / given, {"cat": 3, "dog": 3}, first=50)
     (ROOT / "notes").mkdir()
     assert counts(folder_data(val_size=4, test_size=4)) == expected
-
-
-def test_images_are_found_in_folders_below_and_behind_links() -> None:
-    files = write_pictures(Path("elsewhere"), 4) + write_pictures(Path("elsewhere/deeper"), 2, 4, ".JPG")
-    folder = ROOT / "cat"
-    folder.mkdir(parents=True)
-    (folder / "linked").symlink_to(Path("elsewhere").absolute())
-    (folder / "again").symlink_to(Path("elsewhere").absolute())
-    (folder / "up").symlink_to(folder.absolute())
-    (folder / "one.png").symlink_to(files[0].absolute())
-    for ignored in (".hidden.png", "notes.txt", "Thumbs.db", "boxes.csv"):
-        (folder / ignored).write_text("no image")
-    found = image_files(folder)
-    assert len(found) == 7
-    assert found == sorted(found)
-    assert Counter(path.resolve() for path in found)[files[0].resolve()] == 2
-
-
-def test_a_folder_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    write_classes(ROOT, {"cat": 3})
-
-    def scandir(path: object) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(PermissionError, match="pictures"):
-        image_files(ROOT)
 
 
 def test_no_folder() -> None:
@@ -160,7 +224,7 @@ def test_one_class() -> None:
 
 def test_empty_class() -> None:
     write_classes(ROOT, {"cat": 9, "dog": 0})
-    assert "pictures/dog holds no images (.bmp, .gif" in message()
+    assert "pictures/dog holds no images (JPEG, PNG, BMP" in message()
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -182,13 +246,7 @@ def test_a_class_named_train() -> None:
 
 def test_splits_without_classes() -> None:
     write_classes(ROOT, {"train": 10, "test": 10})
-    assert "pictures holds test, train without a folder for each class in pictures/train" in message()
-
-
-def test_validation_images_twice() -> None:
-    for part in ("train", "val", "valid"):
-        write_classes(ROOT / part, {"cat": 3, "dog": 3})
-    assert "holds validation images twice: val and valid. Keep one" in message()
+    assert "pictures holds test, train without a folder for each class in them" in message()
 
 
 def test_class_that_training_does_not_have() -> None:
@@ -236,6 +294,25 @@ def test_unreadable_images() -> None:
         data = folder_data(unreadable="skip")
     assert len(set(rows(data))) == 17
     assert sum(map(sum, counts(data))) == 17
+
+
+@pytest.mark.parametrize("part", ["", "train", "val"])
+def test_a_class_without_a_readable_image(part: str) -> None:
+    for number, name in enumerate(["train", "val"] if part else [""]):
+        write_classes(ROOT / name, {"cat": 9, "dog": 9}, first=50 * number)
+    for file in (ROOT / part / "dog").iterdir():
+        file.write_text(f"a text, {file.name}")
+    with pytest.warns(UserWarning, match="9 of .* images .* They are left out"):
+        text = message(unreadable="skip")
+    split = "validation" if part == "val" else "training"
+    assert f"no {split} image of 1 of 2 classes is left (dog): with unreadable=skip all " in text
+    assert text.endswith("Mend the files, or remove the classes")
+
+
+def test_a_split_that_lacks_a_class_is_noted() -> None:
+    write_classes(ROOT, {"cat": 40, "dog": 3})
+    assert folder_data().notes == []
+    assert folder_data(train_limit=1).notes[0].startswith("no training image of 1 of 2 classes: ")
 
 
 def test_augments() -> None:

@@ -1,6 +1,8 @@
 """ISIC 2020: labels, images, splits by patient."""
 
+import codecs
 import logging
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -44,6 +46,62 @@ def test_both_label_files_say_the_same(tmp_path: Path) -> None:
     assert by_name["ISIC_0000100"].sex is None
     assert by_name["ISIC_0000200"].age is None
     assert by_name["ISIC_0000300"].site is None
+
+
+def excel(separator: str = ";", end: str = "\n", decimal: str = ",", quote: str = "") -> str:
+    """Return Kaggle's table as a spreadsheet of another country saves it."""
+    rows = [row.split(",") for row in kaggle_csv(kaggle_rows()).splitlines()]
+    cells = ([f"{quote}{cell.replace('.', decimal)}{quote}" for cell in row] for row in rows)
+    return "".join(separator.join(row) + end for row in cells)
+
+
+def with_unknown(word: str) -> str:
+    """Return Kaggle's table with a word where nothing is known."""
+    return "".join(
+        ",".join(cell or word for cell in row.split(",")) + "\n"
+        for row in kaggle_csv(kaggle_rows()).splitlines()
+    )
+
+
+def with_last_columns_moved() -> str:
+    """Return Kaggle's table with the columns that are needed first, and rows that end where nothing more is known."""
+    order = [0, 1, 7, 5, 6, 2, 3, 4]
+    rows = [row.split(",") for row in kaggle_csv(kaggle_rows()).splitlines()]
+    return "".join(",".join(row[place] for place in order).rstrip(",") + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        excel().encode(),
+        excel("\t", decimal=".").encode("utf-16"),
+        codecs.BOM_UTF16_BE + excel("\t", "\r\n").encode("utf-16-be"),
+        excel(end="\r\n").encode("utf-8-sig"),
+        excel(end="\r", quote='"').encode(),
+        excel(",", quote='"').encode(),
+        excel("|", decimal=".").encode(),
+        b"sep=;\r\n" + excel(end="\r\n").encode(),
+        f"{excel()};;;;;;;\n\n  ;\n;\n".encode(),
+        excel(end=";;\n").encode(),
+        "".join(f"{number or ''};{row}\n" for number, row in enumerate(excel().splitlines())).encode(),
+        *(with_unknown(word).encode() for word in ("NaN", "NA", "n/a", " ", "NULL", "None")),
+        with_last_columns_moved().encode(),
+        kaggle_csv(kaggle_rows()).replace("image_name", "Image_Name").replace("target", " Target ", 1).encode(),
+        re.sub(r"(ISIC_\d+)", r"\1.jpg", kaggle_csv(kaggle_rows())).encode(),
+    ],
+    ids=range(20),
+)  # fmt: skip
+def test_tables_as_people_save_them(tmp_path: Path, content: bytes) -> None:
+    kaggle, saved = tmp_path / "train.csv", tmp_path / "saved.csv"
+    kaggle.write_bytes(kaggle_csv(kaggle_rows()).encode())
+    saved.write_bytes(content)
+    assert read_cases(saved) == read_cases(kaggle)
+
+
+def test_duplicates_as_people_save_them(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_bytes("image_name_1;image_name_2\r\nISIC_1;ISIC_2.jpg\r\n;\r\n".encode("utf-16"))
+    assert read_duplicates(file) == [("ISIC_1", "ISIC_2")]
 
 
 @pytest.mark.parametrize("archive", [False, True])
@@ -150,10 +208,18 @@ def test_balanced_batches(folder: Path) -> None:
         (b"image_name,patient_id,target\na,p,1\nb,p,1\na,q,0\n", "line 4: image_name 'a' is on line 2 already"),
         (b"image_name,patient_id,target\na,p\n", "line 2: 2 values, where the header has 3"),
         (b"image_name,patient_id,target\na,p,1\nb,\xe9,1\n", "line 3: is not UTF-8: byte 0xe9"),
-        (b'image_name,patient_id,target\n"a,p,1\n', "is no CSV: "),
+        (b'image_name,patient_id,target\n"a,p,1\n', "line 2: is no CSV: "),
         (b"image_name,patient_id,target,benign_malignant\na,p,1,benign\n",
          "line 2: benign_malignant is 'benign', but target is 1, malignant"),
         (b"image_name,patient_id,target,age_approx\na,p,1,old\n", "line 2: age_approx must be .*, got 'old'"),
+        (b"image_name;patient_id;target\na;p;0\nb;p;0,5\n", "line 3: target must be 0 .* or 1 .*, got '0,5'"),
+        (b"sep=;\nimage_name;patient_id;target\na;NaN;0\n", "line 3: patient_id is empty or unknown"),
+        (b"image_name,patient_id,target\na,p,0,,\nb,p,0,,x\n", "line 3: 5 values, where the header has 3"),
+        (b"image_name,patient_id,target,target\na,p,0,1\n", "line 1: the column target is there 2 times, as .* 3"),
+        (b"image_name patient_id target\na p 1\n", "line 1: no column image_name, patient_id, target; there are image"),
+        (b"image_name;patient_id;target;age_approx\na;p;1;4,5,6\n", "line 2: age_approx must be .*, got '4,5,6'"),
+        (b"\xff\xfei\0m", "line 1: is not UTF-16: byte 0x6d. Save it as CSV in UTF-8"),
+        (b";;\n;;\n", "train.csv: is empty"),
         (b"image_name,patient_id,target\nnope,p,1\n", "none of its 1 images is in .*train"),
     ],
 )  # fmt: skip
@@ -208,7 +274,7 @@ def test_all_real_labels(real_data: Path) -> None:
         for one, two in read_duplicates(folder / "ISIC_2020_Training_Duplicates.csv")
     ]
     assert len(pairs) == 425
-    parts = LabelledImages(cases, [], pairs, [], []).split((0.7, 0.1, 0.2), seed=0)
+    parts = LabelledImages(cases, [], pairs, [], [], Counter()).split((0.7, 0.1, 0.2), seed=0)
     part_of = np.empty(len(cases), dtype=int)
     owners = []
     for number_of_part, (part, share) in enumerate(zip(parts, (0.7, 0.1, 0.2), strict=True)):

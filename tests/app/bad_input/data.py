@@ -129,7 +129,7 @@ ROWS = {
     ),
     "no columns": _isic(f"{CSV}, line 1: no column image_name.*Name another file", "a,b\n1,2\n"),
     "no rows": _isic(f"{CSV}: has no rows.*Mend it, or fetch", HEAD),
-    "no text": _isic(f"{CSV}.*UTF-8.*Mend it, or fetch", b"\xff\xfe\x00"),
+    "no text": _isic(f"{CSV}, line 1: is not UTF-16.*Save it as CSV in UTF-8", b"\xff\xfe\x00"),
     "zero bytes": _isic(f"{CSV}: none of its 1 images is in data/isic2020/train. Name", f"{HEAD}a\0b,p,0\n"),
     "an image twice": _isic(f"{CSV}, line 3: image_name 'a' is on line 2 already", f"{HEAD}a,p,0\na,q,1\n"),
     "a patient missing": _isic(f"{CSV}, line 2: patient_id is empty", f"{HEAD}a,,0\n"),
@@ -157,6 +157,23 @@ ROWS = {
         "1 of 19 images .*photos/cat/new.jpg .*--data.unreadable skip",
         {"cat": 9, "dog": 9},
         file("photos/cat/new.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF"),
+    ),
+    "training images twice": Row(
+        FOLDER,
+        ("photos holds training images twice: TRAIN, Training. Keep one, or join them",),
+        each(
+            *(
+                lambda name=name: write_classes(Path("photos", name), {"cat": 5, "dog": 5})
+                for name in ("TRAIN", "Training")
+            )
+        ),
+    ),
+    "a class in two ways": _photos(
+        r"photos holds two folders for the class .*: 'cafe.u0301' and 'caf.xe9'.*Join them into one",
+        {"cafe\u0301": 5, "caf\u00e9": 5},
+    ),
+    "semicolons and a word": _isic(
+        f"{CSV}, line 2: target must be 0 .* or 1 .*, got 'yes'", HEAD.replace(",", ";") + "a;p;yes\n"
     ),
     "a link to nothing": _photos(
         "1 of 19 images .*photos/cat/new.png .no such file",

@@ -16,6 +16,7 @@ STANDARD = f"{FIT} --model.network.dropout StandardDropout"
 CASES = {
     "fit": "missing: model.network, data; give each as a flag or in a --config file",
     "test": "test needs --run FOLDER",
+    "test --run r\udce9": r"r.udce9 is not UTF-8, and cannot be kept in a config: rename it, or give a link to it",
     "test --run nowhere": "no run folder nowhere; `fit` makes one",
     "fit --config nowhere.yaml": "no file nowhere.yaml .No such file or directory.; give the path of a YAML file",
     f"{FIT} --config broken.yaml": "broken.yaml: line 2: .*; mend the YAML there",
