@@ -10,7 +10,6 @@ import os
 import shutil
 import stat
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +33,7 @@ from torch import Tensor
 
 from dropout_lab.datamodules.decode import DECODER, Conversion, Pixels, convert, strict_pillow
 from dropout_lab.datamodules.errors import DataError
-from dropout_lab.datamodules.locks import exclusive
+from dropout_lab.datamodules.locks import exclusive, new_name, write_whole
 from dropout_lab.datamodules.names import printable
 
 Item = TypeVar("Item")
@@ -177,7 +176,7 @@ def _listed(problems: dict[Path, str], listing: Path) -> str:
     if len(lines) <= SHOWN:
         return first
     listing.parent.mkdir(parents=True, exist_ok=True)
-    _write(listing, "".join(f"{printable(line)}\n" for line in lines))
+    write_whole(listing, "".join(f"{printable(line)}\n" for line in lines))
     return f"{first}; and {len(lines) - SHOWN:,} more, all listed in {listing}"
 
 
@@ -202,7 +201,7 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
     }
     if known != remembered:
         index.parent.mkdir(parents=True, exist_ok=True)
-        _write(index, json.dumps(known))
+        write_whole(index, json.dumps(known))
     return {file: entry[-1] for file, entry in entries.items()}, problems
 
 
@@ -262,23 +261,6 @@ def _remove_left_behind(folder: Path) -> None:
                 left.unlink()
 
 
-def _new_name(file: Path, ending: str) -> Path:
-    """Return a name to write a file under until it is whole, which no other process has, on whatever machine.
-
-    Locks may hold on their own machine alone: two that write the same file at once then both write it right.
-    """
-    return file.with_name(f"{file.stem}.{uuid.uuid4().hex}{ending}")
-
-
-def _write(file: Path, text: str) -> None:
-    new = _new_name(file, file.suffix)
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
-
-
 def _load(file: Path, shape: tuple[int, ...]) -> _Array | None:
     """Map an array; None if there is none, or if it is not what was written."""
     if not file.is_file():
@@ -305,7 +287,7 @@ def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
         raise OSError(f"{_megabytes(free)} are free")
     if not Console().is_terminal:
         print(f"decoding {len(sources):,} images", flush=True)
-    building = _new_name(file, BUILDING)
+    building = new_name(file, BUILDING)
     problems: dict[str, str] = {}
     each_bits: list[int | None] = []
     # Pillow loads its plugins at first need, which is no business of several threads.
@@ -331,7 +313,7 @@ def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
                     stream.write(image.tobytes())
             stream.flush()
             os.fsync(stream.fileno())
-        _write(file.with_suffix(".json"), json.dumps({"problems": problems, "bits": most}))
+        write_whole(file.with_suffix(".json"), json.dumps({"problems": problems, "bits": most}))
         building.replace(file)
     finally:
         building.unlink(missing_ok=True)

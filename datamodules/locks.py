@@ -1,6 +1,7 @@
 """One process at a time, on every system."""
 
 import errno
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -44,3 +45,21 @@ def exclusive(lock_file: Path, doing: str | None) -> Iterator[None]:
             # Windows keeps a file that is open; filelock removes it there.
             with suppress(PermissionError):
                 lock_file.unlink(missing_ok=True)
+
+
+def new_name(file: Path, ending: str) -> Path:
+    """Return a name to write a file under until it is whole, which no other process has, on whatever machine.
+
+    Locks may hold on their own machine alone: two that write the same file at once then both write it right.
+    """
+    return file.with_name(f"{file.stem}.{uuid.uuid4().hex}{ending}")
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text so that the file is there when it is whole."""
+    new = new_name(file, file.suffix)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
