@@ -99,7 +99,10 @@ def leave_out_start(network: Any) -> None:
 
     The file may be gone, and torchvision's would be fetched.
     """
-    if not isinstance(network, dict | Namespace) or not BACKBONE.fullmatch(network["class_path"]):
+    if not isinstance(network, dict | Namespace):
         return
-    for name, value in START.items():
-        network["init_args"][name] = value
+    path, arguments = network.get("class_path"), network.get("init_args")
+    # A stranger's may be anything; it is looked at after this.
+    if isinstance(path, str) and BACKBONE.fullmatch(path) and isinstance(arguments, dict | Namespace):
+        for name, value in START.items():
+            arguments[name] = value
