@@ -64,6 +64,9 @@ REFUSED: dict[type[Callback], str] = {
 # Those that are only there to be inherited from.
 BASES = (BaseFinetuning, BasePredictionWriter)
 
+# In the names of strategies that Lightning makes for TPUs, or fails over without them.
+TPU = ("tpu", "xla")
+
 # Strategies whose processes are children that keep what a run has come to for themselves.
 CHILDREN = ("spawn", "fork", "notebook")
 
@@ -79,6 +82,11 @@ def check_trainer_options(trainer: Any) -> None:
         raise UserError(
             f"trainer.val_check_interval must be above 0, got {interval}; give a number of batches, a share of an "
             "epoch in (0, 1], or --trainer.limit_val_batches 0 for no validation"
+        )
+    if any(word in str(trainer.strategy).lower() for word in TPU):
+        raise UserError(
+            f"trainer.strategy: {trainer.strategy} is for TPUs, on which nothing here was tried; take ddp, or leave it "
+            "out"
         )
     devices, most = str(trainer.devices), max(os.cpu_count() or 1, MOST_PROCESSES)
     given = devices == "auto" or (devices.isdecimal() and 1 <= int(devices) <= most)

@@ -73,4 +73,4 @@ def test_a_scheduler_is_as_the_page_says(name: str, interval: str, validation: s
     (line,) = [
         line for line in lines if validation in line.split(" | ")[2].split(", ") or " | any | " in line
     ]
-    assert line == f"{line.rpartition(' | ')[0].rpartition(' | ')[0]} | {said} |"
+    assert line.endswith(f" | {said} |")
