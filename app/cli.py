@@ -1,6 +1,7 @@
 """The command line of ``fit``, ``validate``, ``test``, ``predict``: LightningCLI parses, and builds nothing."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any, final
 
@@ -12,7 +13,7 @@ from dropout_lab.app.config.allowlist import restrict
 from dropout_lab.app.config.explain import explain, find_configs
 from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.console import ask_once_for_gpus, print_line, silence_lightning
-from dropout_lab.app.errors import UserError, remedy
+from dropout_lab.app.errors import UserError, describe_import_error, remedy
 from dropout_lab.app.files import expand_home, local_path
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
@@ -39,6 +40,7 @@ OPTIONS: dict[str, tuple[Any, Any, str]] = {
                "of these"),
     "force": (bool, False, "fit --resume: with other settings too"),
 }  # fmt: skip
+NO_PERIOD = re.compile(r"required: T_max\n[\s\S]*CosineAnnealingLR'")
 DEFAULTS: Settings = {"seed_everything": 0, "ckpt_path": None, "trainer": {"enable_model_summary": False}}
 """Where they are not Lightning's own."""
 EVALUATIONS = {"validate": evaluate.validate, "test": evaluate.test, "predict": evaluate.predict}
@@ -51,6 +53,7 @@ class LabCLI(LightningCLI):
     def __init__(self, words: list[str]) -> None:
         restrict()
         self._command = words[0]
+        self._left_out = False
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -92,7 +95,14 @@ class LabCLI(LightningCLI):
         Defaults are left to :func:`build`, which parses what was given once more; they are there to be printed.
         """
         printed = any(word.startswith("--print_config") for word in args)
-        self.config = parser.parse_args(args, defaults=printed)
+        try:
+            self.config = parser.parse_args(args, defaults=printed)
+        except argparse.ArgumentError as error:
+            if NO_PERIOD.search(str(error)) is None:
+                raise
+            # The one scheduler whose steps torch requires, and build takes from the fit where they are left out.
+            self.config = parser.parse_args([*args, "--model.scheduler.T_max", "1"], defaults=printed)
+            self._left_out = True
         check_links(self.config[self.config.subcommand].as_dict())
 
     def _parse_ckpt_path(self) -> None:
@@ -115,6 +125,8 @@ class LabCLI(LightningCLI):
         """Return the options that were given, as a file has them, and the defaults of those of this program."""
         parser = self._parser(self.subcommand)
         given: Settings = yaml.safe_load(parser.dump(self.config[self.subcommand], skip_none=False))
+        if self._left_out:
+            del given["model"]["scheduler"]["init_args"]["T_max"]
         own = {option: default for option, (_, default, _) in OPTIONS.items()}
         settings: Settings = merge({**DEFAULTS, **own}, given)
         return settings
@@ -195,6 +207,8 @@ def run(words: list[str]) -> None:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}; mend the module") from error
     except (argparse.ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
+    except ImportError as error:
+        raise UserError(describe_import_error(error)) from error
     except RuntimeError as error:
         smaller = "a smaller data.batch_size, a smaller data.image_size or a smaller network"
         line = remedy(error, "model.compile", smaller)
@@ -209,9 +223,13 @@ def _run(
     settings = LabCLI(words).settings()
     if settings["run"] is not None:
         raise UserError("fit makes a new run folder: --run is for validate, test and predict; see --name")
-    # Answered before the words were parsed.
-    for answered in ("run", "resume", "force"):
-        settings.pop(answered)
+    # As flags they were answered before the words were parsed; what is printed has them as they are by default.
+    for flag in ("resume", "force"):
+        if settings.pop(flag):
+            raise UserError(
+                f"{flag} is no setting of a run, but a flag: fit --resume FOLDER, with --force if need be"
+            )
+    settings.pop("run")
     ckpt_path, runs, name = (settings.pop(key) for key in ("ckpt_path", "runs", "name"))
     place = local_path(runs)
     classes = None if ckpt_path is None else class_names_in(Path(ckpt_path))

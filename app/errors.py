@@ -87,6 +87,12 @@ def describe_os_error(error: OSError) -> str:
     return f"{error.filename or 'a file'}: {reason}; {remedy}"
 
 
+def describe_import_error(error: ImportError) -> str:
+    """Say in one line what is not installed."""
+    reason = " ".join(str(error).split()).rstrip(".")
+    return f"{reason}: install it, or leave out of the settings what needs it"
+
+
 def remedy(error: RuntimeError | ValueError, compiling: str, smaller: str) -> str | None:
     """Return a lack of a compiler, of memory, of images in a batch, or a limit that is reached, in one line, or None.
 

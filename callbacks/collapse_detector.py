@@ -161,16 +161,22 @@ class CollapseDetector(Callback, Charted):
         self.every_n_steps = every_n_steps
         # Whether the network has ever been better than guessing.
         self.learned = False
+        self._loaded = NEVER
         self._forget()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"learned": self.learned}
+        """Return what is known, of all ranks, which must all call it: losses that nobody has read yet too."""
+        first = NEVER if self._first_bad is None else int(self._first_bad)
+        return {"learned": self.learned, "first_bad": min(gathered(first))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.learned = state_dict["learned"]
+        # Not there in checkpoints of before.
+        self._loaded = state_dict.get("first_bad", NEVER)
 
     def _forget(self) -> None:
-        self._first_bad: Tensor | None = None
+        self._first_bad: Tensor | None = None if self._loaded == NEVER else torch.tensor(self._loaded)
+        self._loaded = NEVER
         self._batch: tuple[Tensor, Tensor] | None = None
         self._seen: LogitSpread | None = None
         self._judged_step = -1
@@ -183,7 +189,8 @@ class CollapseDetector(Callback, Charted):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         seen = torch.where(outputs["loss"].isfinite(), NEVER, trainer.global_step)
-        self._first_bad = seen if self._first_bad is None else torch.minimum(self._first_bad, seen)
+        before = self._first_bad
+        self._first_bad = seen if before is None else torch.minimum(before.to(seen.device), seen)
         # The last batch of an epoch may be of one sample, over which nothing varies.
         if self._batch is None or len(batch[1]) >= len(self._batch[1]):
             self._batch = batch
@@ -224,9 +231,14 @@ class CollapseDetector(Callback, Charted):
         self._batch = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        # Once the run is stopped, the user has asked for this one.
-        if self._reason is None:
-            self._check_weights(trainer, pl_module)
+        # Once the run is stopped, the user has asked for this one. The reason is not kept: whoever saves in between may
+        # leave it to the next check, whenever that is, so that it is not the moment of saving that decides.
+        if self._reason is None and (reason := self._bad_weights(trainer, pl_module)):
+            raise TrainingCollapsed(reason, trainer.global_step)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, TrainingCollapsed):
+            self._reason = exception.reason
 
     def _check_losses(self, trainer: Trainer) -> None:
         if self._first_bad is None:
@@ -237,14 +249,17 @@ class CollapseDetector(Callback, Charted):
             self._stop(trainer)
 
     def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if reason := self._bad_weights(trainer, pl_module):
+            self._reason = reason
+            self._stop(trainer)
+
+    def _bad_weights(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
+        """Return what is not finite; the first of any rank, so that all say the same."""
         names = [name for name, _ in (*pl_module.named_parameters(), *pl_module.named_buffers())]
         bad = first_not_finite(pl_module)
-        # The first name of any rank, so that all say the same.
         index = torch.tensor(len(names) if bad is None else names.index(bad), device=pl_module.device)
         first = int(trainer.strategy.reduce(index, reduce_op="min"))
-        if first < len(names):
-            self._reason = f"{names[first]} is not finite"
-            self._stop(trainer)
+        return f"{names[first]} is not finite" if first < len(names) else None
 
     def _judge(self, seen: LogitSpread, trainer: Trainer, of: str, at_end: bool) -> None:
         self._judged_step = trainer.global_step

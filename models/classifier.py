@@ -19,6 +19,7 @@ from dropout_lab.models.from_checkpoint import FromCheckpoint
 from dropout_lab.models.metrics import SplitMetrics
 from dropout_lab.models.networks import Network
 from dropout_lab.models.optimizers import optimizer_and_scheduler
+from dropout_lab.models.schedulers import check_schedule, steps_of
 from dropout_lab.models.steps import Batch, Prediction, StepLog, StepOutput, entropy, seed_stream
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
@@ -41,6 +42,8 @@ class ImageClassifier(FromCheckpoint):
         optimizer: given the parameters, makes the optimizer; with fused kernels where it has them, unless its own
             ``fused`` or ``foreach`` says otherwise (:func:`dropout_lab.models.optimizers.use_fused`).
         scheduler: given the optimizer, makes the learning-rate scheduler; None keeps the rate constant.
+            CosineAnnealingLR, LinearLR, OneCycleLR, PolynomialLR and WarmupCosine last as long as the fit where a run's
+            settings leave out T_max, total_iters, total_steps or total.
         scheduler_interval: step the scheduler each ``"epoch"`` or each ``"step"``.
         class_weights: weight of each class in the loss, of all splits; None weighs all alike; ``"balanced"`` takes
             N / (C · n_c) of the data's training images.
@@ -94,6 +97,8 @@ class ImageClassifier(FromCheckpoint):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.scheduler_interval = scheduler_interval
+        # The scheduler's argument that takes the steps of the fit, because the settings leave it out.
+        self.scheduler_total: str | None = None
         # Not a buffer of the state dict: it is an argument, and a checkpoint must load with other weights.
         self.class_weights: Tensor | None
         weights = loss_weights(class_weights, network.num_classes)
@@ -158,6 +163,9 @@ class ImageClassifier(FromCheckpoint):
         # Ranks that a script seeded alike, or that were forked, must have one too.
         own = str(torch.initial_seed()) if self.trainer.world_size > 1 else None
         self._seed = os.environ.get("PL_GLOBAL_SEED", own)
+
+    def on_train_start(self) -> None:
+        check_schedule(self.trainer)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         self._counted = False
@@ -242,8 +250,19 @@ class ImageClassifier(FromCheckpoint):
             self._has_sampled()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        # Without a trainer it is only seen whether they can be made.
+        trainer = self._trainer
+        total = 1 if trainer is None else steps_of(trainer, self.scheduler_interval)
+        if self.scheduler_total is not None:
+            # What a checkpoint says of it, for whoever goes on from there without this program.
+            self.hparams["scheduler"]["init_args"][self.scheduler_total] = int(total)
         return optimizer_and_scheduler(
-            self.parameters(), self.make_optimizer, self.make_scheduler, self.scheduler_interval
+            self.parameters(),
+            self.make_optimizer,
+            self.make_scheduler,
+            self.scheduler_interval,
+            {} if self.scheduler_total is None else {self.scheduler_total: int(total)},
+            (trainer and trainer.check_val_every_n_epoch) or 1,
         )
 
     def _measure(self, logits: Tensor, target: Tensor, metrics: SplitMetrics) -> StepOutput:

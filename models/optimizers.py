@@ -18,10 +18,13 @@ def optimizer_and_scheduler(
     make_optimizer: OptimizerCallable,
     make_scheduler: LRSchedulerCallable | None,
     interval: Literal["epoch", "step"],
+    total: dict[str, int],
+    validates_every: int,
 ) -> OptimizerLRScheduler:
     """Make the optimizer, with fused kernels where it has them, and, if asked for, the scheduler.
 
-    The parameters are on the device where they will be trained.
+    The parameters are on the device where they will be trained. ``total`` is the scheduler's argument for all its steps
+    where it was left out; validations are at the end of every ``validates_every``-th epoch.
     """
     try:
         optimizer = make_optimizer(parameters)
@@ -33,13 +36,30 @@ def optimizer_and_scheduler(
     use_fused(optimizer)
     if make_scheduler is None:
         return optimizer
-    scheduler = make_scheduler(optimizer)
+    try:
+        scheduler = make_scheduler(optimizer, **total)
+    # As torch says that a period of no steps cannot be, and that momentum is missing.
+    except (ZeroDivisionError, KeyError) as error:
+        raise ValueError(f"model.scheduler: {type(error).__name__}: {error}; see its arguments") from error
     for name in PERIODS:
         if not vars(scheduler).get(name, 1) > 0:
             raise ValueError(f"model.scheduler.{name} must be 1 or more, got {vars(scheduler)[name]}")
     when = LRSchedulerConfigType(scheduler=scheduler, interval=interval)
     if isinstance(scheduler, ReduceLROnPlateau):
+        if interval == "step":
+            raise ValueError(
+                f"model.scheduler_interval must be 'epoch' for ReduceLROnPlateau, got 'step': {scheduler.monitor} is "
+                "known at the end of an epoch"
+            )
         when["monitor"] = scheduler.monitor
+        if scheduler.monitor.startswith("val/"):
+            # Lightning would look for it after epochs without a validation too, and fail or take an old one again.
+            when["frequency"] = validates_every
+    elif isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise ValueError(
+            "model.scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau does not say what it watches; name "
+            "pytorch_lightning.cli.ReduceLROnPlateau, and its monitor"
+        )
     return {"optimizer": optimizer, "lr_scheduler": when}
 
 

@@ -8,7 +8,20 @@ from typing import Any
 
 from joblib import cpu_count
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import (
+    BackboneFinetuning,
+    BaseFinetuning,
+    BasePredictionWriter,
+    BatchSizeFinder,
+    EarlyStopping,
+    LearningRateFinder,
+    ModelCheckpoint,
+    ModelPruning,
+    SpikeDetection,
+    StochasticWeightAveraging,
+)
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from dropout_lab.app.config.settings import Settings, leaves
@@ -36,6 +49,27 @@ TIME = re.compile(r"\d+:\d\d:\d\d:\d\d")
 MOST_PROCESSES = 8
 
 LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
+
+# Lightning's callbacks with which a run would not be what it says, and what to do instead.
+REFUSED: dict[type[Callback], str] = {
+    BatchSizeFinder: "trains with another batch size than the settings name, by which a run is resumed and compared; "
+    "try some with --trainer.fast_dev_run 3, and give data.batch_size",
+    LearningRateFinder: "trains with another rate than the settings name, by which a run is resumed and compared; give "
+    "model.optimizer.lr, or compare several in the grid of a study",
+    StochasticWeightAveraging: "puts its averages into the network after the last validation, so that they are in no "
+    "best.ckpt; take WeightAveraging or EMAWeightAveraging, whose averages are those that are validated",
+    ModelPruning: "keeps its masks out of checkpoints, so that a run that is resumed would train pruned weights again; "
+    "prune the weights of best.ckpt after the fit, with torch.nn.utils.prune",
+    SpikeDetection: "cannot be resumed, as Lightning cannot load its state; take CollapseDetector, which stops a run "
+    "whose loss is not finite, or EarlyStopping with divergence_threshold",
+    BackboneFinetuning: "needs a model with an attribute backbone, which this one has not; name a BaseFinetuning of "
+    "your own that freezes parts of pl_module.network",
+}
+# Those that are only there to be inherited from.
+BASES = (BaseFinetuning, BasePredictionWriter)
+
+# In the names of strategies that Lightning makes for TPUs, or fails over without them.
+TPU = ("tpu", "xla")
 
 # Strategies whose processes are children that keep what a run has come to for themselves.
 CHILDREN = ("spawn", "fork", "notebook")
@@ -113,6 +147,11 @@ def check_trainer_options(trainer: Any) -> None:
             f"trainer.val_check_interval must be above 0, got {interval}; give a number of batches, a share of an "
             "epoch in (0, 1], or --trainer.limit_val_batches 0 for no validation"
         )
+    if any(word in str(trainer.strategy).lower() for word in TPU):
+        raise UserError(
+            f"trainer.strategy: {trainer.strategy} is for TPUs, on which nothing here was tried; take ddp, or leave it "
+            "out"
+        )
     devices, most = str(trainer.devices), max(cpu_count(), MOST_PROCESSES)
     given = devices == "auto" or (devices.isdecimal() and 1 <= int(devices) <= most)
     if trainer.accelerator == "cpu" and not given:
@@ -122,20 +161,66 @@ def check_trainer_options(trainer: Any) -> None:
         )
 
 
-def check_monitors(trainer: Trainer, model: ImageClassifier) -> None:
-    """Check that callbacks watch metrics of the model's, or curves that others draw; Lightning asks after an epoch."""
+def check_monitors(trainer: Trainer, model: ImageClassifier, made: Any) -> None:
+    """Check that callbacks and the scheduler watch metrics of the model's, or curves that others draw.
+
+    Lightning asks after an epoch. ``made`` is what the model gives it, an optimizer alone or with a scheduler.
+    """
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     charts = [each.charts for each in callbacks if isinstance(each, Charted)]
     drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
     known = [*map(re.escape, model.logged_metrics()), *drawn]
-    for callback in callbacks:
-        if not isinstance(callback, EarlyStopping | ModelCheckpoint | BestStep) or callback.monitor is None:
+    watched = [
+        (type(each).__name__, each.monitor)
+        for each in callbacks
+        if isinstance(each, EarlyStopping | ModelCheckpoint | BestStep)
+    ]
+    if isinstance(made, dict) and (monitor := made["lr_scheduler"].get("monitor")):
+        watched.append(("model.scheduler", monitor))
+    for watcher, monitor in watched:
+        if monitor is None:
             continue
-        if not any(re.fullmatch(tag, callback.monitor) for tag in known):
+        if not any(re.fullmatch(tag, monitor) for tag in known):
             raise UserError(
-                f"{type(callback).__name__} watches {callback.monitor!r}, which is not logged; "
+                f"{watcher} watches {monitor!r}, which is not logged; "
                 f"there are {', '.join([*model.logged_metrics(), *drawn])}"
             )
+        # A fit without validation has no best step, and needs none.
+        if monitor.startswith("val/") and trainer.limit_val_batches == 0 and watcher != BestStep.__name__:
+            raise UserError(
+                f"{watcher} watches {monitor!r}, and by trainer.limit_val_batches=0 there is no validation; watch "
+                "train/loss, or leave it out"
+            )
+
+
+def check_callbacks(kinds: list[type[Callback]]) -> None:
+    """Check that no callback would train something else than what the settings say, or could not be resumed."""
+    for each in kinds:
+        name = f"trainer.callbacks: {each.__name__}"
+        if each in BASES:
+            raise UserError(
+                f"{name} is a base class, and does nothing by itself; name a subclass of your own"
+            )
+        for kind, reason in REFUSED.items():
+            if issubclass(each, kind):
+                raise UserError(f"{name} {reason}")
+
+
+def check_strategy(trainer: Trainer) -> None:
+    """Check that weights are whole in each process, and that what a run has come to is known to the first of them."""
+    strategy = trainer.strategy
+    name = type(strategy).__name__
+    if not isinstance(strategy, SingleDeviceStrategy | DDPStrategy):
+        raise UserError(
+            f"trainer.strategy: {name} shards the weights, of which no checkpoint here could be resumed; take ddp, for "
+            "every network here fits on one device"
+        )
+    if isinstance(strategy.launcher, _MultiProcessingLauncher):
+        method = strategy.launcher._start_method
+        raise UserError(
+            f"trainer.strategy: {name} that starts its processes by {method} keeps from the command what a run has "
+            "come to; take ddp, whose processes are commands of their own (from a notebook: `!dropout-lab fit …`)"
+        )
 
 
 def check_state_keys(callbacks: list[Callback]) -> None:

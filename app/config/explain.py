@@ -37,7 +37,9 @@ PLACES: dict[str, tuple[str, tuple[type, ...]]] = {
     "schedule": ("schedule", (Schedule,)),
 }
 GROUPS: dict[str, type] = {"trainer": Trainer, "model": ImageClassifier, "data": ImageDataModule}
-OPTIONS = ("config", "seed_everything", "runs", "name", "monitor", "run", "ckpt_path", "debug")
+OPTIONS = (
+    "config", "seed_everything", "runs", "name", "monitor", "run", "ckpt_path", "resume", "force", "debug"
+)  # fmt: skip
 CONFIG = ("-c", "--config")
 SUBCOMMAND = r"\b(fit|validate|test|predict)\."
 
@@ -55,6 +57,8 @@ BASE_CLASS_TRIED = re.compile(r"- Problem with given class_path 'pytorch_lightni
 PREFIX = re.compile(
     r"^\s*(- )?(Parser key \"[^\"]+\": )?(Type .*? expects a function or a callable class: (Parser key \"[^\"]+\":)?)?"
 )
+# Lists of schedulers of one optimizer, which is not there yet when settings are read.
+MADE_OF_OTHERS = re.compile(r"class_path(?: |=)'[\w.]*\b(ChainedScheduler|SequentialLR)'")
 NAMESPACE = re.compile(r"\. Got value: Namespace\(.*$")
 
 
@@ -108,6 +112,11 @@ def explain(message: str) -> str:
         return BATCH_OF_ONE
     if NO_HOME in message:
         return "a path begins with ~, and there is no such user, or no HOME: write the folder out"
+    if made := MADE_OF_OTHERS.search(message):
+        return (
+            f"model.scheduler: {made[1]} is made of other schedulers, which settings cannot make; take WarmupCosine "
+            "(--config schedulers/warmup_cosine), or name a function of your own that returns one"
+        )
     message = BASE_CLASS_TRIED.sub("", message)
     classes = re.findall(r"class_path(?: |=)'([\w.]+)'", message)
     given = re.search(r"^\s*Given value: (.*)$", message, re.MULTILINE)

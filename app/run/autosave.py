@@ -1,12 +1,14 @@
 """Saves what a run needs to be resumed, and stops it where it is asked to."""
 
 import math
+from contextlib import suppress
 from dataclasses import asdict
 from time import monotonic
 from typing import Any, final
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import distributed
 from torch.utils.data import DataLoader
 
@@ -16,6 +18,7 @@ from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.resume import ENTRY, Moment, Resumption, RunState
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import written_events
+from dropout_lab.callbacks import TrainingCollapsed
 from dropout_lab.callbacks.ranks import gathered
 from dropout_lab.datamodules.sampling import EpochOrder
 from dropout_lab.models import ImageClassifier
@@ -42,13 +45,16 @@ def can_leave(trainer: Trainer) -> bool:
     """Return whether a fit can be resumed from the batch that is about to start.
 
     It cannot where the loader has another sampler than an EpochOrder, where gradients of earlier batches wait for the
-    optimizer, nor right after a validation in the midst of an epoch, which Lightning would do once more or leave out.
+    optimizer, nor right after a validation in the midst of an epoch, which Lightning would do once more or leave out;
+    nor before an epoch's last batch where that is smaller than those that callbacks have seen.
     """
     loader, loop = trainer.train_dataloader, trainer.fit_loop.epoch_loop
     if not (isinstance(loader, DataLoader) and isinstance(loader.sampler, EpochOrder)):
         return False
     done = loop.batch_progress.current.completed
     if done % trainer.accumulate_grad_batches != 0:
+        return False
+    if done + 1 == len(loader) and len(loader.sampler) % (loader.batch_size or 1) != 0:
         return False
     interval = trainer.val_check_batch
     counted = loop.total_batch_idx if trainer.check_val_every_n_epoch is None else done
@@ -140,11 +146,18 @@ class Autosave(EpochTable):
         # Lightning would leave out schedulers at the epoch's end.
         if trainer.fit_loop.restarting:
             end_restart(trainer, epoch_too=False)
+            # Lightning calls no on_train_epoch_start where an epoch goes on.
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, GradientAccumulationScheduler):
+                    callback.on_train_epoch_start(trainer)
         if batch_idx == 0:
             return
         asked, due = self._agreed(trainer)
         if (asked or due) and can_leave(trainer):
-            self._save(trainer, "within an epoch")
+            # A network that is lost is not saved. That it is, is said where it would be without a signal: a fit that
+            # goes on from the checkpoint before comes there again.
+            with suppress(TrainingCollapsed):
+                self._save(trainer, "within an epoch")
             if asked:
                 raise Interrupted(asked)
 
@@ -189,8 +202,10 @@ class Autosave(EpochTable):
         if trainer.is_global_zero and self._keeps_last:
             keep_previous(self.folder.last, self.folder.previous)
         self._moment = moment
-        trainer.save_checkpoint(self.folder.last, weights_only=False)
-        self._moment = None
+        try:
+            trainer.save_checkpoint(self.folder.last, weights_only=False)
+        finally:
+            self._moment = None
         self._keeps_last = True
         self.saved_step = trainer.global_step
         self._saved_at = monotonic()

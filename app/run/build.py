@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pkgutil import resolve_name
 from typing import final
 
 from jsonargparse import Namespace
@@ -21,16 +22,18 @@ from pytorch_lightning.profilers import PassThroughProfiler
 from dropout_lab.app.config.allowlist import parse
 from dropout_lab.app.config.checks import (
     best_step,
+    check_callbacks,
     check_monitors,
     check_numbers,
     check_seed,
     check_state_keys,
+    check_strategy,
     check_trainer_options,
 )
 from dropout_lab.app.config.explain import NO_HOME, explain
-from dropout_lab.app.config.settings import Settings, as_list, merge, network_of
+from dropout_lab.app.config.settings import Settings, as_list, merge, network_of, short_name
 from dropout_lab.app.console import progress_callback
-from dropout_lab.app.errors import UserError, describe_os_error, suggest
+from dropout_lab.app.errors import UserError, describe_import_error, describe_os_error, suggest
 from dropout_lab.app.files import local_path
 from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
 from dropout_lab.app.run.processes import check_processes, launched_rank, report_as
@@ -38,6 +41,7 @@ from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.from_checkpoint import leave_out_start
+from dropout_lab.models.schedulers import TOTALS
 
 SETTINGS = ("seed_everything", "monitor", "data", "model", "trainer")
 # Arguments of every network that the data fill in, and where they come from.
@@ -114,6 +118,9 @@ def build(
         parts = _build(settings, keep_data, classes, restored)
     except OSError as error:
         raise UserError(describe_os_error(error)) from error
+    except ImportError as error:
+        # Of what loggers, strategies and callbacks need, as they say when they are made.
+        raise UserError(describe_import_error(error)) from error
     except (ArgumentError, ValueError, DataError, MisconfigurationException) as error:
         raise UserError(explain(str(error))) from error
     except RuntimeError as error:
@@ -146,10 +153,15 @@ def _build(settings: Settings, keep_data: bool, classes: Sequence[str] | None, r
         data.take_classes(classes)
     linked = {argument: getattr(data, argument) for argument in LINKS}
     parser = _parser()
-    read = parse(parser, _with_links(settings, linked))
+    total = left_out_total(settings)
+    read = parse(parser, _with_total(_with_links(settings, linked), total))
     check_trainer_options(read.trainer)
+    check_callbacks([resolve_name(each.class_path) for each in as_list(read.trainer.callbacks)])
     full = {**_plain(parser, read), "data": data_settings}
     specification = deepcopy(full)
+    if total is not None:
+        # As it was left out, for whoever builds from these settings.
+        del full["model"]["scheduler"]["init_args"][total]
     # By this key Lightning's load_from_checkpoint knows how to build nested classes again.
     specification["model"]["_instantiator"] = "pytorch_lightning.cli.instantiate_module"
     for argument in LINKS:
@@ -162,9 +174,15 @@ def _build(settings: Settings, keep_data: bool, classes: Sequence[str] | None, r
     init.model.save_hyperparameters(specification["model"], logger=False)
     trainer = _trainer(init.trainer)
     best = best_step(trainer, init.monitor)
-    check_monitors(trainer, init.model)
+    init.model.scheduler_total = total
     # Bad settings of the optimizer are found here, before there is a folder.
-    init.model.configure_optimizers()
+    made = init.model.configure_optimizers()
+    check_monitors(trainer, init.model, made)
+    if total is not None and not knows_its_end(trainer, init.model.scheduler_interval):
+        raise UserError(
+            f"model.scheduler.{total} is left out, so that it takes the {init.model.scheduler_interval}s of the fit, "
+            "and nothing says how many there are; give it, or trainer.max_epochs"
+        )
     rehearsal = bool(init.trainer.barebones or init.trainer.fast_dev_run)
     return Parts(
         full,
@@ -177,6 +195,28 @@ def _build(settings: Settings, keep_data: bool, classes: Sequence[str] | None, r
         checkpoints=not rehearsal and init.trainer.enable_checkpointing is not False,
         rehearsal=rehearsal,
     )
+
+
+def left_out_total(settings: Settings) -> str | None:
+    """Return the name of the scheduler's argument for all its steps, if the settings leave it to the fit."""
+    scheduler = merge((settings.get("model") or {}).get("scheduler"), {"init_args": {}})
+    name, given = TOTALS.get(short_name(scheduler.get("class_path")) or ""), scheduler["init_args"]
+    # OneCycleLR takes its steps as a product too.
+    return None if name is None or any(given.get(key) is not None for key in (name, "epochs")) else name
+
+
+def _with_total(settings: Settings, total: str | None) -> Settings:
+    """Give the argument that was left out some value, since the parser may require one."""
+    if total is None:
+        return settings
+    filled: Settings = merge(settings, {"model": {"scheduler": {"init_args": {total: 1}}}})
+    return filled
+
+
+def knows_its_end(trainer: Trainer, interval: str) -> bool:
+    """Return whether a fit's limits say how many of its epochs, or steps, there are."""
+    ends = [trainer.max_epochs] if interval == "epoch" else [trainer.max_epochs, trainer.max_steps]
+    return any(end is not None and end >= 0 for end in ends)
 
 
 def _trainer(given: Namespace) -> Trainer:
@@ -200,6 +240,7 @@ def _trainer(given: Namespace) -> Trainer:
         arguments["callbacks"] = [*theirs, ours]
         arguments["enable_progress_bar"] = isinstance(ours, ProgressBar)
     trainer = _without_surprises(Trainer(**arguments))
+    check_strategy(trainer)
     check_processes(trainer, given.sync_batchnorm)
     report_as(trainer.global_rank)
     return trainer

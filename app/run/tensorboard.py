@@ -55,7 +55,9 @@ def tensorboard_callbacks(parts: Parts, resumed: bool) -> list[Callback]:
         parts.data.to_pixels,
         resumed,
     )
-    return [pages, LearningRateMonitor()]
+    # A second one would draw each rate twice.
+    monitored = any(isinstance(each, LearningRateMonitor) for each in parts.callbacks)
+    return [pages] if monitored else [pages, LearningRateMonitor()]
 
 
 def written_events(trainer: Trainer, folder: Path) -> dict[str, int]:

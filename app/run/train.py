@@ -195,9 +195,9 @@ def _fit(autosave: Autosave, start: Resumption, ckpt_path: str | None, begun: in
         # Another process's code would make its launcher end the others before they have saved.
         sys.exit(error.code if trainer.is_global_zero else 0)
     if trainer.is_global_zero:
-        folder.add_result("fit", figures)
-        # Of a run that has ended nothing can be lost.
+        # All is in the last one; once there is a result, nobody would come back to tidy up.
         folder.previous.unlink(missing_ok=True)
+        folder.add_result("fit", figures)
         if figures["stopped"] is not None:
             print_stop(figures["stopped"], folder)
         print_ending(figures)

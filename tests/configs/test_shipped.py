@@ -35,7 +35,8 @@ LIGHT = {"vgg16": "--data.train_limit 2 --data.batch_size 2 --model.optimizer SG
 
 
 TOGETHER = (
-    "data/digits networks/fully_connected dropout/mal_drop callbacks/all callbacks/rho_randomized",
+    "data/digits networks/fully_connected dropout/mal_drop callbacks/all callbacks/rho_randomized "
+    "schedulers/warmup_cosine",
     "data/image_folder networks/gavier_cifar dropout/chain",
     "quickstart dropout/drop_connect speed",
 )
@@ -89,6 +90,7 @@ def with_the_rest(config: Path) -> list[Path]:
             CONFIGS / "dropout" / f"{VARIANTS.get(config.stem, 'standard')}.yaml",
         ],
         "configs": [CONFIGS / "quickstart.yaml"],
+        "schedulers": [CONFIGS / "quickstart.yaml"],
     }[config.parent.name]
     return [*rest, config]
 

@@ -47,6 +47,23 @@ FLAGS = {
     "--model.scheduler StepLR --model.scheduler.step_size 0": r"model.scheduler.step_size must be 1 or more, got 0",
     "--model.scheduler CosineAnnealingLR --model.scheduler.T_max 0": r"scheduler.T_max must be 1 or more, got 0",
     "--model.scheduler ReduceLROnPlateau": r"'ReduceLROnPlateau' is the name of several classes; give one's import",
+    "--model.scheduler pytorch_lightning.cli.ReduceLROnPlateau --model.scheduler.monitor val/losss": (
+        r"model.scheduler watches 'val/losss', which is not logged; there are train/loss, .*val/loss"
+    ),
+    "--model.scheduler pytorch_lightning.cli.ReduceLROnPlateau --model.scheduler.monitor val/loss "
+    "--model.scheduler_interval step": r"scheduler_interval must be 'epoch' for ReduceLROnPlateau, got 'step'",
+    "--model.scheduler torch.optim.lr_scheduler.ReduceLROnPlateau": (
+        r"does not say what it watches; name pytorch_lightning.cli.ReduceLROnPlateau, and its monitor"
+    ),
+    "--model.scheduler LinearLR --trainer.max_epochs -1": (
+        r"model.scheduler.total_iters is left out, .* and nothing says how many there are; give it, or trainer.max_ep"
+    ),
+    "--model.scheduler OneCycleLR --model.scheduler.max_lr 1 --model.scheduler.total_steps 1 "
+    "--model.scheduler_interval step": r"OneCycleLR ends after 1 of its steps, and the fit has 2; leave total_steps",
+    "--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.limit_val_batches 0": (
+        r"EarlyStopping watches 'val/loss', and by trainer.limit_val_batches=0 there is no validation; watch train/loss"
+    ),
+    "--trainer.strategy ddp_spawn": r"trainer.strategy: DDPStrategy that starts its processes by spawn .* take ddp",
     "--trainer.max_epochs -2": r"trainer.max_epochs must be -1 or more, got -2; give -1 for no end by epochs",
     "--trainer.max_epochs 0": r"trainer.max_epochs must be 1 or more, or -1 for no end by epochs, got 0",
     "--trainer.max_steps 0": r"trainer.max_steps must be 1 or more, or -1 for no end by steps, got 0",

@@ -15,6 +15,7 @@ from dropout_lab.app.main import main
 from dropout_lab.app.run import autosave, signals, train
 from dropout_lab.app.run.folder import RunFolder
 from tests.app.run.runs import EPOCHS, RUN, STEPS, outcome, write_fit
+from tests.app.run.test_stopped_runs import BREAKS
 
 INTERRUPTER = """
 import os
@@ -170,6 +171,24 @@ def test_a_schedule_that_watches_a_metric() -> None:
     check_same([2, 8, 17], scheduler=PLATEAU)
 
 
+@pytest.mark.slow
+def test_a_schedule_that_counts_the_steps_of_the_fit() -> None:
+    warmup = {"class_path": "WarmupCosine", "init_args": {"warmup": 0.3}}
+    words = write_fit(Path("one"), scheduler=warmup)
+    config = yaml.safe_load(Path(words[2]).read_text())
+    config["model"]["scheduler_interval"] = "step"
+    Path(words[2]).write_text(yaml.safe_dump(config))
+    main(words)
+    expected = outcome(RUN)
+    (state,) = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["lr_schedulers"]
+    assert (state["total"], state["last_epoch"]) == (EPOCHS * STEPS, EPOCHS * STEPS)
+    assert state["_last_lr"] == [0.0]
+    shutil.rmtree("one/runs")
+    with_interrupter(words, dict.fromkeys([2, STEPS + 3], signal.SIGTERM))
+    assert until_finished(words, [*words, "--resume"], 3) == [143, 143]
+    assert_same(expected)
+
+
 @pytest.mark.parametrize(
     ("workers", "moments", "epochs"),
     [
@@ -190,21 +209,46 @@ def test_a_sampler_of_ones_own(workers: int, moments: list[int], epochs: int) ->
     assert codes == [143] * len(moments)
 
 
-# That an optimizer's state may hold more is a test of test_checkpoint.py too.
+def with_nan(words: list[str], step: int) -> list[str]:
+    """Let a fit see NaN after a step; return the command."""
+    Path("breaks_runs.py").write_text(BREAKS)
+    config = yaml.safe_load(Path(words[2]).read_text())
+    config["trainer"]["callbacks"].append(
+        {"class_path": "breaks_runs.FeedsNaN", "init_args": {"after": step}}
+    )
+    Path(words[2]).write_text(yaml.safe_dump(config))
+    return words
+
+
+LOST = STEPS + 2
+"""The batch in which a fit is lost, and which it is told to stop after: a validation comes two batches later."""
+
+
+def check_lost(moments: list[int]) -> None:
+    """Compare fits that are lost, each interrupted at a moment, with one that is not interrupted."""
+    words = with_nan(write_fit(Path("one"), val_check_interval=5), LOST)
+    main(words)
+    expected = outcome(RUN)
+    reason = expected["result"]["fit"]["stopped"]
+    assert reason == f"stopped at step {STEPS + 5}: the loss of training step {LOST + 1} is not finite"
+    for moment in moments:
+        shutil.rmtree("one/runs")
+        words = with_nan(write_fit(Path("one"), val_check_interval=5), LOST)
+        with_interrupter(words, {moment: signal.SIGTERM})
+        assert until_finished(words, [*words, "--resume"], 2) == ([143] if moment < STEPS + 4 else []), moment
+        assert_same(expected)
+
+
+def test_a_network_that_is_lost_is_stopped_where_it_would_be_without_a_signal() -> None:
+    check_lost([LOST])
+
+
 @pytest.mark.slow
-def test_weights_that_are_averaged() -> None:
-    with_interrupter(words := write_fit(Path("one")), {8: signal.SIGTERM})
-    averaging = "pytorch_lightning.callbacks.StochasticWeightAveraging"
-    words += [
-        "--trainer.callbacks+",
-        averaging,
-        "--trainer.callbacks.swa_lrs",
-        "0.01",
-        "--trainer.callbacks.device",
-        "null",
-    ]
-    # It puts a rate of its own beside those of the optimizer, which is no other for that.
-    assert until_finished(words, [*words, "--resume"], 2) == [143]
+def test_in_whichever_batch_the_signal_comes() -> None:
+    check_lost([*range(LOST - 2, STEPS + 5)])
+    for moment in range(2 * STEPS):
+        shutil.rmtree("one")
+        check_same([moment], val_check_interval=5, max_epochs=2)
 
 
 def test_two_presses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

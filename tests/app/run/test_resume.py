@@ -119,6 +119,22 @@ def test_two_checkpoints_while_it_is_not_finished(words: list[str], expected: di
     assert {tag: curves[tag] for tag in expected["scalars"]} == expected["scalars"]
 
 
+def test_killed_before_its_result_is_written(
+    words: list[str], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: RunFolder, command: str, figures: dict[str, Any]) -> None:
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "add_result", killed)
+        with pytest.raises(SystemExit, match="9"):
+            main(words)
+    # All that would be left behind for good once there is a result.
+    assert not PREVIOUS.exists()
+    main(words)
+    assert outcome(RUN) == expected
+
+
 def test_truncated(words: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     LAST.write_bytes(LAST.read_bytes()[:-100])
     # And some settings may differ.
