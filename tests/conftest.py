@@ -52,7 +52,10 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     before = set(sys.modules)
     yield
     for name in sys.modules.keys() - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+        # A folder without __init__.py is a module without a file.
+        of = sys.modules[name]
+        places = [getattr(of, "__file__", None), *getattr(of, "__path__", [])]
+        if any(str(place).startswith(str(tmp_path)) for place in places):
             del sys.modules[name]
 
 

@@ -150,7 +150,8 @@ def test_evaluation_is_that_of_one_process() -> None:
 
 @pytest.mark.parametrize(
     ("moments", "steps"),
-    [([STEPS + 2], [7, 12]), pytest.param([1, STEPS + 2], [2, 7, 12], marks=pytest.mark.slow)],
+    # Of four batches a rank the last is smaller, and no fit stops right before it.
+    [([STEPS + 2], [8, 12]), pytest.param([1, STEPS + 2], [2, 8, 12], marks=pytest.mark.slow)],
 )
 def test_interrupted_and_resumed(moments: list[int], steps: list[int], here: list[str]) -> None:
     undisturbed = outcome(RUN)

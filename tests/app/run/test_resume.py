@@ -156,7 +156,7 @@ def test_both_damaged() -> None:
 
 
 def test_changed_settings_and_images(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy("one/images/a/0000.png", "one/images/b/other.png")
+    Path("one/images/a/0000.png").unlink()
     changed = [*words, "--trainer.max_epochs", "4", "--model.network.hidden", "[16,8]", "--data.batch_size=5"]
     line = refused(changed, capsys)
     assert "data.batch_size is 10 there and 5 here" in line
