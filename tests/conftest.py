@@ -53,8 +53,8 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     yield
     for name in sys.modules.keys() - before:
         # A folder without __init__.py is a module without a file.
-        of = sys.modules[name]
-        places = [getattr(of, "__file__", None), *getattr(of, "__path__", [])]
+        known = vars(sys.modules[name])
+        places = [known.get("__file__"), *known.get("__path__", ())]
         if any(str(place).startswith(str(tmp_path)) for place in places):
             del sys.modules[name]
 

@@ -66,6 +66,7 @@ def test_one_clear_line(
     row = ROWS[name]
     # The program looks for modules where one stands; those of other rows are none of this one's.
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     _prepare(row, finished)
     before = _snapshot()
     capsys.readouterr()
