@@ -3,9 +3,12 @@
 import csv
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -18,6 +21,16 @@ EPOCHS, STEPS = 3, 7
 
 RUN = Path("one/runs/run/version_0")
 """Where a fit written into the folder ``one`` has its run."""
+
+
+@contextmanager
+def standing_in(folder: Path) -> Iterator[None]:
+    """Stand in a folder that tests of several functions share, with a cache there, and leave no seed behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DROPOUT_LAB_CACHE", str(folder / "cache"))
+        yield
+        patch.delenv("PL_GLOBAL_SEED")
 
 
 def write_fit(

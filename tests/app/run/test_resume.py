@@ -20,7 +20,7 @@ from dropout_lab.app.run.checkpoint import SETTINGS
 from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.resume import ENTRY, lock_for_fit, newest_checkpoint, state_in
 from dropout_lab.app.run.train import train as train_in_folder
-from tests.app.run.runs import RUN, outcome, write_fit
+from tests.app.run.runs import RUN, outcome, standing_in, write_fit
 
 LAST, PREVIOUS = RUN / "checkpoints/last.ckpt", RUN / "checkpoints/previous.ckpt"
 WORDS = ["fit", "--config", "one/config.yaml", "--resume"]
@@ -47,9 +47,7 @@ def killed_at(step: int) -> list[str]:
 def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder ``one`` of a run that was killed in its third epoch."""
     folder = tmp_path_factory.mktemp("unfinished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("DROPOUT_LAB_CACHE", str(folder / "cache"))
+    with standing_in(folder):
         words = write_fit(Path("one"))
         with pytest.raises(SystemExit, match="9"):
             main([*words, *killed_at(16)])
@@ -61,7 +59,6 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             content = torch.load(file, weights_only=True)
             assert content[ENTRY]["settings"]["trainer"]["callbacks"].pop()["class_path"] == "kill.Kill"
             torch.save(content, file)
-        patch.delenv("PL_GLOBAL_SEED")
     return folder / "one"
 
 
