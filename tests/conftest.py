@@ -43,12 +43,18 @@ def _seeded() -> Iterator[None]:
     os.environ.pop("PL_GLOBAL_SEED", None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _path() -> list[str]:
+    """Where modules are looked for before any test has run."""
+    return list(sys.path)
+
+
 @pytest.fixture(autouse=True)
-def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _path: list[str]) -> Iterator[None]:
     """Run every test in a folder of its own, so that a stray file is seen, and forget what it imported from there."""
     monkeypatch.chdir(tmp_path)
-    # The program looks for modules of one's own where it is started.
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    # The program looks for modules of one's own where it is started; a module's fixtures may have started it elsewhere.
+    monkeypatch.setattr(sys, "path", list(_path))
     before = set(sys.modules)
     yield
     for name in sys.modules.keys() - before:

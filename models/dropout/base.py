@@ -23,11 +23,16 @@ def check_count(name: str, value: float, least: int) -> None:
         raise ValueError(f"{name} must be a whole number, {least} or more, got {value}")
 
 
+def in_float32(value: float) -> float:
+    """Return a number as float32 has it, also where a default device holds no values (``torch.device("meta")``)."""
+    return torch.tensor(value, dtype=torch.float32, device="cpu").item()
+
+
 def check_drop_probability(p: float) -> None:
     """Check that p is in [0, 1), and not so close to 1 that 1/(1 − p) is infinite in float32."""
     if not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), got {p}")
-    if torch.tensor(p, dtype=torch.float32) == 1:
+    if in_float32(p) == 1:
         raise ValueError(f"p must be in [0, 1) and is too close to 1, got {p}")
 
 

@@ -5,7 +5,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout, Pointwise, Stage, check_choice
+from dropout_lab.models.dropout.base import Dropout, Pointwise, Stage, check_choice, in_float32
 from dropout_lab.models.dropout.numerics import as_numbers, saturated
 
 Distribution = Literal["alpha", "beta"]
@@ -70,7 +70,7 @@ class DropAlan(Dropout, Pointwise):
         super().__init__()
         check_choice("distribution", distribution, Distribution)
         check_choice("inference", inference, Inference)
-        if not 0.8 <= max_drop < 1 or torch.tensor(max_drop, dtype=torch.float32) == 1:
+        if not 0.8 <= max_drop < 1 or in_float32(max_drop) == 1:
             raise ValueError(f"max_drop must be in [0.8, 1), got {max_drop}")
         self.distribution = distribution
         self.scaled = scaled

@@ -1,11 +1,12 @@
 """Drop-in: dead units are revived instead of living ones dropped."""
 
+import math
 from typing import Literal, final
 
 import torch
 from torch import Tensor
 
-from dropout_lab.models.dropout.base import RateDropout, check_choice
+from dropout_lab.models.dropout.base import RateDropout, check_choice, in_float32
 from dropout_lab.models.dropout.numerics import as_numbers
 
 Value = float | Literal["uniform", "mean"]
@@ -59,7 +60,7 @@ class DropIn(RateDropout):
     ) -> None:
         super().__init__(p)
         if value not in ("uniform", "mean") and (
-            isinstance(value, str) or not (value >= 0 and torch.tensor(value).float().isfinite())
+            isinstance(value, str) or not (value >= 0 and math.isfinite(in_float32(value)))
         ):
             raise ValueError(f"value must be 'uniform', 'mean' or a number of 0 or more, got {value!r}")
         check_choice("scale", scale, Scale)

@@ -1,11 +1,12 @@
 """Standout: a unit's own pre-activation says how likely it is kept."""
 
+import math
 from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout, Stage, check_choice
+from dropout_lab.models.dropout.base import Dropout, Stage, check_choice, in_float32
 from dropout_lab.models.dropout.numerics import as_numbers, scaled
 
 Gate = Literal["sigmoid", "inverted"]
@@ -48,7 +49,7 @@ class Standout(Dropout):
         self.learnable = learnable
         self.activation: nn.Module = nn.ReLU()
         for name, value in (("alpha", alpha), ("beta", beta)):
-            if not torch.tensor(value, dtype=torch.float32).isfinite():
+            if not math.isfinite(in_float32(value)):
                 raise ValueError(f"{name} must be a finite number, got {value}")
             if learnable:
                 self.register_parameter(name, nn.Parameter(torch.tensor(float(value))))

@@ -64,8 +64,7 @@ def test_one_clear_line(
     name: str, finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = ROWS[name]
-    # The program looks for modules where one stands; those of other rows are none of this one's.
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    # What a fixture of other tests has imported is none of this row's.
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     _prepare(row, finished)
     before = _snapshot()

@@ -17,6 +17,7 @@ FIT = ["fit", "--config", str(REPOSITORY / "configs" / "quickstart.yaml"), "--na
 SMALL = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_made_with_all_of_them_is_evaluated_as_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

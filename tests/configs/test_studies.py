@@ -110,6 +110,13 @@ def check_build(runs: list[Run]) -> None:
 
 
 @pytest.mark.usefixtures("_nothing_is_read")
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_the_run_that_shows_most_labels_builds(file: Path) -> None:
+    check_build(by_label(read(file, None), set())[:1])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_nothing_is_read")
 @WHOLE_AND_FORMS
 def test_its_labels_build(file: Path, form: str | None) -> None:
     whole, study = read(file, None), read(file, form)

@@ -74,8 +74,9 @@ def check_rows(rows: list[dict[str, str]], what: list[str], trained: list[str]) 
     assert {path.name for path in Path().iterdir()} - {"data", "out", "fake"} == set()
 
 
+@pytest.mark.slow  # figures of this project's speed; that each way computes the same is tested beside it
 @pytest.mark.usefixtures("_short")
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [False, True])
 def test_all_but_the_fit_from_end_to_end(
     every: bool, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,6 +137,7 @@ def dead_bias(network: nn.Module) -> nn.Module:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced_alone")
 def test_dead_units_are_seen_in_compiled_code() -> None:
     found = []
@@ -151,6 +152,7 @@ def test_dead_units_are_seen_in_compiled_code() -> None:
     assert found[1]["dead/network.body.1.activation"] == pytest.approx(3 / 32)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced_alone")
 def test_a_second_fit_sees_its_own_hooks() -> None:
     model = ImageClassifier(small_network(NoDropout), compile="default")
@@ -159,6 +161,7 @@ def test_a_second_fit_sees_its_own_hooks() -> None:
     assert any(name.startswith("dead/") for name in figures)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced_alone")
 def test_a_checkpoint_goes_from_compiled_to_plain_and_back(tmp_path: Path) -> None:
     file = tmp_path / "kept.ckpt"
@@ -170,6 +173,7 @@ def test_a_checkpoint_goes_from_compiled_to_plain_and_back(tmp_path: Path) -> No
     assert again.state_dict().keys() == model.state_dict().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_run_can_be_repeated(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))

@@ -25,6 +25,7 @@ from tests import programs
 from tests.app.study.studies import (
     BASE,
     callback,
+    done,
     dropout,
     events_of,
     rows,
@@ -109,6 +110,7 @@ def own_variant() -> dict[str, Any]:
     return {"method": {"none": dropout("NoDropout"), "own": dropout({"class_path": "mine.Own"})}}
 
 
+@pytest.mark.slow  # a second node; what an engine makes of a worker that died is tested with the pool
 def test_a_node_that_is_lost_leaves_its_runs_to_the_others(
     two: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +150,18 @@ def test_a_node_that_is_lost_leaves_its_runs_to_the_others(
         assert other is not None
         assert one == ends[task.run.hash]
         assert one.metrics == other.metrics
+
+
+def test_a_run_there_is_the_same_as_here(head: Cluster) -> None:
+    study: dict[str, Any] = {"grid": {"method": {"own": own_variant()["method"]["own"]}}, "seeds": [0]}
+    (task,), (same,) = tasks("studies/tiny", **study), tasks("local/tiny", **study)
+    find_own_modules()
+    (started, (_, result)) = events_of(RayEngine(jobs=None, threads=1), [task])
+    assert started == ("own", Started())
+    assert isinstance(result, RunResult)
+    assert result == task.files.result()
+    assert result.metrics == done(same).metrics
+    assert task.files.log.is_file()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,9 @@ ARGUMENTS: dict[type[Dropout], Callable[[], dict[str, object]]] = {
     SpatialMalDrop: lambda: {"rho": 1},
 }
 
+COMPILED = {Chain, DropConnect, MalDrop, StandardDropout}
+"""What `make test` compiles: one that is called alone, one with a stage, one with labels, a chain."""
+
 WITHOUT_MASK = (DropConnect, GaussianDropout, VariationalDropout)
 
 
@@ -261,6 +264,10 @@ def test_what_is_scheduled_can_be_set(layer: Dropout) -> None:
     assert list(scheduled_layers(layer).values()) == parts
 
 
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(variant, marks=() if variant in COMPILED else pytest.mark.slow) for variant in VARIANTS],
+)
 def test_compiles_in_a_head_to_the_same_whatever_the_rate(layer: Dropout) -> None:
     torch._dynamo.reset()
     head = Head(layer.join(nn.Linear(5, 7), nn.ReLU()), nn.Linear(7, 3))
@@ -314,6 +321,13 @@ def test_a_cast_keeps_the_rate(layer: Dropout) -> None:
     if isinstance(layer, CountDropout):
         layer.to(torch.bfloat16).to("meta").to_empty(device="cpu")
         assert layer.drop_count.item() == layer.rho
+
+
+def test_is_made_where_tensors_hold_no_values(variant: type[Dropout]) -> None:
+    """A large network is made so, to be filled with weights later."""
+    with torch.device("meta"):
+        stage = make(variant).join(nn.Linear(5, 7), nn.ReLU())
+    assert all(parameter.is_meta for parameter in stage.parameters())
 
 
 def test_joins_a_fully_connected_stage(variant: type[Dropout]) -> None:

@@ -25,13 +25,9 @@ from dropout_lab.models.networks import Backbone, Network
 from dropout_lab.models.networks.published import MODELS
 
 FAST = {
-    "alexnet",
-    "densenet121",
     "googlenet",
     "mobilenet_v3_small",
     "resnet18",
-    "shufflenet_v2_x0_5",
-    "squeezenet1_1",
     "vit_b_16",
 }
 CONVOLUTIONAL_END = ["squeezenet1_0", "squeezenet1_1"]

@@ -51,6 +51,7 @@ def test_initialized_as_torchvisions(network: VGG16) -> None:
     network.train()
 
 
+@pytest.mark.slow  # 134 million weights
 def test_starts_from_torchvisions_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in vgg16().state_dict().items()}
@@ -67,6 +68,7 @@ def test_starts_from_torchvisions_weights(monkeypatch: pytest.MonkeyPatch) -> No
     assert not bias.any()
 
 
+@pytest.mark.slow  # 134 million weights
 def test_drops_what_helps_most_and_learns(network: VGG16) -> None:
     logits = network(torch.randn(2, 3, 32, 32), torch.tensor([3, 1]))
     logits.sum().backward()
@@ -79,11 +81,13 @@ def test_drops_what_helps_most_and_learns(network: VGG16) -> None:
     network.zero_grad(set_to_none=True)
 
 
+@pytest.mark.slow  # 134 million weights
 def test_is_drawn(network: VGG16) -> None:
     drawn = {node.name for node in network_graph(network, torch.randn(1, 3, 32, 32)).node}
     assert {"network/head/stage/affine", "network/head/stage/dropout", "network/head/linear"} <= drawn
 
 
+@pytest.mark.slow  # 134 million weights
 def test_takes_images_of_any_size(network: VGG16) -> None:
     with torch.no_grad():
         for shape in ((3, 64, 64), (3, 33, 70)):
@@ -92,10 +96,11 @@ def test_takes_images_of_any_size(network: VGG16) -> None:
 
 
 def test_rates() -> None:
-    network = VGG16((1, 32, 32), 7, StandardDropout, rates=[0.1, 0.3], places=2)
+    with torch.device("meta"):
+        network = VGG16((1, 32, 32), 7, StandardDropout, rates=[0.1, 0.3], places=2)
+        assert network(torch.randn(2, 1, 32, 32)).shape == (2, 7)
     layers = list(network.dropout_layers().values())
     assert [layer.p for layer in layers if isinstance(layer, RateDropout)] == [0.1, 0.3]
-    assert network(torch.randn(2, 1, 32, 32)).shape == (2, 7)
 
 
 @pytest.mark.parametrize(
