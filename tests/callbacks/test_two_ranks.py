@@ -75,6 +75,7 @@ def cat(ranks: list[dict[str, list[Tensor]]], what: str, first: int = 0, last: i
     return torch.cat([batch for rank in ranks for batch in rank[what][first:last]])
 
 
+@pytest.mark.slow  # another fit of two ranks; one of all callbacks is tested with `fit`
 def test_an_epoch_and_one_that_is_resumed_in_its_midst(tmp_path: Path) -> None:
     ranks = run(tmp_path / "whole")
     rate = cat(ranks, "kept").double().mean(0)

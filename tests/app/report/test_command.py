@@ -100,7 +100,9 @@ def test_an_unfinished_study_is_reported(tmp_path: Path, capsys: pytest.CaptureF
     assert "6 of 42 runs finished, 36 missing" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["report", "--help"], ["report", "FOLDER"]])
+@pytest.mark.parametrize(
+    "words", [["report", "--help"], pytest.param(["report", "FOLDER"], marks=pytest.mark.slow)]
+)
 def test_torch_is_never_imported(folder: Path, words: list[str]) -> None:
     words = [str(folder) if word == "FOLDER" else word for word in words]
     program = (

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from matplotlib.image import imread
 
 from dropout_lab.app.main import main
@@ -42,6 +43,7 @@ def of(folder: Path, method: str) -> RunFiles:
     return RunFiles(found)
 
 
+@pytest.mark.slow  # each of these figures is drawn of results that are written
 def test_schedules_distributions_and_panels() -> None:
     scheduled = dropout({"class_path": "MalDrop", "init_args": {"rho": 0}}) | {
         "trainer": {

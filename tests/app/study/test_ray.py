@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -152,6 +153,7 @@ def test_a_node_that_is_lost_leaves_its_runs_to_the_others(
         assert one.metrics == other.metrics
 
 
+@pytest.mark.slow  # Ray starts, and a worker that imports torch; the same in this process is tested below
 def test_a_run_there_is_the_same_as_here(head: Cluster) -> None:
     study: dict[str, Any] = {"grid": {"method": {"own": own_variant()["method"]["own"]}}, "seeds": [0]}
     (task,), (same,) = tasks("studies/tiny", **study), tasks("local/tiny", **study)
@@ -164,6 +166,40 @@ def test_a_run_there_is_the_same_as_here(head: Cluster) -> None:
     assert task.files.log.is_file()
 
 
+class Here:
+    """An actor that answers at once, in this process."""
+
+    def __init__(self, actor: RunActor) -> None:
+        self.look = SimpleNamespace(remote=lambda *given: [actor.look(*given)])
+        self.do = SimpleNamespace(remote=lambda *given: [actor.do(*given)])
+
+
+def test_a_run_by_an_actor_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    study: dict[str, Any] = {"grid": {"method": {"none": dropout("NoDropout")}}, "seeds": [0, 1]}
+    given: list[dict[str, int]] = []
+
+    def options(**options: int) -> SimpleNamespace:
+        given.append(options)
+        return SimpleNamespace(remote=lambda threads: Here(RunActor(threads)))
+
+    monkeypatch.setattr("ray.remote", lambda actor: SimpleNamespace(options=options))
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1.0}}])
+    monkeypatch.setattr("ray.wait", lambda words, **_: (words, []))
+    monkeypatch.setattr("ray.get", lambda word: word[0])
+    monkeypatch.setattr("ray.kill", lambda actor: None)
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_accelerator_ids=dict))
+    monkeypatch.setattr(ray_cluster, "connected", nullcontext)
+    monkeypatch.setenv(ray_cluster.VISIBLE, "")
+    todo = tasks("studies/tiny", **study)
+    ends = [event for _, event in events_of(RayEngine(jobs=1, threads=1), todo) if event != Started()]
+    assert given == [{"num_cpus": 1, "num_gpus": 0, "max_restarts": 0}]
+    assert ends == [task.files.result() for task in todo]
+    for end, same in zip(ends, tasks("local/tiny", **study), strict=True):
+        assert isinstance(end, RunResult)
+        assert end.metrics == done(same).metrics
+
+
+@pytest.mark.slow  # Ray starts; how many runs there is room for is tested below
 @pytest.mark.parametrize(
     ("words", "message"),
     [

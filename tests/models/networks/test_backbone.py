@@ -28,7 +28,6 @@ FAST = {
     "googlenet",
     "mobilenet_v3_small",
     "resnet18",
-    "vit_b_16",
 }
 CONVOLUTIONAL_END = ["squeezenet1_0", "squeezenet1_1"]
 # The smallest images that they take, where it is not 32 pixels.
