@@ -189,7 +189,7 @@ def test_a_run_by_an_actor_in_this_process(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("ray.kill", lambda actor: None)
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_accelerator_ids=dict))
     monkeypatch.setattr(ray_cluster, "connected", nullcontext)
-    monkeypatch.setenv(ray_cluster.VISIBLE, "")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     todo = tasks("studies/tiny", **study)
     ends = [event for _, event in events_of(RayEngine(jobs=1, threads=1), todo) if event != Started()]
     assert given == [{"num_cpus": 1, "num_gpus": 0, "max_restarts": 0}]
