@@ -23,7 +23,7 @@ from dropout_lab.datamodules.sampling import (
     ResumableLoader,
     Shuffled,
     batches_done,
-    drops_last,
+    samples_of_epoch,
 )
 from dropout_lab.datamodules.splits import check_bounds, check_size
 
@@ -64,7 +64,8 @@ class ImageDataModule(LightningDataModule, ABC):
         download: fetch the official files if they are missing and the owner offers them.
         num_workers: processes that prepare batches; a gather in memory rarely needs one.
         drop_last: leave out an epoch's last training batch where it is smaller than the others; None: where it is one
-            image, whose variance BatchNorm cannot take and which would weigh as much as a whole batch.
+            image, whose variance BatchNorm cannot take and which would weigh as much as a whole batch. Of several
+            processes some may have one image more than others; each image is drawn once an epoch.
         device: keep the images there: None in the machine's memory, ``"cuda"`` on the GPU that the trainer computes
             on, ``"auto"`` there too if there is one and they fit.
     """
@@ -235,7 +236,7 @@ class ImageDataModule(LightningDataModule, ABC):
         sampler = self._order()
         if not isinstance(sampler, EpochOrder):
             return self._loader(self.splits.train, sampler, augment, drop_last=bool(self.drop_last))
-        drops = drops_last(len(sampler), self.batch_size, self.drop_last)
+        sampler.share(samples_of_epoch(sampler.length, self.batch_size, self.drop_last, sampler.num_replicas))
         if self.num_workers > 0:
             sampler.shared_epoch.share_memory_()  # type: ignore[no-untyped-call]
         # With overfit_batches Lightning takes a sampler of its own, and images stay the same each epoch.
@@ -243,15 +244,15 @@ class ImageDataModule(LightningDataModule, ABC):
             epoch, batches = batches_done(self.trainer)
             sampler.begin(epoch, batches * self.batch_size)
         streams = BatchStreams(self.seed, sampler.shared_epoch)
-        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader, drops)
+        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader)
 
     def dropped(self, processes: int = 1) -> int:
-        """Return how many images of an epoch each of so many processes leaves out, with the last training batch."""
+        """Return how many images of an epoch so many processes leave out, with the last training batch."""
         order = self._order()
         if not isinstance(order, EpochOrder):
             return 0
-        images = -(-order.length // processes)
-        return images % self.batch_size if drops_last(images, self.batch_size, self.drop_last) else 0
+        samples = samples_of_epoch(order.length, self.batch_size, self.drop_last, processes)
+        return max(0, order.length - samples)
 
     def val_dataloader(self) -> Loader:
         return self._loader(self.splits.val)

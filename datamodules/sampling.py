@@ -39,6 +39,11 @@ class EpochOrder(DistributedSampler[int], ABC):
         self._begin = (0, 0)
         self._drawn = False
 
+    def share(self, samples: int) -> None:
+        """Draw so many samples an epoch, for all processes together."""
+        self.total_size = samples
+        self.num_samples = len(range(self.rank, samples, self.num_replicas))
+
     @abstractmethod
     def draw(self, generator: np.random.Generator) -> Indices:
         """Return the indices of an epoch's images for all processes, ``(total_size,)``."""
@@ -65,7 +70,7 @@ class EpochOrder(DistributedSampler[int], ABC):
 
 @final
 class Shuffled(EpochOrder):
-    """Draws each image once, in random order; some twice where processes must have as many each."""
+    """Draws each image once, in random order; other numbers of samples leave some out, or have some twice."""
 
     def draw(self, generator: np.random.Generator) -> Indices:
         return np.resize(generator.permutation(self.length), self.total_size)
@@ -128,19 +133,23 @@ class ResumableLoader(DataLoader[tuple[Tensor, Tensor]]):
         pass
 
 
-def drops_last(samples: int, batch_size: int, drop_last: bool | None) -> bool:
-    """Tell whether the last batch of a process's samples of an epoch is left out, should it be smaller than the others.
+def samples_of_epoch(images: int, batch_size: int, drop_last: bool | None, processes: int = 1) -> int:
+    """Return how many samples all processes train on in an epoch, so that each has as many batches and none too many.
 
-    With None it is if it has one sample. Raises ValueError if no batch would be left.
+    They share what is left after the whole batches, of which some have one sample more than others. With None it is
+    left out if one of them would have less than two of it. Where some would have none of it, images are drawn twice.
+    Raises ValueError if no batch would be left.
     """
-    if drop_last is None:
-        return samples > 1 and samples % batch_size == 1
-    if drop_last and samples < batch_size:
+    left = images % (processes * batch_size)
+    if drop_last and left == images:
+        each = images // processes
         raise ValueError(
-            f"drop_last leaves no batch of {batch_size} of the {samples} training images a process: take a batch_size "
-            f"of {samples} or less, or drop_last null"
+            f"drop_last leaves no batch of {batch_size} of the {each} training images a process: take a batch_size "
+            f"of {each} or less, or drop_last null"
         )
-    return drop_last
+    if drop_last or (drop_last is None and left < images and left < 2 * processes):
+        return images - left
+    return images - left + processes if 0 < left < processes else images
 
 
 def batches_done(trainer: Trainer) -> tuple[int, int]:

@@ -54,8 +54,7 @@ def _left_out(data: ImageDataModule, processes: int) -> str | None:
     if not count:
         return None
     images = "1 image" if count == 1 else f"{count} images"
-    each = " of each process" if processes > 1 else ""
-    return f"the last of an epoch{each}, {images}, is left out (data.drop_last)"
+    return f"the last of an epoch, {images}, is left out (data.drop_last)"
 
 
 @rank_zero_only

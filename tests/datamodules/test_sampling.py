@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import distributed
 from torch.utils.data import RandomSampler
 
@@ -15,7 +17,7 @@ from dropout_lab.datamodules.sampling import (
     InEpochs,
     Shuffled,
     batches_done,
-    drops_last,
+    samples_of_epoch,
 )
 
 LABELS = torch.tensor([0] * 950 + [1] * 50)
@@ -105,44 +107,84 @@ def trainer(**progress: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("samples", "batch_size", "drop_last", "expected"),
+    ("images", "batch_size", "drop_last", "processes", "expected"),
     [
-        (101, 100, None, True),
-        (100, 100, None, False),
-        (102, 100, None, False),
-        (5, 2, None, True),
-        (5, 1, None, False),
-        (1, 100, None, False),
-        (1, 1, None, False),
-        (20, 100, None, False),
-        (101, 100, False, False),
-        (102, 100, True, True),
-        (100, 100, True, True),
+        (101, 100, None, 1, 100),
+        (100, 100, None, 1, 100),
+        (102, 100, None, 1, 102),
+        (5, 2, None, 1, 4),
+        (5, 1, None, 1, 5),
+        (1, 100, None, 1, 1),
+        (1, 1, None, 1, 1),
+        (20, 100, None, 1, 20),
+        (101, 100, False, 1, 101),
+        (102, 100, True, 1, 100),
+        (100, 100, True, 1, 100),
+        # One process has 51 images, the other 50.
+        (101, 100, None, 2, 101),
+        (101, 20, None, 2, 101),
+        # The last batches would have one image and none, two and one, two each.
+        (101, 25, None, 2, 100),
+        (103, 25, None, 2, 100),
+        (104, 25, None, 2, 104),
+        # A process without a batch would let the other wait for ever.
+        (101, 25, False, 2, 102),
+        (103, 25, False, 2, 103),
+        (1, 25, None, 2, 2),
+        (3, 25, None, 2, 3),
+        (119, 20, True, 2, 80),
     ],
 )
-def test_the_last_batch(samples: int, batch_size: int, drop_last: bool | None, expected: bool) -> None:
-    assert drops_last(samples, batch_size, drop_last) is expected
+def test_samples_of_an_epoch(
+    images: int, batch_size: int, drop_last: bool | None, processes: int, expected: int
+) -> None:
+    assert samples_of_epoch(images, batch_size, drop_last, processes) == expected
+
+
+@given(
+    images=st.integers(1, 400),
+    batch_size=st.integers(1, 40),
+    drop_last=st.sampled_from([None, False, True]),
+    processes=st.integers(1, 5),
+)
+def test_each_process_has_as_many_batches(
+    images: int, batch_size: int, drop_last: bool | None, processes: int
+) -> None:
+    assume(not drop_last or images >= processes * batch_size)
+    samples = samples_of_epoch(images, batch_size, drop_last, processes)
+    shares = [len(range(rank, samples, processes)) for rank in range(processes)]
+    assert len({-(-share // batch_size) for share in shares}) == 1
+    # Twice only where a process would have nothing to do, and no more than that takes.
+    assert samples <= images or shares == [-(-images // processes)] * processes
+    assert samples > images - 2 * processes or drop_last
+    if drop_last:
+        assert samples == images // (processes * batch_size) * processes * batch_size
 
 
 def test_no_batch_is_left() -> None:
     with pytest.raises(
         ValueError, match="drop_last leaves no batch of 100 of the 20 training images .* 20 or less"
     ):
-        drops_last(20, 100, True)
+        samples_of_epoch(20, 100, True)
 
 
 @pytest.mark.parametrize(
     ("drop_last", "processes", "sizes", "dropped"),
     [
-        (None, 1, [50, 50], 1),
-        (None, 2, [50], 1),
-        (False, 1, [50, 50, 1], 0),
-        (True, 1, [50, 50], 1),
-        (True, 2, [50], 1),
+        (None, 1, [[50, 50]], 1),
+        (None, 2, [[50], [50]], 1),
+        (False, 1, [[50, 50, 1]], 0),
+        (True, 1, [[50, 50]], 1),
+        (True, 2, [[50], [50]], 1),
+        (False, 2, [[50, 1], [50, 1]], 0),
     ],
 )
 def test_batches_of_an_epoch(
-    drop_last: bool | None, processes: int, sizes: list[int], dropped: int, monkeypatch: pytest.MonkeyPatch
+    drop_last: bool | None,
+    processes: int,
+    sizes: list[list[int]],
+    dropped: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = DigitsDataModule(batch_size=50, train_limit=101, drop_last=drop_last)
     data.prepare_data()
@@ -152,8 +194,21 @@ def test_batches_of_an_epoch(
     for rank in range(processes):
         monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
         loader = data.train_dataloader()
-        assert [len(labels) for _, labels in loader] == sizes
-        assert len(loader) == len(sizes)
+        assert [len(labels) for _, labels in loader] == sizes[rank]
+        assert len(loader) == len(sizes[rank])
+
+
+def test_images_that_processes_cannot_share_evenly_are_seen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitsDataModule(batch_size=20, train_limit=101, normalize="none")
+    data.prepare_data()
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    seen = []
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        seen.append([image.numpy().tobytes() for images, _ in data.train_dataloader() for image in images])
+    assert [len(images) for images in seen] == [51, 50]
+    assert len(set().union(*seen)) == 101
 
 
 def test_other_images_are_left_out_in_each_epoch() -> None:
