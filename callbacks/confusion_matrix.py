@@ -11,6 +11,7 @@ from dropout_lab.callbacks.examples import image_data
 from dropout_lab.callbacks.figures import confusion_figure, plain
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
+from dropout_lab.models.dropout.base import check_count
 
 
 @final
@@ -22,8 +23,7 @@ class ConfusionMatrix(Callback):
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
-        if every_n_epochs < 1:
-            raise ValueError(f"every_n_epochs must be 1 or more, got {every_n_epochs}")
+        check_count("every_n_epochs", every_n_epochs, least=1)
         self.every_n_epochs = every_n_epochs
         self.counts: Tensor | None = None
         self._predicted: list[Tensor] = []

@@ -8,6 +8,7 @@ from dropout_lab.callbacks.examples import RightAndWrong, image_data
 from dropout_lab.callbacks.figures import plain
 from dropout_lab.callbacks.ranks import due
 from dropout_lab.callbacks.tensorboard import summary_writers
+from dropout_lab.models.dropout.base import check_count
 
 
 @final
@@ -25,9 +26,8 @@ class PredictionPanels(Callback):
     """
 
     def __init__(self, images: int = 10, every_n_epochs: int = 1) -> None:
-        if min(images, every_n_epochs) < 1:
-            got = f"{images} and {every_n_epochs}"
-            raise ValueError(f"images and every_n_epochs must be 1 or more, got {got}")
+        check_count("images", images, least=1)
+        check_count("every_n_epochs", every_n_epochs, least=1)
         self.images = images
         self.every_n_epochs = every_n_epochs
         self.examples = RightAndWrong(images)

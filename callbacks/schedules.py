@@ -18,6 +18,8 @@ __all__ = [
     "Randomized", "ReverseAnnealing", "Schedule",
 ]  # fmt: skip
 
+from dropout_lab.models.dropout.base import check_count
+
 
 @final
 @dataclass(frozen=True)
@@ -65,12 +67,6 @@ def check_amount(name: str, amount: float) -> None:
     """Check a value that a layer is to be set to."""
     if not 0 <= amount < math.inf:
         raise ValueError(f"{name} must be a number of 0 or more, got {amount}")
-
-
-def check_count(name: str, count: int) -> None:
-    """Check a number of batches or epochs."""
-    if not (count >= 1 and count % 1 == 0):
-        raise ValueError(f"{name} must be a whole number of 1 or more, got {count}")
 
 
 @final
@@ -195,7 +191,7 @@ class Periodic(Schedule):
 
     def __post_init__(self) -> None:
         check_amount("rho", self.rho)
-        check_count("period", self.period)
+        check_count("period", self.period, least=1)
 
     def at(self, moment: Moment) -> float:
         return self.rho if moment.batch % self.period == 0 else 0
@@ -222,7 +218,7 @@ class Alternating(Schedule):
     def __post_init__(self) -> None:
         check_amount("value", self.value)
         check_amount("off", self.off)
-        check_count("every", self.every)
+        check_count("every", self.every, least=1)
 
     def at(self, moment: Moment) -> float:
         return self.off if moment.epoch // self.every % 2 else self.value

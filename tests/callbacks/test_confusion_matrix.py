@@ -50,5 +50,5 @@ def test_other_data_modules_are_refused() -> None:
 
 
 def test_bad_argument() -> None:
-    with pytest.raises(ValueError, match="every_n_epochs must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="every_n_epochs must be a whole number, 1 or more, got 0"):
         ConfusionMatrix(every_n_epochs=0)

@@ -42,5 +42,5 @@ def test_nothing_is_kept_where_nothing_is_drawn() -> None:
 
 @pytest.mark.parametrize("arguments", [{"images": 0}, {"every_n_epochs": 0}])
 def test_bad_arguments(arguments: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="must be 1 or more"):
+    with pytest.raises(ValueError, match="must be a whole number, 1 or more"):
         PredictionPanels(**arguments)

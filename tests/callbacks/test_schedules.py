@@ -143,8 +143,8 @@ def test_one_is_the_bound_of_a_probability() -> None:
         (lambda: ForwardAnnealing(0, L=0), "L must be a number above 0, .* got 0"),
         (lambda: ReverseAnnealing(0, L=-3), "L must be a number above 0, .* got -3"),
         (lambda: Periodic(-1), "rho must be a number of 0 or more, got -1"),
-        (lambda: Periodic(1, period=0), "period must be a whole number of 1 or more, got 0"),
-        (lambda: Periodic(1, period=2.5), "period must be a whole number of 1 or more, got 2.5"),  # type: ignore[arg-type]
+        (lambda: Periodic(1, period=0), "period must be a whole number, 1 or more, got 0"),
+        (lambda: Periodic(1, period=2.5), "period must be a whole number, 1 or more, got 2.5"),  # type: ignore[arg-type]
         (lambda: Logistic(-1, 2), "start must be a number of 0 or more, got -1"),
         (lambda: Logistic(1, 2, midpoint=1.5), r"midpoint must be in \[0, 1\], got 1.5"),
         (lambda: Logistic(1, 2, rate=0), "rate must be a number above 0, got 0"),
@@ -152,7 +152,7 @@ def test_one_is_the_bound_of_a_probability() -> None:
         (lambda: Cosine(0, -2), "end must be a number of 0 or more, got -2"),
         (lambda: Alternating(-1), "value must be a number of 0 or more, got -1"),
         (lambda: Alternating(1, off=-1), "off must be a number of 0 or more, got -1"),
-        (lambda: Alternating(1, every=0), "every must be a whole number of 1 or more, got 0"),
+        (lambda: Alternating(1, every=0), "every must be a whole number, 1 or more, got 0"),
         (lambda: Randomized(0.2, 0.6).at(moment()), "no whole number from low=0.2 to high=0.6"),
         (lambda: Randomized(9).at(moment(units=4)), "no whole number from low=9 to high=4"),
         (lambda: Randomized(0, 2).at(moment(units=None)), r"must be in \[0, 1\] for a probability, got 0, 2"),
