@@ -236,7 +236,9 @@ def check_lost(moments: list[int]) -> None:
         words = with_nan(write_fit(Path("one"), val_check_interval=5), LOST)
         with_interrupter(words, {moment: signal.SIGTERM})
         assert until_finished(words, [*words, "--resume"], 2) == ([143] if moment < STEPS + 4 else []), moment
-        assert_same(expected)
+        # What it has saved before it was lost is a later one than that of the epoch before.
+        good = {part: value for part, value in expected.items() if part != "last" or moment >= LOST}
+        assert_same(good)
 
 
 def test_a_network_that_is_lost_is_stopped_where_it_would_be_without_a_signal() -> None:
