@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, final
 
+from dropout_lab.models.dropout.base import check_count
+
 __all__ = [
     "Alternating", "Constant", "Cosine", "ForwardAnnealing", "Linear", "Logistic", "Moment", "Periodic",
     "Randomized", "ReverseAnnealing", "Schedule",
 ]  # fmt: skip
-
-from dropout_lab.models.dropout.base import check_count
 
 
 @final

@@ -236,15 +236,18 @@ class ImageDataModule(LightningDataModule, ABC):
         sampler = self._order()
         if not isinstance(sampler, EpochOrder):
             return self._loader(self.splits.train, sampler, augment, drop_last=bool(self.drop_last))
-        sampler.share(samples_of_epoch(sampler.length, self.batch_size, self.drop_last, sampler.num_replicas))
+        samples = samples_of_epoch(sampler.length, self.batch_size, self.drop_last, sampler.num_replicas)
+        sampler.share(samples)
         if self.num_workers > 0:
             sampler.shared_epoch.share_memory_()  # type: ignore[no-untyped-call]
-        # With overfit_batches Lightning takes a sampler of its own, and images stay the same each epoch.
+        # With overfit_batches Lightning takes a sampler of its own, whose last batch the loader leaves out, and images
+        # stay the same each epoch.
         if self.trainer is not None and not self.trainer.overfit_batches:  # type: ignore[attr-defined]
             epoch, batches = batches_done(self.trainer)
             sampler.begin(epoch, batches * self.batch_size)
         streams = BatchStreams(self.seed, sampler.shared_epoch)
-        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader)
+        drops = samples < sampler.length
+        return self._loader(self.splits.train, sampler, augment, streams, ResumableLoader, drops)
 
     def dropped(self, processes: int = 1) -> int:
         """Return how many images of an epoch so many processes leave out, with the last training batch."""

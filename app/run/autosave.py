@@ -54,7 +54,9 @@ def can_leave(trainer: Trainer) -> bool:
     done = loop.batch_progress.current.completed
     if done % trainer.accumulate_grad_batches != 0:
         return False
-    if done + 1 == len(loader) and len(loader.sampler) % (loader.batch_size or 1) != 0:
+    # Of the samples of all: each process must come to the same answer, and some may have a smaller batch than others.
+    whole = (loader.batch_size or 1) * loader.sampler.num_replicas
+    if done + 1 == len(loader) and loader.sampler.total_size % whole != 0:
         return False
     interval = trainer.val_check_batch
     counted = loop.total_batch_idx if trainer.check_val_every_n_epoch is None else done

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pytorch_lightning import Trainer
 from torch import distributed
 from torch.utils.data import RandomSampler
 
@@ -19,6 +20,8 @@ from dropout_lab.datamodules.sampling import (
     batches_done,
     samples_of_epoch,
 )
+from dropout_lab.models import ImageClassifier
+from dropout_lab.models.networks import FullyConnected
 
 LABELS = torch.tensor([0] * 950 + [1] * 50)
 
@@ -196,6 +199,17 @@ def test_batches_of_an_epoch(
         loader = data.train_dataloader()
         assert [len(labels) for _, labels in loader] == sizes[rank]
         assert len(loader) == len(sizes[rank])
+
+
+@pytest.mark.parametrize(("drop_last", "batches"), [(None, 2), (True, 2), (False, 3)])
+def test_the_last_batch_of_a_sampler_of_lightnings(drop_last: bool | None, batches: int) -> None:
+    data = DigitsDataModule(batch_size=50, train_limit=101, drop_last=drop_last)
+    model = ImageClassifier(FullyConnected(hidden=[8], image_shape=(1, 8, 8), num_classes=10))
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    overfitting = Trainer(overfit_batches=1.0, max_epochs=1, accelerator="cpu", **quiet)
+    with pytest.warns(UserWarning, match="You requested to overfit"):
+        overfitting.fit(model, data)
+    assert overfitting.global_step == batches
 
 
 def test_images_that_processes_cannot_share_evenly_are_seen_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 import torch
 import torchvision
-from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 from torchvision.ops import DropBlock2d
 
@@ -40,11 +39,8 @@ PLACES = {
 }
 WITH_HEAD = ["vgg16", "efficientnet_b0", "mobilenet_v3_small", "mobilenet_v3_large"]
 HEAVY = {"alexnet", "mobilenet_v3_large", "vgg16"}
+CASES = {name: pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ()) for name in PLACES}
 STAGES = [DropAlan, Standout, DropConnect]
-
-
-def light(name: str) -> ParameterSet:
-    return pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ())
 
 
 @functools.cache
@@ -95,7 +91,7 @@ def picture(module: nn.Module) -> list[tuple[str, int, bool, object]]:
     [pytest.param(NoDropout, marks=pytest.mark.slow), lambda: StandardDropout(0.3)],
     ids=["none", "standard"],
 )
-@pytest.mark.parametrize("name", [*map(light, PLACES)])
+@pytest.mark.parametrize("name", [*CASES.values()])
 def test_every_layer_of_a_torchvision_network(name: str, make: Callable[[], Dropout]) -> None:
     network, images = network_of(name), images_for(name)
     assert len(dropouts_of(network)) == PLACES[name]
@@ -226,7 +222,7 @@ def test_what_is_no_module_is_refused() -> None:
     assert picture(module) == before
 
 
-@pytest.mark.parametrize("name", [*map(light, WITH_HEAD)])
+@pytest.mark.parametrize("name", [CASES[name] for name in WITH_HEAD])
 def test_maldrop_learns_in_a_torchvision_network(name: str) -> None:
     network, images, target = network_of(name), images_for(name), torch.tensor([1, 7])
     assert swap_dropout(network, lambda: MalDrop(16)) == PLACES[name]
