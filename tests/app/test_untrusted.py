@@ -88,7 +88,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "callbacks": lambda spec: {"trainer": {"callbacks": [spec]}},
     "hook of a callback": lambda spec: callback("LambdaCallback", on_fit_start=spec),
     "schedule": lambda spec: callback("RhoScheduler", schedule=spec),
-    "function of a callback": lambda spec: callback("ModelPruning", pruning_fn=spec, amount=0.5),
+    "function of a callback": lambda spec: callback("WeightAveraging", avg_fn=spec),
     "logger": lambda spec: {"trainer": {"logger": spec}},
     "argument of a logger": logger,
     "plugins": lambda spec: {"trainer": {"plugins": [spec]}},
