@@ -68,7 +68,7 @@ REFUSED: dict[type[Callback], str] = {
 # Those that are only there to be inherited from.
 BASES = (BaseFinetuning, BasePredictionWriter)
 
-# In the names of strategies that Lightning makes for TPUs, or fails over without them.
+# In the names of strategies and profilers that Lightning makes for TPUs, or fails over without them.
 TPU = ("tpu", "xla")
 
 # Strategies whose processes are children that keep what a run has come to for themselves.
@@ -147,14 +147,16 @@ def check_trainer_options(trainer: Any) -> None:
             f"trainer.val_check_interval must be above 0, got {interval}; give a number of batches, a share of an "
             "epoch in (0, 1], or --trainer.limit_val_batches 0 for no validation"
         )
-    if any(word in str(trainer.strategy).lower() for word in TPU):
-        raise UserError(
-            f"trainer.strategy: {trainer.strategy} is for TPUs, on which nothing here was tried; take ddp, or leave it "
-            "out"
-        )
+    for name, other in (("strategy", "ddp"), ("profiler", "PyTorchProfiler")):
+        given = getattr(trainer, name)
+        part = getattr(given, "class_path", given)
+        if any(word in str(part).lower() for word in TPU):
+            raise UserError(
+                f"trainer.{name}: {part} is for TPUs, on which nothing here was tried; take {other}, or leave it out"
+            )
     devices, most = str(trainer.devices), max(cpu_count(), MOST_PROCESSES)
-    given = devices == "auto" or (devices.isdecimal() and 1 <= int(devices) <= most)
-    if trainer.accelerator == "cpu" and not given:
+    possible = devices == "auto" or (devices.isdecimal() and 1 <= int(devices) <= most)
+    if trainer.accelerator == "cpu" and not possible:
         raise UserError(
             f"trainer.devices must be a number of processes from 1 to {most} on the CPU, got {trainer.devices!r}; "
             "give 1, or auto"

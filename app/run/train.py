@@ -96,6 +96,9 @@ def _run_trainer(parts: Parts, checkpoint: str | None) -> str | None:
     except TrainingCollapsed as stop:
         return str(stop)
     finally:
+        # Lightning does not where a fit is broken off: with a PyTorchProfiler that is still open a later fit in this
+        # process ends with a segmentation fault.
+        parts.trainer.profiler.teardown(stage="fit")  # type: ignore[attr-defined]
         # What is measured next is of the weights that are there.
         connector._ckpt_path = None
     return None
