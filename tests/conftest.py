@@ -1,5 +1,6 @@
 """Fixtures: tiny data sets, and the real ones where they are."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -29,6 +30,22 @@ with suppress(FileExistsError):
     (TESTS / "tests").symlink_to(Path("../../tests"))
 sys.path.append(str(TESTS))
 UNPACKED = REPOSITORY / ".cache" / "real-data"
+
+
+# PyTorch, Lightning and four thousand tests: a collection that looks at all of them takes half a second.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what all tests share out of the garbage collections within them."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Give it back, since some libraries' bindings complain at the interpreter's end of what is not collected."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

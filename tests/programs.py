@@ -47,6 +47,8 @@ IMPORTED = [
     "sklearn.datasets",
     "tensorboard.backend.event_processing.event_accumulator",
     "torch.utils.tensorboard",
+    "attr",
+    "tests.frozen",
 ]
 
 # As `python cli.py` has it: the script's folder in place of the one where Python is started.
