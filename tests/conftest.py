@@ -15,10 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 import pytest
-import torch
 from filelock import FileLock
 
-from dropout_lab.datamodules import cifar10
 from tests.data import write_cifar10, write_mnist
 from tests.data.isic import write_isic
 from tests.programs import REPOSITORY, TESTS
@@ -51,6 +49,8 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
     """Start every test from the same random state, and leave no seed behind."""
+    import torch  # not by the process that hands out the tests, which would do so before it starts the others
+
     # torch.manual_seed notes each call with its traceback for the day when a GPU is used.
     torch.default_generator.manual_seed(0)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -99,6 +99,8 @@ def mnist_root(tmp_path: Path) -> Path:
 @pytest.fixture
 def cifar10_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tiny CIFAR-10 in the real format, its checksums taken for the official ones."""
+    from dropout_lab.datamodules import cifar10  # which imports torch
+
     checksums = write_cifar10(tmp_path / "data")
     test = {"test_batch": checksums.pop("test_batch")}
     monkeypatch.setattr(cifar10, "TRAIN_MD5", checksums)
