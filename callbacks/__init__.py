@@ -9,6 +9,7 @@ from dropout_lab.callbacks.inference_gap import InferenceGap
 from dropout_lab.callbacks.pass_rate_tracker import PassRateTracker
 from dropout_lab.callbacks.prediction_panels import PredictionPanels
 from dropout_lab.callbacks.rho_scheduler import RhoScheduler
+from dropout_lab.callbacks.scale_factors import ScaleFactors
 from dropout_lab.callbacks.tensorboard import (
     MEASURED_LATER,
     Charted,
@@ -20,6 +21,6 @@ from dropout_lab.callbacks.timing import Timing
 
 __all__ = [
     "MEASURED_LATER", "BestStep", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix", "DeadUnits", "EpochLines",
-    "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "TensorBoardPages", "Timing",
+    "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "ScaleFactors", "TensorBoardPages", "Timing",
     "TrainingCollapsed", "write_test_metrics",
 ]  # fmt: skip

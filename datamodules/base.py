@@ -58,7 +58,7 @@ class ImageDataModule(LightningDataModule, ABC):
         val_size: validation images, a number or a share of the training images in (0, 1).
         train_limit: use only the first so many training images; statistics still come from all of them.
         image_size: resize to so many pixels square; None keeps the stored size.
-        normalize: ``"standard"``, ``"mean-255"``, ``"mean-image"`` or ``"none"``.
+        normalize: ``"standard"``, ``"mean-255"``, ``"mean-scalar-255"``, ``"mean-image"`` or ``"none"``.
         augment: augment training images, by shifts, mirroring or crops as suits the data set (its ``augmentations``).
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing and the owner offers them.

@@ -33,7 +33,7 @@ FORMS = {
 }
 
 METRIC = re.compile(
-    r"(train|val|test)/\w+(@(last)?\d+)?|step_seconds|train_seconds|seconds|steps|epochs|best_step|best_epoch|"
+    r"[a-z_]\w*(/[\w.#]+)+(@(last)?\d+)?|step_seconds|train_seconds|seconds|steps|epochs|best_step|best_epoch|"
     r"first_steps/\S+"
 )
 

@@ -4,12 +4,26 @@ Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regulariza
 """
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import Literal, TypeVar, final
 
 from torch import nn
 
 from dropout_lab.models.dropout import DropoutFactory, NoDropout
 from dropout_lab.models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
+
+
+Affine = TypeVar("Affine", nn.Conv2d, nn.Linear)
+
+
+def glorot(layer: Affine) -> Affine:
+    """Draw a layer's weights from U(−a, a), a = √(6 / (inputs + outputs)), and set its biases to 0."""
+    assert layer.bias is not None
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+INITIALIZATIONS = {"glorot": glorot, "torch": lambda layer: layer}
 
 
 @final
@@ -19,7 +33,9 @@ class AlanCNN(Network):
     Convolutions are valid (no padding). Departures: the paper's text says three convolutions, the published
     code runs two, since its first is bypassed; ``convolutions=3`` puts one more Conv 64@3×3 (padding 1) – ReLU
     first. The original also has a ReLU on the logits, the natural cause of its collapse to a loss of ln 10
-    once all ten are dead; ``relu_logits=True`` reproduces it.
+    once all ten are dead; ``relu_logits=True`` reproduces it. As Keras does for the original, weights are drawn
+    Glorot-uniform, W ~ U(−a, a) with a = √(6 / (inputs + outputs)), and biases are 0 (X. Glorot and Y. Bengio,
+    *Understanding the Difficulty of Training Deep Feedforward Neural Networks*, 2010).
 
     Args:
         image_shape: channels, height, width; at least 18×18.
@@ -27,6 +43,7 @@ class AlanCNN(Network):
         rates: p of the one place; None leaves the layer its own.
         convolutions: 2, as run, or 3, as written.
         relu_logits: put a ReLU on the logits.
+        initialization: ``"glorot"``, the original's, or ``"torch"``, PyTorch's default.
     """
 
     def __init__(
@@ -37,21 +54,26 @@ class AlanCNN(Network):
         rates: Sequence[float] | None = None,
         convolutions: Literal[2, 3] = 2,
         relu_logits: bool = False,
+        initialization: Literal["glorot", "torch"] = "glorot",
     ) -> None:
         # 18 − 6 = 12, pooled 6, − 4 = 2, pooled 1: the smallest image that leaves a pixel.
         check_image_shape("AlanCNN", image_shape, smallest=18)
         if convolutions not in (2, 3):
             raise ValueError(f"convolutions must be 2 or 3, got {convolutions}")
+        if initialization not in INITIALIZATIONS:
+            raise ValueError(f"initialization must be one of {', '.join(INITIALIZATIONS)}, got {initialization!r}")
+        initialized = INITIALIZATIONS[initialization]
         (layer,) = dropout_places(dropout, 1, rates)
         channels, height, width = image_shape
         first: list[nn.Module] = []
         if convolutions == 3:
-            first = [nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU()]
+            first = [initialized(nn.Conv2d(channels, 64, 3, padding=1)), nn.ReLU()]
             channels = 64
-        convolution = [nn.Conv2d(channels, 64, 7), nn.ReLU(), nn.MaxPool2d(2)]
-        another = [nn.Conv2d(64, 64, 5), nn.ReLU(), nn.MaxPool2d(2)]
+        convolution = [initialized(nn.Conv2d(channels, 64, 7)), nn.ReLU(), nn.MaxPool2d(2)]
+        another = [initialized(nn.Conv2d(64, 64, 5)), nn.ReLU(), nn.MaxPool2d(2)]
         body = nn.Sequential(*first, *convolution, *another, nn.Flatten())
         features = 64 * (((height - 6) // 2 - 4) // 2) * (((width - 6) // 2 - 4) // 2)
-        stage, logits = layer.join(nn.Linear(features, 1000), nn.ReLU()), nn.Linear(1000, num_classes)
+        stage = layer.join(initialized(nn.Linear(features, 1000)), nn.ReLU())
+        logits = initialized(nn.Linear(1000, num_classes))
         head = Head(stage, logits, nn.ReLU() if relu_logits else None)
         super().__init__(image_shape, num_classes, body, head)

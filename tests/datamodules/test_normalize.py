@@ -31,6 +31,7 @@ def test_each_against_numpy(pixels: Tensor) -> None:
     expected = {
         "standard": (x - mean) / deviation,
         "mean-255": (x - mean) / 255,
+        "mean-scalar-255": (x - x.mean()) / 255,
         "mean-image": x - x.mean(0),
         "none": x / 255,
     }
