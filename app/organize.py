@@ -15,17 +15,9 @@ from typing import TYPE_CHECKING
 from rich.progress import track
 
 from dropout_lab.app.errors import CommandParser, UserError
-from dropout_lab.app.files import (
-    PARTIAL,
-    expand_home,
-    folder_for,
-    local_path,
-    naming,
-    remove_partial,
-    unused_name,
-    whole_file,
-)
+from dropout_lab.app.files import expand_home, folder_for, local_path, remove_partial
 from dropout_lab.app.terminal import Terminal
+from dropout_lab.ground import PARTIAL, naming, unused_name, whole_file
 
 if TYPE_CHECKING:
     from dropout_lab.datamodules.isic_files import LabelledImages

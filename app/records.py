@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import read_bytes, whole_file
+from dropout_lab.app.files import read_bytes
+from dropout_lab.ground import whole_file
 
 # A result has some thousand bytes, a run's settings some ten thousand. How deep they are pydantic bounds itself.
 MOST_BYTES = 10_000_000

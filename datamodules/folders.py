@@ -1,6 +1,7 @@
 """Folders of classes: which images there are, and which splits are given."""
 
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import NamedTuple
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.formats import EXTENSIONS, FORMATS
 from dropout_lab.datamodules.left_out import BESIDE, clutter, counted
-from dropout_lab.datamodules.names import class_name
 from dropout_lab.datamodules.outputs import holds_runs
 from dropout_lab.datamodules.split_names import split_name
+from dropout_lab.ground import printable
 
 # Names that a message shows.
 SHOWN = 5
@@ -188,6 +189,14 @@ def class_folders(root: Path) -> tuple[str, ...]:
             f"classes are needed to tell apart{deeper}"
         )
     return names
+
+
+def class_name(folder: Path) -> str:
+    """Return the name of a folder's class: printable, and in Unicode's composed form (NFC).
+
+    macOS writes é as an e and an accent, other systems as one character: the same name is the same class.
+    """
+    return unicodedata.normalize("NFC", printable(folder.name))
 
 
 def by_class(folder: Path) -> dict[str, Path]:

@@ -19,7 +19,7 @@ from dropout_lab.datamodules.duplicates import Part, duplicates
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.folders import SHOWN
 from dropout_lab.datamodules.left_out import counted, perhaps_images
-from dropout_lab.datamodules.names import printable
+from dropout_lab.ground import printable
 
 
 class LabelledFiles(NamedTuple):

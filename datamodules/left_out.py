@@ -5,7 +5,7 @@ from collections import Counter
 from fnmatch import translate
 
 from dropout_lab.datamodules.formats import NOT_READ
-from dropout_lab.datamodules.names import printable
+from dropout_lab.ground import printable
 
 CLUTTER = {
     "macOS": ("._*", ".DS_Store", "__MACOSX", "Icon\r", "Network Trash Folder", "Temporary Items"),

@@ -17,10 +17,11 @@ from torch.optim import Optimizer
 
 from dropout_lab.app.config.settings import Settings, changed_settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import special, unused_name, whole_file
+from dropout_lab.app.files import special
 from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.restorable import unlike_callbacks, unlike_fit
 from dropout_lab.callbacks import BestStep
+from dropout_lab.ground import unused_name, whole_file
 from dropout_lab.models.allowlist import with_todays_names
 from dropout_lab.models.classifier import CLASS_NAMES
 

@@ -13,7 +13,6 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from dropout_lab.app.config.settings import changed_settings
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import FORBIDDEN, UserError
-from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import load_weights
 from dropout_lab.app.run.folder import RunFolder, without_split
@@ -22,6 +21,7 @@ from dropout_lab.app.run.resume import OTHER_DATA
 from dropout_lab.callbacks import write_test_metrics
 from dropout_lab.callbacks.ranks import gathered
 from dropout_lab.datamodules.image_files import DecodedDataModule
+from dropout_lab.ground import whole_file
 
 COLUMNS = ("index", "prediction", "probability", "label", "predicted_class", "class")
 

@@ -17,7 +17,7 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from dropout_lab.app.config.settings import Settings, run_name
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import expand_home, naming
+from dropout_lab.app.files import expand_home
 from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
@@ -34,6 +34,7 @@ from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinishe
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_logger
 from dropout_lab.callbacks import BestStep, Timing, TrainingCollapsed
+from dropout_lab.ground import naming
 
 
 def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
