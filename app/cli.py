@@ -17,7 +17,7 @@ from dropout_lab.app.errors import UserError, describe_import_error, remedy
 from dropout_lab.app.files import expand_home, local_path
 from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
-from dropout_lab.app.run.checkpoint import class_names_in
+from dropout_lab.app.run.checkpoint import read_checkpoint
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
 from dropout_lab.app.run.processes import end_others
 from dropout_lab.app.run.resume import ResumeRequest
@@ -232,13 +232,15 @@ def _run(
     settings.pop("run")
     ckpt_path, runs, name = (settings.pop(key) for key in ("ckpt_path", "runs", "name"))
     place = local_path(runs)
-    classes = None if ckpt_path is None else class_names_in(Path(ckpt_path))
-    parts = build(settings, classes=classes, restored=ckpt_path is not None or _goes_on(request))
+    stored = None if ckpt_path is None else read_checkpoint(Path(ckpt_path))
+    classes = stored and stored.class_names()
+    parts = build(settings, classes=classes, restored=stored is not None or _goes_on(request))
     try:
         if source is None:
-            fit(parts, place, name, ckpt_path, request, interrupts)
+            fit(parts, place, name, stored, request, interrupts)
         else:
-            EVALUATIONS[words[0]](parts, source, ckpt_path)
+            assert stored is not None, "resolve_run has named one"
+            EVALUATIONS[words[0]](parts, source, stored)
     except Exception:
         end_others(parts.trainer)
         raise

@@ -68,6 +68,12 @@ def suggest(name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6
     return f"did you mean {close[0]}?" if close else otherwise
 
 
+def shown(value: object) -> str:
+    """Return a value as Python writes it, of a long one its beginning."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
 def describe_os_error(error: OSError) -> str:
     """Say in one line which file the system has refused, why, and what to do about it."""
     if error.errno in FULL:

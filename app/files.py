@@ -1,19 +1,17 @@
-"""Files that are read within bounds, and appear when they are whole; and where modules are found."""
+"""Files that are read within bounds, folders that are made for them; and where modules are found."""
 
 import errno
 import os
 import re
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
 
 from dropout_lab.app.errors import UserError
+from dropout_lab.ground import PARTIAL
 
-PARTIAL = ".partial"
 # Where a shell puts what it has opened for a program: <(…), and what is piped into it.
 OPENED = (Path("/dev/fd"), Path("/proc/self/fd"))
 STDIN = Path("/dev/stdin")
@@ -65,11 +63,6 @@ def expand_home(path: Path) -> Path:
         raise OSError(errno.ENOENT, "there is no such home folder", str(path)) from error
 
 
-def unused_name(file: Path) -> Path:
-    """Return a name beside a file that nobody can foresee, for what will be renamed to it."""
-    return file.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
-
-
 def local_path(text: str) -> Path:
     """Return a path; UserError if it is a URL, of which the system would make a folder called ``s3:``."""
     if REMOTE.match(text):
@@ -78,35 +71,6 @@ def local_path(text: str) -> Path:
             "folder, or copy it"
         )
     return Path(text)
-
-
-@contextmanager
-def whole_file(file: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Write a file beside its place and rename it there at the end; a file that was there before is replaced.
-
-    A link in its place is replaced too, and what it leads to stays: the folder may be a stranger's.
-
-    Args:
-        file: the file; its folder is there.
-        mode: ``"w"`` for text in UTF-8, with line ends as they are written, or ``"wb"``. What UTF-8 does not have, as
-            in a path of other bytes, is escaped as Python does it.
-
-    Raises:
-        OSError: it cannot be written; the error's ``filename`` is the file, which a full disk would not say. What was
-            there before is untouched, and nothing is left beside it.
-    """
-    partial = unused_name(file)
-    text = {} if "b" in mode else {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
-    with naming(file):
-        # By x, which opens nothing that is there, not through a link either.
-        stream = partial.open(mode.replace("w", "x"), **text)  # type: ignore[call-overload]
-        try:
-            with stream:
-                yield stream
-            partial.replace(file)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
 
 
 def remove_partial(folder: Path) -> None:
@@ -127,17 +91,6 @@ def folder_for(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 each.rmdir()
         raise
-
-
-@contextmanager
-def naming(file: Path) -> Iterator[None]:
-    """Let an OSError that says nothing of a file, as that of a full disk, or of a partial one, name this one."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or not (error.filename is None or str(error.filename).endswith(PARTIAL)):
-            raise
-        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 def find_own_modules() -> None:

@@ -15,17 +15,9 @@ from typing import TYPE_CHECKING
 from rich.progress import track
 
 from dropout_lab.app.errors import CommandParser, UserError
-from dropout_lab.app.files import (
-    PARTIAL,
-    expand_home,
-    folder_for,
-    local_path,
-    naming,
-    remove_partial,
-    unused_name,
-    whole_file,
-)
+from dropout_lab.app.files import expand_home, folder_for, local_path, remove_partial
 from dropout_lab.app.terminal import Terminal
+from dropout_lab.ground import PARTIAL, naming, unused_name, whole_file
 
 if TYPE_CHECKING:
     from dropout_lab.datamodules.isic_files import LabelledImages
@@ -93,11 +85,10 @@ def run(words: list[str]) -> None:
     }
     try:
         new = [target for target in steps if not os.path.lexists(target)]
-        wrong = [
-            target for target in steps.keys() - set(new) if not _is_right(target, steps[target], options.by)
-        ]
         # Sorted otherwise before, an image would be in two folders.
-        wrong += _find_unplanned((to / part / name for part in ("", *SPLITS) for name in CLASSES), steps)
+        others = _find_unplanned((to / part / name for part in ("", *SPLITS) for name in CLASSES), steps)
+        there = steps.keys() - set(new)
+        wrong = [*others, *(each for each in there if not _is_right(each, steps[each], options.by))]
         if wrong:
             listed = "\n".join(f"  {file}" for file in sorted(wrong))
             console.print(f"in the way:\n{listed}", markup=False)
@@ -119,16 +110,7 @@ def run(words: list[str]) -> None:
             f"cannot sort into {to}: {error.strerror} ({error.filename}). What is done is kept: give the command "
             "again once this is mended; where links are not allowed, with --by copy"
         ) from error
-    verb = ("would be " if options.dry_run else "") + ("linked" if options.by == "link" else "copied")
-    lines = [f"{options.to}: {len(new):,} images {verb}, {len(steps) - len(new):,} there already"]
-    for name, indices in plan.items():
-        patients = {found.cases[index].patient for index in indices} - {None}
-        lines.append(f"  {name:<16} {len(indices):>6,} images of {len(patients):,} patients")
-    lines.append(f"labels without an image {len(found.missing):,}")
-    lines.append(f"images without a label {len(found.unlabelled):,}")
-    if not options.dry_run:
-        lines.append(f"both are listed in {options.to / MISSING}")
-    console.print("\n".join(lines), markup=False)
+    console.print(_summary(found, plan, options, len(new), len(there)), markup=False)
 
 
 def _plan(found: "LabelledImages", options: Namespace) -> dict[str, list[int]]:
@@ -147,6 +129,21 @@ def _plan(found: "LabelledImages", options: Namespace) -> dict[str, list[int]]:
         for part, indices in parts.items()
         for label, name in enumerate(CLASSES)
     }
+
+
+def _summary(
+    found: "LabelledImages", plan: dict[str, list[int]], options: Namespace, new: int, there: int
+) -> str:
+    verb = ("would be " if options.dry_run else "") + ("linked" if options.by == "link" else "copied")
+    lines = [f"{options.to}: {new:,} images {verb}, {there:,} there already"]
+    for name, indices in plan.items():
+        patients = {found.cases[index].patient for index in indices} - {None}
+        lines.append(f"  {name:<16} {len(indices):>6,} images of {len(patients):,} patients")
+    lines.append(f"labels without an image {len(found.missing):,}")
+    lines.append(f"images without a label {len(found.unlabelled):,}")
+    if not options.dry_run:
+        lines.append(f"both are listed in {options.to / MISSING}")
+    return "\n".join(lines)
 
 
 def _find_unplanned(folders: Iterable[Path], steps: dict[Path, Path]) -> list[Path]:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from scipy.optimize import isotonic_regression
 
-from dropout_lab.app.files import whole_file
+from dropout_lab.ground import whole_file
 
 # Okabe & Ito 2008, without black and yellow: the one is the baseline's, the other too faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -9,13 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import read_bytes, whole_file
+from dropout_lab.app.errors import UserError, shown
+from dropout_lab.app.files import read_bytes
+from dropout_lab.ground import whole_file
 
 # A result has some thousand bytes, a run's settings some ten thousand. How deep they are pydantic bounds itself.
 MOST_BYTES = 10_000_000
-# Of a value in a message.
-MOST_SHOWN = 60
 
 T = TypeVar("T")
 
@@ -49,7 +48,6 @@ def damaged(file: Path, error: Exception, remedy: str) -> UserError:
         reason = first["msg"]
         # Of no JSON the value is all of it.
         if first["type"] != "json_invalid":
-            key, shown = ".".join(map(str, first["loc"])), repr(first["input"])
-            shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
-            reason = f"{key or 'all of it'}: {reason}, got {shown}"
+            key = ".".join(map(str, first["loc"]))
+            reason = f"{key or 'all of it'}: {reason}, got {shown(first['input'])}"
     return UserError(f"{file} is damaged ({reason}); {remedy}")

@@ -5,7 +5,6 @@ Nothing here imports torch, nor Rich.
 
 import errno
 import os
-import re
 import signal
 import sys
 import threading
@@ -13,17 +12,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast, final
 
+from dropout_lab.ground import printable
+
 # The reader of a pipe has ended; the terminal is lost.
 NOBODY_READS = {errno.EPIPE, errno.EIO}
-# Controls, but for the end of a line and the tab; halves of characters; what changes the direction of a line.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-UNPRINTABLE_IN_LINE = re.compile(f"[\t\n]|{UNPRINTABLE.pattern}")
-
-
-def printable(text: str, line: bool = False) -> str:
-    """Return a text with what a terminal would obey written as Python does, ``\\x1b``; of a line its ends too."""
-    pattern = UNPRINTABLE_IN_LINE if line else UNPRINTABLE
-    return pattern.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 @final
@@ -64,7 +56,7 @@ class _Lasting:
 def write_error(line: str) -> None:
     """Write a line to stderr, or nowhere if nobody reads it."""
     stream = _Lasting(sys.stderr)
-    stream.write(f"{printable(line, line=True)}\n")
+    stream.write(f"{printable(line)}\n")
     stream.flush()
 
 

@@ -7,6 +7,7 @@ bits were scaled, and ``CACHE/index`` the digests of files that have not changed
 import json
 import math
 import os
+import secrets
 import shutil
 import stat
 import time
@@ -33,8 +34,8 @@ from torch import Tensor
 
 from dropout_lab.datamodules.decode import DECODER, Conversion, Pixels, convert, strict_pillow
 from dropout_lab.datamodules.errors import DataError
-from dropout_lab.datamodules.locks import exclusive, new_name, write_whole
-from dropout_lab.datamodules.names import printable
+from dropout_lab.datamodules.locks import exclusive
+from dropout_lab.ground import printable, whole_file
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -176,7 +177,8 @@ def _listed(problems: dict[Path, str], listing: Path) -> str:
     if len(lines) <= SHOWN:
         return first
     listing.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(listing, "".join(f"{printable(line)}\n" for line in lines))
+    with whole_file(listing) as stream:
+        stream.writelines(f"{printable(line)}\n" for line in lines)
     return f"{first}; and {len(lines) - SHOWN:,} more, all listed in {listing}"
 
 
@@ -201,7 +203,8 @@ def _digests_of(files: Sequence[Path], cache: Path) -> tuple[dict[Path, str], di
     }
     if known != remembered:
         index.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(index, json.dumps(known))
+        with whole_file(index) as stream:
+            json.dump(known, stream)
     return {file: entry[-1] for file, entry in entries.items()}, problems
 
 
@@ -287,7 +290,8 @@ def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
         raise OSError(f"{_megabytes(free)} are free")
     if not Console().is_terminal:
         print(f"decoding {len(sources):,} images", flush=True)
-    building = new_name(file, BUILDING)
+    # Two machines whose locks do not reach each other then both build it right.
+    building = file.with_name(f"{file.stem}.{secrets.token_hex(8)}{BUILDING}")
     problems: dict[str, str] = {}
     each_bits: list[int | None] = []
     # Pillow loads its plugins at first need, which is no business of several threads.
@@ -313,7 +317,8 @@ def _build(file: Path, sources: Sequence[Source], to: Conversion) -> _Array:
                     stream.write(image.tobytes())
             stream.flush()
             os.fsync(stream.fileno())
-        write_whole(file.with_suffix(".json"), json.dumps({"problems": problems, "bits": most}))
+        with whole_file(file.with_suffix(".json")) as facts:
+            json.dump({"problems": problems, "bits": most}, facts)
         building.replace(file)
     finally:
         building.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dropout_lab.datamodules.names import printable
+from dropout_lab.ground import printable
 
 
 class DataError(Exception):

@@ -1,6 +1,7 @@
 """Folders of classes: which images there are, and which splits are given."""
 
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,8 @@ from typing import NamedTuple
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.formats import EXTENSIONS, FORMATS
 from dropout_lab.datamodules.left_out import BESIDE, clutter, counted
-from dropout_lab.datamodules.names import class_name
-from dropout_lab.datamodules.outputs import holds_runs
 from dropout_lab.datamodules.split_names import split_name
+from dropout_lab.ground import printable
 
 # Names that a message shows.
 SHOWN = 5
@@ -33,6 +33,26 @@ def subfolders(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if clutter(path.name) is None and path.is_dir() and not holds_runs(path)
     )
+
+
+def holds_runs(folder: Path) -> bool:
+    """Return whether a folder is one of this program's, of runs or studies, which may lie among a user's images.
+
+    It holds folders alone, one of them of a run or a study. The first file in it that is not hidden says no, so that a
+    class of many images is not read through.
+    """
+    if (folder / "study.yaml").is_file():
+        return True
+    with os.scandir(folder) as entries:
+        inside = []
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if not entry.is_dir():
+                return False
+            inside.append(Path(entry))
+    made = ("study.yaml", "config.yaml", "version_*/config.yaml")
+    return any(any(path.glob(pattern)) for path in inside for pattern in made)
 
 
 def scan(folder: Path, endings: Collection[str] = EXTENSIONS, deep: bool = True) -> Scan:
@@ -188,6 +208,14 @@ def class_folders(root: Path) -> tuple[str, ...]:
             f"classes are needed to tell apart{deeper}"
         )
     return names
+
+
+def class_name(folder: Path) -> str:
+    """Return the name of a folder's class: printable, and in Unicode's composed form (NFC).
+
+    macOS writes é as an e and an accent, other systems as one character: the same name is the same class.
+    """
+    return unicodedata.normalize("NFC", printable(folder.name))
 
 
 def by_class(folder: Path) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from dropout_lab.datamodules.duplicates import Part, duplicates
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.folders import SHOWN
 from dropout_lab.datamodules.left_out import counted, perhaps_images
-from dropout_lab.datamodules.names import printable
+from dropout_lab.ground import printable
 
 
 class LabelledFiles(NamedTuple):
@@ -109,7 +109,8 @@ class DecodedDataModule(ImageDataModule, ABC):
         self._warn_of_images_left_out()
         files = [file for part in parts for file in part.files]
         decoded = decoded_images(files, self.conversion, self.cache, self.unreadable, type(self).__name__)
-        self._files, splits, placed, read_parts = [], [], [], []
+        self._files, splits, placed = [], [], []
+        read_parts: dict[str, Part] = {}
         all_rows = torch.split(torch.tensor(decoded.rows), [len(part.files) for part in parts])
         for name, part, rows in zip(("training", "validation", "test"), parts, all_rows, strict=True):
             self._check_filled(name, part, rows)
@@ -117,7 +118,7 @@ class DecodedDataModule(ImageDataModule, ABC):
             read = rows >= 0
             self._files.append([file for file, row in zip(part.files, rows, strict=True) if row >= 0])
             splits.append(Images(decoded.pixels, part.labels[read], rows[read], decoded.file))
-            read_parts.append(Part(self._files[-1], part.labels[read], rows[read]))
+            read_parts[name] = Part(self._files[-1], part.labels[read], rows[read])
             placed.append([rows[read].tolist(), part.labels[read].tolist()])
         self._warn_of_duplicates(read_parts)
         self._fingerprint = digest_of(json.dumps([decoded.content, placed]).encode())
@@ -130,9 +131,8 @@ class DecodedDataModule(ImageDataModule, ABC):
                 "them to JPEG or PNG, in their classes' folders"
             )
 
-    def _warn_of_duplicates(self, parts: Sequence[Part]) -> None:
-        named = dict(zip(("training", "validation", "test"), parts, strict=True))
-        if found := duplicates(named):
+    def _warn_of_duplicates(self, parts: Mapping[str, Part]) -> None:
+        if found := duplicates(parts):
             rank_zero_warn(
                 f"{printable(str(self.root))}: {'; '.join(found)}. What is measured on images that were trained on "
                 "says nothing about others: remove one of the two files"
@@ -140,10 +140,8 @@ class DecodedDataModule(ImageDataModule, ABC):
 
     def _check_filled(self, name: str, part: LabelledFiles, rows: Tensor) -> None:
         """Raise DataError if what was skipped was all of a class in a split."""
-        sizes, read = (
-            part.labels.bincount(),
-            part.labels[rows >= 0].bincount(minlength=int(part.labels.max()) + 1),
-        )
+        sizes = part.labels.bincount()
+        read = part.labels[rows >= 0].bincount(minlength=len(sizes))
         emptied = ((sizes > 0) & (read == 0)).nonzero().squeeze(1).tolist()
         if emptied:
             classes = ", ".join(self.class_names[label] for label in emptied[:SHOWN])

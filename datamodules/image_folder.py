@@ -20,8 +20,8 @@ from dropout_lab.datamodules.folders import (
     scans_by_class,
 )
 from dropout_lab.datamodules.image_files import DecodedDataModule, LabelledFiles, SplitFiles
-from dropout_lab.datamodules.names import printable
 from dropout_lab.datamodules.splits import check_size, count_of, draw_stratified
+from dropout_lab.ground import printable
 
 
 @final

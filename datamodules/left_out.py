@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 
 from dropout_lab.datamodules.formats import NOT_READ
-from dropout_lab.datamodules.names import printable
+from dropout_lab.ground import printable
 
 CLUTTER = {
     "macOS": ("._*", ".DS_Store", "__MACOSX", "Icon\r", "Network Trash Folder", "Temporary Items"),
@@ -29,7 +29,6 @@ BESIDE = "images beside the folders"
 
 _PATTERNS = [pattern for patterns in CLUTTER.values() for pattern in patterns]
 _ANY = re.compile("|".join(translate(pattern.casefold()) for pattern in _PATTERNS))
-_EACH = {pattern: re.compile(translate(pattern.casefold())) for pattern in _PATTERNS}
 
 
 def clutter(name: str) -> str | None:
@@ -37,7 +36,7 @@ def clutter(name: str) -> str | None:
     small = name.casefold()
     if _ANY.match(small) is None:
         return None
-    found = next(pattern for pattern, compiled in _EACH.items() if compiled.match(small))
+    found = next(pattern for pattern in _PATTERNS if fnmatchcase(small, pattern.casefold()))
     return found.replace("[[]", "[")
 
 

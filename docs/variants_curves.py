@@ -14,7 +14,7 @@ from dropout_lab.models.dropout import (
     Dropout,
 )
 from dropout_lab.models.dropout.drop_alan import drop_probability
-from dropout_lab.models.dropout.scores import contributions
+from dropout_lab.models.dropout.mal_drop import contributions
 from variants_frame import (
     BLUE,
     CHANNELS,

@@ -11,19 +11,21 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 HOUSE = "dropout_lab"
 ROOMS = ("app", "callbacks", "datamodules", "models")
+FILES = ("cli.py", f"{HOUSE}/ground.py")
 LONGEST_FILE = 400
 
 GROUND = {
-    "app.errors", "app.files", "app.records", "app.streams", "app.cluster", "app.terminal", "app.console",
+    "ground", "app.errors", "app.files", "app.records", "app.streams", "app.cluster", "app.terminal", "app.console",
     "app.plotting", "callbacks", "datamodules", "models",
 }  # fmt: skip
 SETTINGS = {"app.config", *GROUND}
 RUN = {"app.run", *SETTINGS}
 STUDY = {"app.study", *RUN}
 ARROWS: dict[str, set[str]] = {
+    "ground": set(),
     "cli": {"app"},
     # The front door and the parser behind it, which call every room and which no room calls.
-    "app": {"app", "callbacks", "datamodules", "models"},
+    "app": {"ground", "app", "callbacks", "datamodules", "models"},
     "app.errors": GROUND,
     "app.files": GROUND,
     "app.records": GROUND,
@@ -39,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "app.report": {"app.report", *STUDY},
     "app.benchmark": {"app.benchmark", *STUDY},
     "callbacks": {"callbacks", "models.dropout"},
-    "datamodules": {"datamodules"},
+    "datamodules": {"ground", "datamodules"},
     "models": {"models"},
     "models.dropout": {"models.dropout"},
 }
@@ -49,12 +51,13 @@ ARROWS: dict[str, set[str]] = {
 @functools.cache
 def modules() -> dict[str, ast.Module]:
     """Return the product's files by name, without the house's: ``app.run.train``; ``app.run`` is the package's own."""
-    files = [REPOSITORY / "cli.py", *(file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py"))]
+    files = [REPOSITORY / name for name in FILES]
+    files += [file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py")]
     return {name_of(file): ast.parse(file.read_text()) for file in sorted(files)}
 
 
 def name_of(file: Path) -> str:
-    parts = file.relative_to(REPOSITORY).with_suffix("").parts
+    parts = file.relative_to(REPOSITORY).with_suffix("").as_posix().removeprefix(f"{HOUSE}/").split("/")
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 

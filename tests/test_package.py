@@ -76,7 +76,7 @@ def tracked() -> set[str]:
         for end in ("py", "yaml", "j2")
         for file in (REPOSITORY / room).rglob(f"*.{end}")
     }
-    own = {f"dropout_lab/{name}" for name in ("__init__.py", "__main__.py", "py.typed")}
+    own = {f"dropout_lab/{name}" for name in ("__init__.py", "__main__.py", "ground.py", "py.typed")}
     return own | {f"dropout_lab/{file.relative_to(REPOSITORY)}" for file in files}
 
 

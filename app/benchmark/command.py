@@ -33,6 +33,17 @@ def parse(words: list[str]) -> Namespace:
             "--pipeline measures this project, not a variant, and is a script of its checkout now: "
             "python docs/pipeline.py --root DATA"
         )
+    parser = _parser()
+    options = parser.parse_args(words)
+    sizes = ("networks", "layers", "batch_size", "image_shape")
+    given = [f"--{name}" for name in sizes if getattr(options, name) != parser.get_default(name)]
+    if options.scaling and given:
+        raise UserError(f"--scaling measures layers of sizes of its own: leave out {', '.join(given)}")
+    _check(options)
+    return options
+
+
+def _parser() -> CommandParser:
     parser = CommandParser("benchmark", DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     # fmt: off
@@ -57,11 +68,10 @@ def parse(words: list[str]) -> Namespace:
     add("--out", type=local_path, default=Path("benchmark"), metavar="DIR",
         help="folder of the files (default: benchmark)")
     # fmt: on
-    options = parser.parse_args(words)
-    sizes = ("networks", "layers", "batch_size", "image_shape")
-    given = [f"--{name}" for name in sizes if getattr(options, name) != parser.get_default(name)]
-    if options.scaling and given:
-        raise UserError(f"--scaling measures layers of sizes of its own: leave out {', '.join(given)}")
+    return parser
+
+
+def _check(options: Namespace) -> None:
     for name in ("batch_size", "threads"):
         if (value := getattr(options, name)) is not None and value < 1:
             raise UserError(f"--{name} must be 1 or more, got {value}")
@@ -79,7 +89,6 @@ def parse(words: list[str]) -> Namespace:
         raise UserError(
             f"--out: cannot make the folder {options.out}: {there} is a file; choose another --out"
         )
-    return options
 
 
 def run(words: list[str]) -> None:

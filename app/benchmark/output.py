@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dropout_lab.app.benchmark.classes import TORCH
-from dropout_lab.app.files import whole_file
 from dropout_lab.app.plotting import BASELINE, FAINT, GRID, PALETTE, WIDTH, save, styled
+from dropout_lab.ground import whole_file
 
 
 def write_csv(rows: pd.DataFrame | Sequence[Any], file: Path) -> None:

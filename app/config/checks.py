@@ -24,7 +24,7 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from dropout_lab.app.config.settings import Settings, leaves
+from dropout_lab.app.config.settings import LOWER_IS_BETTER, Settings, leaves
 from dropout_lab.app.errors import UserError
 from dropout_lab.callbacks import BestStep
 from dropout_lab.callbacks.tensorboard import Charted
@@ -47,8 +47,6 @@ TIME = re.compile(r"\d+:\d\d:\d\d:\d\d")
 
 # Processes that share cores only get in each other's way; a few are of use to try out what many will do.
 MOST_PROCESSES = 8
-
-LOWER_IS_BETTER = {"val/loss", "val/nll", "val/ece"}
 
 # Lightning's callbacks with which a run would not be what it says, and what to do instead.
 REFUSED: dict[type[Callback], str] = {
@@ -237,7 +235,7 @@ def best_step(trainer: Trainer, monitor: str | None) -> BestStep:
 
     The metric that says what is best is ``monitor``, or that of the user's BestStep; both may leave it to the other.
     """
-    if monitor in LOWER_IS_BETTER:
+    if monitor in {f"val/{name}" for name in LOWER_IS_BETTER}:
         raise UserError(f"monitor must be a metric that is better the higher it is, got {monitor!r}")
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     theirs = [callback for callback in callbacks if isinstance(callback, BestStep)]

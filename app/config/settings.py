@@ -14,6 +14,8 @@ Setting = str | int | float | bool
 Label = str | int | float
 """A value of an axis, as the study's file names it."""
 
+# Metrics of which less is better; of all others more is.
+LOWER_IS_BETTER = {"loss", "nll", "ece"}
 # Arguments that say how or where something is computed rather than what is learned.
 TECHNICAL = {"cache", "capturable", "device", "differentiable", "download", "foreach", "fused", "image_shape",
              "num_classes", "num_workers", "root"}  # fmt: skip

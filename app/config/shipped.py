@@ -8,7 +8,8 @@ from itertools import groupby
 from pathlib import Path
 
 from dropout_lab.app.errors import CommandParser, UserError
-from dropout_lab.app.files import is_opened_pipe, special, whole_file
+from dropout_lab.app.files import is_opened_pipe, special
+from dropout_lab.ground import whole_file
 
 FOLDER = Path(__file__).parents[2] / "configs"
 

@@ -2,6 +2,7 @@
 
 import math
 
+from dropout_lab.app.config.settings import LOWER_IS_BETTER
 from dropout_lab.app.report.statistics import Estimate
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.spec import Labels
@@ -9,9 +10,7 @@ from dropout_lab.app.study.spec import Labels
 # Metrics in [0, 1] that are read in percent.
 SHARES = {"accuracy", "ap", "auroc", "balanced_accuracy", "ece", "f1", "majority", "sensitivity", "specificity",
           "top5"}  # fmt: skip
-# Of which less is better; of all others more is.
-LOWER_IS_BETTER = {"loss", "nll", "ece", "best_step", "best_epoch", "steps", "seconds", "train_seconds",
-                   "step_seconds"}  # fmt: skip
+COSTS = {"best_step", "best_epoch", "steps", "seconds", "train_seconds", "step_seconds"}
 COUNTS = {"steps", "epochs", "best_epoch", "best_step"}
 WORDS = {"val": "validation", "train": "training"}
 MINUS, NOTHING = "−", "–"
@@ -19,7 +18,7 @@ MINUS, NOTHING = "−", "–"
 
 def highest_is_best(metric: str) -> bool:
     """Return whether more of a metric is better."""
-    return _own_name(metric) not in LOWER_IS_BETTER and not metric.startswith("first_steps/")
+    return _own_name(metric) not in LOWER_IS_BETTER | COSTS and not metric.startswith("first_steps/")
 
 
 def is_share(metric: str) -> bool:

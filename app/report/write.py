@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import folder_for, naming
+from dropout_lab.app.files import folder_for
 from dropout_lab.app.plotting import save, styled
 from dropout_lab.app.report.compare import recommendations
 from dropout_lab.app.report.figures.curves import bars, sweep, time, training
@@ -28,6 +28,7 @@ from dropout_lab.app.run.folder import refuse_link
 from dropout_lab.app.study.folder import StudyFolder, write_results
 from dropout_lab.app.study.spec import PANELS, Labels
 from dropout_lab.app.terminal import Terminal
+from dropout_lab.ground import naming
 
 # What a study can ask for; page.md.j2 says what is seen in each.
 KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {

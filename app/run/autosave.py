@@ -21,7 +21,6 @@ from dropout_lab.app.run.tensorboard import written_events
 from dropout_lab.callbacks import TrainingCollapsed
 from dropout_lab.callbacks.ranks import gathered
 from dropout_lab.datamodules.sampling import EpochOrder
-from dropout_lab.models import ImageClassifier
 
 COUNTERS = ("ready", "started", "processed", "completed")
 
@@ -131,8 +130,9 @@ class Autosave(EpochTable):
         if self.resumed.moment != "within an epoch":
             end_restart(trainer, epoch_too=True)
         elif len(self.resumed.train_metrics) == trainer.world_size:
-            assert isinstance(pl_module, ImageClassifier), "the only module of this application"
-            pl_module.train_metrics.resume(self.resumed.train_metrics[trainer.global_rank], pl_module.device)
+            self.parts.model.train_metrics.resume(
+                self.resumed.train_metrics[trainer.global_rank], pl_module.device
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_start(trainer, pl_module)
@@ -175,14 +175,13 @@ class Autosave(EpochTable):
         checkpoint[SETTINGS] = self.settings
         if self._moment is None:
             return
-        assert isinstance(pl_module, ImageClassifier), "the only module of this application"
         settle(checkpoint["loops"], self._moment)
         state = RunState(
             moment=self._moment,
             best=self.parts.best.progress(),
             curves=self.progress(pl_module.device),
             events=written_events(trainer, self.folder.path) if trainer.is_global_zero else {},
-            train_metrics=gathered(pl_module.train_metrics.progress()),
+            train_metrics=gathered(self.parts.model.train_metrics.progress()),
             logged={name: value.cpu() for name, value in trainer.callback_metrics.items()},
             settings=self.settings,
             fingerprint=self.parts.data.fingerprint,

@@ -6,7 +6,7 @@ import shutil
 import zipfile
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
@@ -17,10 +17,11 @@ from torch.optim import Optimizer
 
 from dropout_lab.app.config.settings import Settings, changed_settings
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import special, unused_name, whole_file
+from dropout_lab.app.files import special
 from dropout_lab.app.run.folder import RunFolder
 from dropout_lab.app.run.restorable import unlike_callbacks, unlike_fit
 from dropout_lab.callbacks import BestStep
+from dropout_lab.ground import unused_name, whole_file
 from dropout_lab.models.allowlist import with_todays_names
 from dropout_lab.models.classifier import CLASS_NAMES
 
@@ -28,6 +29,27 @@ from dropout_lab.models.classifier import CLASS_NAMES
 SETTINGS = "dropout_lab_settings"
 # What torch.load hands to the loader of TorchScript, with a warning.
 SCRIPT = "constants.pkl"
+
+
+class StoredCheckpoint(NamedTuple):
+    """A checkpoint that has been read: whole, and one of this program.
+
+    ``content`` is emptied by whoever uses it: beside a fit there is no room for weights that nobody looks at.
+    """
+
+    file: Path
+    content: dict[str, Any]
+
+    def class_names(self) -> list[str] | None:
+        """Return the names of the classes that its run was trained on, by label; None if it does not say."""
+        names = self.content.get(CLASS_NAMES)
+        if names is None:
+            return None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError(
+                f"{self.file} is damaged: {CLASS_NAMES} are no names; take another checkpoint of the run"
+            )
+        return names
 
 
 @final
@@ -88,8 +110,8 @@ def check_sums(file: Path) -> str | None:
     return None if broken is None else f"the checksum of {broken} does not match"
 
 
-def read_checkpoint(file: Path) -> dict[str, Any]:
-    """Return what is in a checkpoint file; an error if it is missing, damaged, or no checkpoint."""
+def read_checkpoint(file: Path) -> StoredCheckpoint:
+    """Read a checkpoint file; an error if it is missing, damaged, or no checkpoint."""
     if not file.is_file():
         kind = f"; it is {kind}" if (kind := special(file)) else ""
         raise UserError(f"no checkpoint file {file}{kind}; a run's own are in its folder checkpoints/")
@@ -113,7 +135,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         raise UserError(
             f"{file} is no checkpoint of this program, or it is damaged ({_reason(error)})"
         ) from error
-    return content
+    return StoredCheckpoint(file, content)
 
 
 def _reason(error: Exception) -> str:
@@ -121,25 +143,16 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if type(error) is TypeError else type(error).__name__
 
 
-def class_names_in(file: Path) -> list[str] | None:
-    """Return the names of the classes that a checkpoint's run was trained on, by label; None if it does not say."""
-    names = read_checkpoint(file).get(CLASS_NAMES)
-    if names is None:
-        return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{file} is damaged: {CLASS_NAMES} are no names; take another checkpoint of the run")
-    return names
-
-
 def load_weights(
-    file: Path, trainer: Trainer, model: LightningModule, folder: RunFolder | None = None
+    stored: StoredCheckpoint, trainer: Trainer, model: LightningModule, folder: RunFolder | None = None
 ) -> int:
     """Load a checkpoint's weights; return their training step.
 
     Callbacks that evaluation shares with the fit take up their state; Lightning would warn of those of the fit alone.
     UserError if the checkpoint lies in a run's folder whose config has other settings than it was trained with.
     """
-    content = _read_for(file, model)
+    file, content = stored
+    _check_network(stored, model)
     if folder is not None and file.resolve().parent == folder.checkpoints.resolve():
         _check_settings(file, content.get(SETTINGS), folder)
     if unlike := unlike_callbacks(content, trainer.callbacks):  # type: ignore[attr-defined]
@@ -151,7 +164,9 @@ def load_weights(
         # What a user's own checkpoints remember is of the fit, and is nothing to evaluation.
         if state and not isinstance(callback, Checkpoint):
             callback.load_state_dict(state)
-    return int(content["global_step"])
+    step = int(content["global_step"])
+    content.clear()
+    return step
 
 
 def _check_settings(file: Path, settings: Settings | None, folder: RunFolder) -> None:
@@ -169,12 +184,13 @@ def _check_settings(file: Path, settings: Settings | None, folder: RunFolder) ->
         )
 
 
-def check_can_continue(file: Path, trainer: Trainer, model: LightningModule) -> int:
+def check_can_continue(stored: StoredCheckpoint, trainer: Trainer, model: LightningModule) -> int:
     """Return the step of a checkpoint from which a fit can be continued.
 
     An error if it is of another network or optimizer, or of a later epoch than this trainer's last.
     """
-    content = _read_for(file, model)
+    file, content = stored
+    _check_network(stored, model)
     # Of a copy, with whose parameters a step is made.
     made: Any = deepcopy(model).configure_optimizers()
     parts = made if isinstance(made, dict) else {"optimizer": made}
@@ -202,7 +218,9 @@ def check_can_continue(file: Path, trainer: Trainer, model: LightningModule) -> 
             f"{file} is of another fit, or it is damaged: {unlike}; take another checkpoint of the run, with the "
             "settings of its config.yaml"
         )
-    return int(content["global_step"])
+    step = int(content["global_step"])
+    content.clear()
+    return step
 
 
 def _options(states: Any) -> Any:
@@ -213,8 +231,8 @@ def _options(states: Any) -> Any:
         return None
 
 
-def _read_for(file: Path, model: LightningModule) -> dict[str, Any]:
-    content = read_checkpoint(file)
+def _check_network(stored: StoredCheckpoint, model: LightningModule) -> None:
+    file, content = stored
     found = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if wanted != found:
@@ -224,7 +242,6 @@ def _read_for(file: Path, model: LightningModule) -> dict[str, Any]:
             f"{wanted.get(name, 'missing')} in the network asked for. Give the settings it was trained with: "
             "--run FOLDER takes them from the run's config.yaml"
         )
-    return content
 
 
 @final

@@ -13,15 +13,15 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from dropout_lab.app.config.settings import changed_settings
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import FORBIDDEN, UserError
-from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.build import Parts
-from dropout_lab.app.run.checkpoint import load_weights
+from dropout_lab.app.run.checkpoint import StoredCheckpoint, load_weights, read_checkpoint
 from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.messages import print_metrics, print_result
 from dropout_lab.app.run.resume import OTHER_DATA
 from dropout_lab.callbacks import write_test_metrics
 from dropout_lab.callbacks.ranks import gathered
 from dropout_lab.datamodules.image_files import DecodedDataModule
+from dropout_lab.ground import whole_file
 
 COLUMNS = ("index", "prediction", "probability", "label", "predicted_class", "class")
 
@@ -72,25 +72,25 @@ class PredictionCSV(BasePredictionWriter):
                 writer.writerow((*numbers, self.class_names[prediction], known[1], *file))
 
 
-def validate(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
+def validate(parts: Parts, folder: RunFolder, stored: StoredCheckpoint) -> None:
     """Measure a run's checkpoint on the validation split."""
-    load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
+    load_weights(stored, parts.trainer, parts.model, folder)
     metrics = parts.trainer.validate(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
-    _add_result(parts, folder, "validate", ckpt_path, metrics)
+    _add_result(parts, folder, "validate", stored.file, metrics)
 
 
-def test(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
+def test(parts: Parts, folder: RunFolder, stored: StoredCheckpoint) -> None:
     """Measure a run's checkpoint on the test split."""
-    step = load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
+    step = load_weights(stored, parts.trainer, parts.model, folder)
     metrics = parts.trainer.test(parts.model, datamodule=parts.data, weights_only=True, verbose=False)
-    if _add_result(parts, folder, "test", ckpt_path, metrics) and parts.tensorboard:
+    if _add_result(parts, folder, "test", stored.file, metrics) and parts.tensorboard:
         write_test_metrics(folder.path, dict(metrics[0]), step)
 
 
-def predict(parts: Parts, folder: RunFolder, ckpt_path: str) -> None:
+def predict(parts: Parts, folder: RunFolder, stored: StoredCheckpoint) -> None:
     """Write a run's predictions on the test split."""
-    load_weights(Path(ckpt_path), parts.trainer, parts.model, folder)
-    kept = not parts.rehearsal and _is_own(parts, folder, ckpt_path)
+    load_weights(stored, parts.trainer, parts.model, folder)
+    kept = not parts.rehearsal and _is_own(parts, folder, stored.file)
     if kept:
         if not os.access(folder.path, os.W_OK):
             raise UserError(
@@ -110,7 +110,7 @@ def evaluate_trained(parts: Parts, folder: RunFolder, stopped: bool) -> dict[str
     """
     step = parts.trainer.global_step
     if parts.best.step is not None:
-        step = load_weights(folder.best, parts.trainer, parts.model)
+        step = load_weights(read_checkpoint(folder.best), parts.trainer, parts.model)
     elif stopped:
         return {}
     if parts.tensorboard:
@@ -123,22 +123,22 @@ def evaluate_trained(parts: Parts, folder: RunFolder, stopped: bool) -> dict[str
     return metrics
 
 
-def _add_result(parts: Parts, folder: RunFolder, command: str, ckpt_path: str, metrics: Any) -> bool:
+def _add_result(parts: Parts, folder: RunFolder, command: str, checkpoint: Path, metrics: Any) -> bool:
     """Write figures into the run if they are the run's own; return whether they were."""
     if not metrics or not metrics[0]:
         raise UserError(f"{command} has measured nothing: the limits of the trainer leave no batch")
     if not parts.trainer.is_global_zero:
         return False
     figures = without_split(metrics[0], "val" if command == "validate" else command)
-    if parts.rehearsal or not _is_own(parts, folder, ckpt_path):
-        print_metrics({f"{command} of {ckpt_path}": figures})
+    if parts.rehearsal or not _is_own(parts, folder, checkpoint):
+        print_metrics({f"{command} of {checkpoint}": figures})
         return False
-    name = command if Path(ckpt_path).stem == "best" else f"{command} {Path(ckpt_path).stem}"
+    name = command if checkpoint.stem == "best" else f"{command} {checkpoint.stem}"
     try:
-        folder.add_result(name, {"checkpoint": ckpt_path, "metrics": figures})
+        folder.add_result(name, {"checkpoint": str(checkpoint), "metrics": figures})
     except OSError as error:
         # Whatever the disk says, what was measured is shown.
-        print_metrics({f"{command} of {ckpt_path}": figures})
+        print_metrics({f"{command} of {checkpoint}": figures})
         if error.errno not in FORBIDDEN:
             raise
         print_line(f"not written into {folder.path}: {error.strerror}")
@@ -147,14 +147,14 @@ def _add_result(parts: Parts, folder: RunFolder, command: str, ckpt_path: str, m
     return name == command
 
 
-def _is_own(parts: Parts, folder: RunFolder, ckpt_path: str) -> bool:
+def _is_own(parts: Parts, folder: RunFolder, checkpoint: Path) -> bool:
     """Return whether what is measured now is what the run's own settings and weights give; say why not."""
     changed = changed_settings(folder.read_config(), parts.specification)
     trained_on = folder.result().get("fit", {}).get("data")
     # An image more draws another split, in which the run may have learned what is a test image now.
     if not changed and trained_on not in (None, parts.data.fingerprint):
         changed.append(OTHER_DATA)
-    if Path(ckpt_path).resolve().parent != folder.checkpoints.resolve():
+    if checkpoint.resolve().parent != folder.checkpoints.resolve():
         changed.append("the checkpoint, which is not of this run")
     if changed:
         print_line(f"not written into {folder.path}: it differs in {', '.join(changed)}")

@@ -6,30 +6,27 @@ A run of ``fit`` is ``runs/<name>/version_<n>/``, one of a study ``studies/<stud
 ``predictions.csv``. Nothing here imports torch.
 """
 
-import errno
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import whole_file
 from dropout_lab.app.run.result_file import read_figures, write_figures
+from dropout_lab.ground import locked, whole_file
 
 VERSION = re.compile(r"version_(\d+)")
 # What is written in a folder by others than :func:`whole_file`, which follows no link.
 WRITTEN = (".lock", "checkpoints", "checkpoints/*", "events.out.tfevents.*", "hparams.yaml", "log.txt")
 # What the config of a run holds, whoever has written it.
 SECTIONS = {"data": (dict, str), "model": (dict,), "trainer": (dict,)}
-# What systems say of a folder whose files cannot be locked, as on some network disks.
-UNLOCKABLE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class RunIsLocked(Exception):  # noqa: N818 - no mistake of anybody's
@@ -70,20 +67,12 @@ class RunFolder:
         seconds longer than one that is killed, do not inherit the lock.
         """
         self._check_links()
-        # Not by a file's mere existence, which would outlive a killed process.
-        lock = FileLock(self.path / ".lock", fallback_to_soft=False)
-        try:
-            lock.acquire(blocking=wait)
-        except Timeout:
-            raise RunIsLocked(self.path) from None
-        except OSError as error:
-            if error.errno not in UNLOCKABLE:
-                raise
-            print(f"warning: {self.path} cannot be locked: let no other process train there")
-        try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.path / ".lock", "train", wait))
+            except Timeout:
+                raise RunIsLocked(self.path) from None
             yield
-        finally:
-            lock.release()
 
     def write_config(self, settings: dict[str, Any]) -> None:
         """Write the settings, all or nothing."""

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from dropout_lab.app.files import whole_file
 from dropout_lab.callbacks.ranks import is_first_rank, validates_fit
 from dropout_lab.callbacks.timing import seconds
+from dropout_lab.ground import whole_file
 
 FIRST = ("epoch", "step", "seconds", "train/loss", "train/accuracy", "val/loss", "val/accuracy")
 

@@ -14,6 +14,8 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from dropout_lab.app.errors import shown
+
 # The oldest whose checkpoints are laid out as today's.
 OLDEST = Version("2.0")
 VERSION = "pytorch-lightning_version"
@@ -168,5 +170,4 @@ def _after_a_step(optimizer: Optimizer, groups: list[dict[str, Any]]) -> list[di
 def _shown(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)} and {value.dtype}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return shown(value)

@@ -13,7 +13,7 @@ from dropout_lab.app.config.settings import differences
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import remove_partial
-from dropout_lab.app.run.checkpoint import read_checkpoint
+from dropout_lab.app.run.checkpoint import StoredCheckpoint, read_checkpoint
 from dropout_lab.app.run.folder import RunFolder, RunIsLocked, find_run_folder
 from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.tensorboard import cut_events
@@ -88,7 +88,7 @@ class Resumption:
     """
 
     folder: RunFolder
-    checkpoint: Path | None = None
+    checkpoint: StoredCheckpoint | None = None
     state: RunState | None = None
     step: int = 0
     damaged: bool = False
@@ -175,11 +175,11 @@ def newest_checkpoint(folder: RunFolder) -> Resumption:
         if not file.is_file():
             continue
         try:
-            content = read_checkpoint(file)
+            stored = read_checkpoint(file)
         except UserError as error:
             reasons.append(str(error))
             continue
-        state = state_in(content)
+        state = state_in(stored.content)
         if state is None:
             raise UserError(
                 f"{file} was not written by a fit that can be resumed, or by another version: "
@@ -191,7 +191,7 @@ def newest_checkpoint(folder: RunFolder) -> Resumption:
             print_line(
                 f"torch was {state.torch} and is {torch.__version__}: numbers may differ in their last digits"
             )
-        return Resumption(folder, file, state, int(content["global_step"]), bool(reasons))
+        return Resumption(folder, stored, state, int(stored.content["global_step"]), bool(reasons))
     if reasons:
         raise UserError(f"{'; '.join(reasons)}: start a new run without --resume")
     return Resumption(folder)

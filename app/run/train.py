@@ -17,10 +17,10 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from dropout_lab.app.config.settings import Settings, run_name
 from dropout_lab.app.console import print_line
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import expand_home, naming
+from dropout_lab.app.files import expand_home
 from dropout_lab.app.run.autosave import Autosave
 from dropout_lab.app.run.build import Parts
-from dropout_lab.app.run.checkpoint import BestCheckpoint, check_can_continue
+from dropout_lab.app.run.checkpoint import BestCheckpoint, StoredCheckpoint, check_can_continue
 from dropout_lab.app.run.folder import RunFolder, make_run_folder, next_run_folder, without_split
 from dropout_lab.app.run.history import EpochTable
 from dropout_lab.app.run.messages import (
@@ -34,9 +34,10 @@ from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinishe
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_logger
 from dropout_lab.callbacks import BestStep, Timing, TrainingCollapsed
+from dropout_lab.ground import naming
 
 
-def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
+def train(autosave: Autosave, checkpoint: Path | None) -> dict[str, Any]:
     """Train in a folder that has its config; return the figures of ``result.json`` under ``fit``.
 
     A run that CollapseDetector stops ends well, as by EarlyStopping: its figures until then stand, with the reason
@@ -86,12 +87,12 @@ def train(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
     }
 
 
-def _run_trainer(parts: Parts, checkpoint: str | None) -> str | None:
+def _run_trainer(parts: Parts, checkpoint: Path | None) -> str | None:
     """Train; return why CollapseDetector has stopped it, if it has."""
     # By build Lightning starts from what is here, and from nothing if that is None.
     connector = parts.trainer._checkpoint_connector
     try:
-        connector._ckpt_path = checkpoint
+        connector._ckpt_path = checkpoint and str(checkpoint)
         parts.trainer.fit(parts.model, datamodule=parts.data, weights_only=True)
     except TrainingCollapsed as stop:
         return str(stop)
@@ -130,7 +131,7 @@ def fit(
     parts: Parts,
     runs: Path,
     name: str | None,
-    ckpt_path: str | None,
+    stored: StoredCheckpoint | None,
     request: ResumeRequest | None,
     interrupts: Interrupts,
 ) -> None:
@@ -143,7 +144,7 @@ def fit(
         parts: of the run.
         runs: folder of all runs.
         name: of this one; None: ``data-network-dropout``.
-        ckpt_path: checkpoint of another run that a new one continues.
+        stored: checkpoint of another run that a new one continues.
         request: the run that is resumed; None begins a new one.
         interrupts: knows whether to stop.
     """
@@ -161,20 +162,19 @@ def fit(
                 print_result(found.folder)
                 return
             elif found.checkpoint is not None:
-                ckpt_path = str(found.checkpoint)
-        begun = 0
-        if ckpt_path is not None:
-            begun = check_can_continue(Path(ckpt_path), parts.trainer, parts.model)
+                stored = found.checkpoint
+        begun = 0 if stored is None else check_can_continue(stored, parts.trainer, parts.model)
+        checkpoint = stored and stored.file
         if parts.rehearsal:
-            if stopped := _run_trainer(parts, ckpt_path):
+            if stopped := _run_trainer(parts, checkpoint):
                 print_line(stopped)
             return
         new = found is None
         start = found or Resumption(_new_folder(parts, place, config, locks))
-        _fit(Autosave(parts, start, config, interrupts), start, ckpt_path, begun, new)
+        _fit(Autosave(parts, start, config, interrupts), start, checkpoint, begun, new)
 
 
-def _fit(autosave: Autosave, start: Resumption, ckpt_path: str | None, begun: int, new: bool) -> None:
+def _fit(autosave: Autosave, start: Resumption, checkpoint: Path | None, begun: int, new: bool) -> None:
     folder, trainer = start.folder, autosave.parts.trainer
     try:
         if not new and trainer.is_global_zero:
@@ -182,7 +182,7 @@ def _fit(autosave: Autosave, start: Resumption, ckpt_path: str | None, begun: in
             start.rewind()
         print_header(folder, autosave.parts, begun)
         with naming(folder.path):
-            figures = train(autosave, ckpt_path)
+            figures = train(autosave, checkpoint)
     except BaseException as error:
         kept = not new or any(folder.checkpoints.glob("*.ckpt"))
         # Without a checkpoint a new folder would only be in the way.

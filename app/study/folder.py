@@ -16,10 +16,11 @@ import yaml
 
 from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.files import folder_for, whole_file
+from dropout_lab.app.files import folder_for
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.run_files import RunFiles, RunResult
 from dropout_lab.app.study.spec import Study
+from dropout_lab.ground import whole_file
 
 UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+-]+")
 HASH_DIGITS, LABELS_LENGTH = 10, 90

@@ -66,7 +66,7 @@ def run_one(task: RunTask) -> None:
     with Interrupts(*OF_SCHEDULERS) as interrupts:
         autosave = Autosave(parts, found, parts.settings, interrupts, sparing=True)
         try:
-            fitted = train(autosave, None if found.checkpoint is None else str(found.checkpoint))
+            fitted = train(autosave, found.checkpoint and found.checkpoint.file)
         except Interrupted as stop:
             stop.end_process()
     tested = evaluate_trained(parts, folder, stopped=fitted["stopped"] is not None)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dropout_lab.app.files import whole_file
 from dropout_lab.callbacks.examples import RightAndWrong, image_data
 from dropout_lab.callbacks.figures import channels_last
+from dropout_lab.ground import whole_file
 
 
 @final

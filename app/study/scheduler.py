@@ -41,6 +41,13 @@ class Died:
     cause: str
 
 
+@dataclass(frozen=True)
+class Late:
+    """A worker has taken longer over a run than it may."""
+
+    timeout: float
+
+
 Event = Started | Failed | RunResult
 """What is told of a run: that a worker has it, any number of times, then once how it has ended."""
 
@@ -117,18 +124,13 @@ class Engine(ABC):
             while left := len(queue) + sum(worker.task is not None for worker in workers):
                 while len(workers) < min(self._room(), left):
                     workers.append(self._start())
-                for worker in workers:
-                    if queue and worker.ready and worker.task is None:
-                        worker.task, worker.started = queue.popleft(), monotonic()
-                        worker.send(worker.task)
-                        on_event(worker.task, Started())
+                _hand_out(queue, workers, on_event)
                 self._wait(workers)
                 for worker in tuple(workers):
-                    task, answer = worker.task, worker.receive()
-                    late = answer is None and task is not None and monotonic() - worker.started > self.timeout
-                    if answer is None and not late:
+                    task, answer = worker.task, self._answer(worker)
+                    if answer is None:
                         continue
-                    if late or isinstance(answer, Died):
+                    if isinstance(answer, Died | Late):
                         _end(worker)
                         workers.remove(worker)
                     if isinstance(answer, Died):
@@ -138,17 +140,11 @@ class Engine(ABC):
                     worker.ready, worker.task = True, None
                     if task is None:
                         continue
-                    if answer is None:
-                        why = f"took longer than the {self.timeout:g} s of --timeout, and was killed"
-                        # It may have ended just then.
-                        answer = task.files.result() or _fail(task, why)
-                    elif isinstance(answer, Died):
-                        deaths[task.run.hash] += 1
-                        answer = _after_death(task, answer.cause, deaths[task.run.hash])
-                    if isinstance(answer, Free):
+                    end = _end_of_run(task, answer, deaths)
+                    if isinstance(end, Free):
                         queue.append(task)
                     else:
-                        on_event(task, answer)
+                        on_event(task, end)
                 for worker in tuple(workers):
                     if not queue and worker.ready and worker.task is None:
                         # What it holds, others may want while the last runs go on.
@@ -156,6 +152,20 @@ class Engine(ABC):
                         workers.remove(worker)
         finally:
             _end(*workers)
+
+    def _answer(self, worker: Worker) -> Answer | Late | None:
+        answer = worker.receive()
+        late = answer is None and worker.task is not None and monotonic() - worker.started > self.timeout
+        return Late(self.timeout) if late else answer
+
+
+def _hand_out(queue: deque[RunTask], workers: Sequence[Worker], on_event: OnEvent) -> None:
+    """Give each worker that has none a run."""
+    for worker in workers:
+        if queue and worker.ready and worker.task is None:
+            worker.task, worker.started = queue.popleft(), monotonic()
+            worker.send(worker.task)
+            on_event(worker.task, Started())
 
 
 def _end(*workers: Worker) -> None:
@@ -166,14 +176,19 @@ def _end(*workers: Worker) -> None:
             worker.ask_to_end()
 
 
-def _after_death(task: RunTask, cause: str, deaths: int) -> RunResult | Failed | Free:
-    """Return what has become of a run whose worker has died; one that is to be done again is free."""
+def _end_of_run(task: RunTask, answer: Answer | Late, deaths: Counter[str]) -> RunResult | Failed | Free:
+    """Return what has become of a run; one whose worker has died may be free, to be done again."""
+    if isinstance(answer, Free | Failed | RunResult):
+        return answer
+    # It may have ended just then, before the word of it.
     if (result := task.files.result()) is not None:
-        # It died between the result and the word of it.
         return result
-    if deaths < ATTEMPTS:
+    if isinstance(answer, Late):
+        return _fail(task, f"took longer than the {answer.timeout:g} s of --timeout, and was killed")
+    deaths[task.run.hash] += 1
+    if deaths[task.run.hash] < ATTEMPTS:
         return Free()
-    return _fail(task, f"its worker died {deaths} times, the last time by {cause}")
+    return _fail(task, f"its worker died {deaths[task.run.hash]} times, the last time by {answer.cause}")
 
 
 def _fail(task: RunTask, reason: str) -> Failed:

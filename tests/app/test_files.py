@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dropout_lab.app.files import PARTIAL, read_bytes, special, whole_file
+from dropout_lab.app.files import read_bytes, special
+from dropout_lab.ground import PARTIAL, whole_file
 
 VICTIM = Path("victim.txt")
 

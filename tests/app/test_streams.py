@@ -11,8 +11,9 @@ import pytest
 from rich.table import Table
 
 from dropout_lab.app.main import main
-from dropout_lab.app.streams import lasting_streams, printable
+from dropout_lab.app.streams import lasting_streams
 from dropout_lab.app.terminal import Terminal
+from dropout_lab.ground import printable
 from tests.app.bad_input.row import FIT
 from tests.programs import REPOSITORY
 
@@ -22,8 +23,8 @@ HARMLESS = r"a\x1b[2Jb\x1b]0;title\x07c\u202ed\x9be"
 
 def test_no_escape_sequence_reaches_the_terminal() -> None:
     assert printable(HOSTILE) == HARMLESS
-    assert printable("é 猫 🐈 a\tb\n") == "é 猫 🐈 a\tb\n"
-    assert printable("a\nb", line=True) == r"a\nb"
+    assert printable("é 猫 🐈 a\tb\n", lines=True) == "é 猫 🐈 a\tb\n"
+    assert printable("a\nb") == r"a\nb"
     written = io.StringIO()
     terminal = Terminal(file=written, force_terminal=True, color_system="standard", width=100)
     table = Table("class", HOSTILE)

@@ -14,6 +14,7 @@ from dropout_lab.app.run.checkpoint import (
     check_can_continue,
     check_sums,
     keep_previous,
+    read_checkpoint,
 )
 from dropout_lab.models import ImageClassifier
 from tests.callbacks.fits import fit, small_network
@@ -107,19 +108,19 @@ def test_an_optimizers_state_may_hold_more() -> None:
     group["swa_lr"] = 0.01
     torch.save(content, FILE)
     model = ImageClassifier(small_network())
-    assert check_can_continue(FILE, trainer, model) == 1
+    assert check_can_continue(read_checkpoint(FILE), trainer, model) == 1
     del group["lr"]
     torch.save(content, FILE)
     with pytest.raises(UserError, match="was trained with another optimizer than Adam"):
-        check_can_continue(FILE, trainer, model)
+        check_can_continue(read_checkpoint(FILE), trainer, model)
 
 
 def test_fewer_epochs_than_are_behind_it() -> None:
     trainer = fit(limit_train_batches=1, limit_val_batches=0, max_epochs=2)
     trainer.save_checkpoint(FILE)
     model = ImageClassifier(small_network())
-    assert check_can_continue(FILE, trainer, model) == 2
+    assert check_can_continue(read_checkpoint(FILE), trainer, model) == 2
     assert trainer.fit_loop.max_epochs == 2
     trainer.fit_loop.max_epochs = 1
     with pytest.raises(UserError, match=r"last.ckpt has 2 epochs behind it, and trainer.max_epochs is 1"):
-        check_can_continue(FILE, trainer, model)
+        check_can_continue(read_checkpoint(FILE), trainer, model)

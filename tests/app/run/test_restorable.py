@@ -127,13 +127,13 @@ def test_what_a_fit_would_not_have_written(name: str, trained: tuple[Trainer, by
     trainer, whole = trained
     FILE.write_bytes(whole)
     model = ImageClassifier(small_network())
-    assert check_can_continue(FILE, trainer, model) == 2
+    assert check_can_continue(read_checkpoint(FILE), trainer, model) == 2
     content = torch.load(FILE, weights_only=True)
     change, pattern = CHANGES[name]
     change(content)
     torch.save(content, FILE)
     with pytest.raises(UserError, match=pattern) as raised:
-        check_can_continue(FILE, trainer, model)
+        check_can_continue(read_checkpoint(FILE), trainer, model)
     assert "\n" not in str(raised.value)
 
 
@@ -180,7 +180,7 @@ def test_each_optimizers_own_is_taken_up(name: str) -> None:
     trainer.save_checkpoint(FILE)
     model = ImageClassifier(small_network(), OPTIMIZERS[name])
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert check_can_continue(FILE, trainer, model) == 2
+    assert check_can_continue(read_checkpoint(FILE), trainer, model) == 2
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 

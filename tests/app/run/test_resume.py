@@ -238,7 +238,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     code = "import filelock, sys; filelock.FileLock(sys.argv[1]).acquire(blocking=False)"
     found: list[Path] = []
 
-    def look(autosave: Autosave, checkpoint: str | None) -> dict[str, Any]:
+    def look(autosave: Autosave, checkpoint: Path | None) -> dict[str, Any]:
         words = [sys.executable, "-c", code, str(autosave.folder.path / ".lock")]
         if "Timeout" in subprocess.run(words, capture_output=True, text=True, check=False).stderr:
             found.append(autosave.folder.path)

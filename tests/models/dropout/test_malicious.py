@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.models.dropout import MalDrop, NoDropout, SpatialMalDrop
-from dropout_lab.models.dropout.mal_drop import Omega
-from dropout_lab.models.dropout.scores import contributions, losses_without
+from dropout_lab.models.dropout.mal_drop import Omega, contributions, losses_without
 from dropout_lab.models.networks.base import Head
 
 CLASSES = 4
@@ -92,7 +91,7 @@ def test_loss_score_is_the_cross_entropy_without_each_unit(monkeypatch: pytest.M
             h[j] = 0
             expected[n, j] = cross_entropy(h, int(target[n]), weight.numpy())
     np.testing.assert_allclose(losses_without(x, target, weight).numpy(), expected, rtol=1e-10)
-    monkeypatch.setattr("dropout_lab.models.dropout.scores.CHUNK", 70)
+    monkeypatch.setattr("dropout_lab.models.dropout.mal_drop.CHUNK", 70)
     np.testing.assert_allclose(losses_without(x, target, weight).numpy(), expected, rtol=1e-10)
     out = MalDrop(2, score="loss")(x, target, weight)
     for n in range(6):

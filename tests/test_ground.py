@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.datamodules import DataError
-from dropout_lab.datamodules.names import class_name, printable
+from dropout_lab.datamodules.folders import class_name
+from dropout_lab.ground import printable
 
 
 @pytest.mark.parametrize(
