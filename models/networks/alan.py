@@ -9,8 +9,8 @@ from typing import Literal, TypeVar, final
 from torch import nn
 
 from dropout_lab.models.dropout import DropoutFactory, NoDropout
+from dropout_lab.models.dropout.base import check_choice
 from dropout_lab.models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
-
 
 Affine = TypeVar("Affine", nn.Conv2d, nn.Linear)
 
@@ -23,7 +23,12 @@ def glorot(layer: Affine) -> Affine:
     return layer
 
 
-INITIALIZATIONS = {"glorot": glorot, "torch": lambda layer: layer}
+def as_made(layer: Affine) -> Affine:
+    """Leave a layer as PyTorch has initialized it."""
+    return layer
+
+
+Initialization = Literal["glorot", "torch"]
 
 
 @final
@@ -54,15 +59,14 @@ class AlanCNN(Network):
         rates: Sequence[float] | None = None,
         convolutions: Literal[2, 3] = 2,
         relu_logits: bool = False,
-        initialization: Literal["glorot", "torch"] = "glorot",
+        initialization: Initialization = "glorot",
     ) -> None:
         # 18 − 6 = 12, pooled 6, − 4 = 2, pooled 1: the smallest image that leaves a pixel.
         check_image_shape("AlanCNN", image_shape, smallest=18)
         if convolutions not in (2, 3):
             raise ValueError(f"convolutions must be 2 or 3, got {convolutions}")
-        if initialization not in INITIALIZATIONS:
-            raise ValueError(f"initialization must be one of {', '.join(INITIALIZATIONS)}, got {initialization!r}")
-        initialized = INITIALIZATIONS[initialization]
+        check_choice("initialization", initialization, Initialization)
+        initialized = glorot if initialization == "glorot" else as_made
         (layer,) = dropout_places(dropout, 1, rates)
         channels, height, width = image_shape
         first: list[nn.Module] = []

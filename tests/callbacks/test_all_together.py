@@ -21,6 +21,7 @@ from dropout_lab.callbacks import (
     PassRateTracker,
     PredictionPanels,
     RhoScheduler,
+    ScaleFactors,
     Timing,
 )
 from dropout_lab.callbacks.schedules import Constant
@@ -40,6 +41,7 @@ REPOSITORY = Path(__file__).parents[2]
 WATCHERS: list[Callable[[], Callback]] = [
     PassRateTracker,
     DeadUnits,
+    ScaleFactors,
     InferenceGap,
     CollapseDetector,
     Timing,

@@ -10,12 +10,12 @@ import torch
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from dropout_lab.callbacks import DeadUnits, PassRateTracker, Timing
+from dropout_lab.callbacks import DeadUnits, PassRateTracker, ScaleFactors, Timing
 from dropout_lab.models import ImageClassifier
 from dropout_lab.models.dropout import NoDropout, StandardDropout
 from tests.callbacks.fits import SaveAfter, fit, small_network
 
-WATCHING: list[Callable[[], Callback]] = [PassRateTracker, DeadUnits, Timing]
+WATCHING: list[Callable[[], Callback]] = [PassRateTracker, DeadUnits, ScaleFactors, Timing]
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "fast_dev_run": {"fast_dev_run": True},

@@ -1,8 +1,10 @@
 """The sources' networks: layers, sizes, dropout places."""
 
 import copy
+import math
 import pickle
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
@@ -91,6 +93,29 @@ def test_layers_of_fully_connected(normalization: str | None) -> None:
     assert types(network) == ["Flatten", *["Linear", *norm, "ReLU", "NoDropout"] * 3, "Linear", "Identity"]
 
 
+@pytest.mark.parametrize("convolutions", [2, 3])
+def test_alan_cnn_starts_glorot_uniform(convolutions: Literal[2, 3]) -> None:
+    layers = [
+        each
+        for each in AlanCNN(convolutions=convolutions).modules()
+        if isinstance(each, nn.Conv2d | nn.Linear)
+    ]
+    assert len(layers) == convolutions + 2
+    for layer in layers:
+        assert layer.bias is not None
+        assert not layer.bias.any()
+        outputs, inputs, *window = layer.weight.shape
+        bound = math.sqrt(6 / ((inputs + outputs) * math.prod(window)))
+        weights = layer.weight.detach().double()
+        assert weights.abs().max() <= bound
+        # Of U(−a, a) the variance is a²/3, and that of a squared weight a⁴·4/45: five deviations of the mean.
+        assert weights.square().mean() == pytest.approx(
+            bound**2 / 3, abs=5 * bound**2 * math.sqrt(4 / 45 / weights.numel())
+        )
+    linear = AlanCNN(initialization="torch").head.linear
+    assert linear.bias.any()
+
+
 def test_alan_cnn_as_run_and_as_written() -> None:
     assert types(AlanCNN()).count("Conv2d") == 2
     assert types(AlanCNN(convolutions=3)).count("Conv2d") == 3
@@ -169,6 +194,10 @@ def test_the_penultimate_place_is_handed_labels_and_the_next_weight(make: Callab
             r"p must be in \[0, 1\), got 1.5",
         ),
         (lambda: AlanCNN((1, 8, 8)), "AlanCNN needs images .* at least 18 pixels, got image_shape=.1, 8, 8."),
+        (
+            lambda: AlanCNN(initialization="he"),  # type: ignore[arg-type]
+            "initialization must be one of glorot, torch, got 'he'",
+        ),
         (
             lambda: AlanCNN(convolutions=4),  # type: ignore[arg-type]
             "convolutions must be 2 or 3, got 4",
