@@ -264,18 +264,17 @@ def _of_deep_colours(
     inks = 4 if channels == "CMYK" else 3
     # Of colours that are multiplied by their opacity Pillow has divided the upper byte.
     exact = bit_depth not in (None, 16) or key is not None or channels == "RGBa"
-    if exact or upper[..., :inks].max() < 128:
-        values = _both_bytes(content, channels, order)
-    else:
-        values = upper.astype(np.uint16) << 8
-    colours, opacity = values[..., :inks], values[..., inks:]
+    few = exact or upper[..., :inks].max() < 128
+    values = _both_bytes(content, channels, order) if few else upper.astype(np.uint16) << 8
+    colours = values[..., :inks]
     bits = bit_depth or _bits_of(colours)
     eight = _upper_8(colours, bits)
     if key is not None:
         eight[(colours == np.array(key, dtype=np.uint16)).all(axis=2)] = 255
-    if opacity.size:
+    if values.shape[2] > inks:
         # Of all 16 bits where the colours have fewer, unless nothing could be seen then.
-        opacity = _upper_8(opacity, bits if opacity.max() < 1 << bits else 16)
+        fewer = values[..., inks:].max() < 1 << bits
+        opacity = _upper_8(values[..., inks:], bits if fewer else 16)
         if channels == "RGBa":
             # On white.
             eight += np.minimum(255 - opacity, 255 - eight)
@@ -285,7 +284,7 @@ def _of_deep_colours(
     return scaled, None if bit_depth else bits
 
 
-def _both_bytes(content: bytes, channels: str, order: str) -> npt.NDArray[np.uint16]:
+def _both_bytes(content: bytes, channels: str, order: str) -> Values:
     """Read values of 16 bits, ``(H, W, C)``; grey as three equal colours."""
     if channels == "LA":
         # Pillow has no name for the second byte of these, but two channels of 16 bits are four of 8.
