@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from jsonargparse import Namespace
 
 from dropout_lab.app.config.nulls import check_nulls, never_null
 from dropout_lab.app.errors import UserError
@@ -12,8 +11,8 @@ from dropout_lab.app.run.build import build
 from dropout_lab.datamodules import DigitsDataModule, ImageFolderDataModule
 
 
-def spec(class_path: str, **init_args: Any) -> Namespace:
-    return Namespace(class_path=class_path, init_args=Namespace(init_args))
+def spec(class_path: str, **init_args: Any) -> dict[str, Any]:
+    return {"class_path": class_path, "init_args": init_args}
 
 
 def test_arguments_that_may_not_be_null() -> None:
@@ -35,17 +34,11 @@ def test_where_a_network_holds_others() -> None:
     with pytest.raises(
         ValueError, match=r"^model.network.dropout must not be null; leave it out for NoDropout"
     ):
-        check_nulls(Namespace(model=Namespace(network=network)))
-    chained = spec(
-        "dropout_lab.models.dropout.Chain",
-        layers=[spec("dropout_lab.models.dropout.StandardDropout", p=None)],
-    )
+        check_nulls({"model": {"network": network}})
+    layers = [spec("dropout_lab.models.dropout.StandardDropout", p=None)]
+    network["init_args"]["dropout"] = spec("dropout_lab.models.dropout.Chain", layers=layers)
     with pytest.raises(ValueError, match=r"^model.network.dropout.layers.0.p must not be null"):
-        check_nulls(
-            Namespace(
-                model=Namespace(network=spec("dropout_lab.models.networks.FullyConnected", dropout=chained))
-            )
-        )
+        check_nulls({"model": {"network": network}})
 
 
 @pytest.mark.parametrize("name", sorted(dict(never_null(DigitsDataModule))))
