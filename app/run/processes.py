@@ -7,11 +7,12 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.slurm import _is_srun_used
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment, _is_srun_used
 from lightning_utilities.core import rank_zero as rank_zero_module
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
+from dropout_lab.app.cluster import ONE_PROCESS
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import is_opened_pipe
 from dropout_lab.app.run.signals import leaving_signals_to_this_process
@@ -20,6 +21,7 @@ from dropout_lab.app.run.signals import leaving_signals_to_this_process
 LAUNCHERS = {"TORCHELASTIC_RUN_ID": "RANK", "JSM_NAMESPACE_SIZE": "JSM_NAMESPACE_RANK"}
 # Of Lightning's own processes, and those that are started by hand, which meet at a port that all of them know.
 MEETING = "MASTER_PORT"
+IN_SLURM = f" (--ntasks-per-node, --nodes), {ONE_PROCESS}"
 BY_HAND = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
 
 
@@ -47,6 +49,14 @@ def report_as(rank: int) -> None:
 def check_processes(trainer: Trainer, sync_batchnorm: bool) -> None:
     """Check that a run's processes can meet, and can do what they are to do together."""
     environment = trainer._accelerator_connector.cluster_environment
+    asked = trainer.num_devices * trainer.num_nodes
+    # Lightning trains in as many as a launcher has started, or in each of them by itself, in silence.
+    if not isinstance(environment, LightningEnvironment) and (started := environment.world_size()) != asked:
+        raise UserError(
+            f"{type(environment).__name__.removesuffix('Environment')} has started {started} processes, and "
+            f"trainer.devices={trainer.num_devices} times trainer.num_nodes={trainer.num_nodes} are {asked}: give the "
+            f"two the same number{IN_SLURM if isinstance(environment, SLURMEnvironment) else ''}"
+        )
     if trainer.world_size == 1:
         return
     if isinstance(environment, LightningEnvironment) and environment.creates_processes_externally:

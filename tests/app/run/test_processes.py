@@ -1,6 +1,7 @@
 """Which process of a run this is, whatever is left in the environment, and what its processes cannot do."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -25,10 +26,28 @@ FIT = (
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 SLURM = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "1", "SLURM_JOB_NAME": "train"}
 
+TASK = {**SLURM, "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_STEP_ID": "0"}
+TORCHRUN = {
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "GROUP_RANK": "0",
+    "WORLD_SIZE": "2",
+    "TORCHELASTIC_RUN_ID": "none",
+}
+
 
 @pytest.fixture(autouse=True)
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "WORLD_SIZE", MEETING, *BY_HAND, *LAUNCHERS, *LAUNCHERS.values(), *SLURM):
+    for name in (
+        "RANK",
+        "WORLD_SIZE",
+        MEETING,
+        *BY_HAND,
+        *LAUNCHERS,
+        *LAUNCHERS.values(),
+        *TASK,
+        "GROUP_RANK",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -76,6 +95,37 @@ def test_processes_that_nobody_starts_are_not_waited_for(
     with pytest.raises(SystemExit, match="2"):
         main([*FIT, *TWO])
     assert "LOCAL_RANK=0 says that the 2 processes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "words", "says"),
+    [
+        (
+            TASK,
+            [],
+            r"SLURM has started 2 processes, and trainer.devices=1 times trainer.num_nodes=1 are 1: .*ntasks",
+        ),
+        (
+            {**TASK, "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"},
+            TWO,
+            "started 1 .*trainer.devices=2 .* are 2: ",
+        ),
+        (TORCHRUN, [], "TorchElastic has started 2 processes, and trainer.devices=1 "),
+    ],
+)
+def test_a_launcher_has_started_other_processes_than_the_settings_ask_for(
+    environment: dict[str, str],
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="2"):
+        main([*FIT, *words])
+    assert re.search(says, capsys.readouterr().err)
+    assert not Path("runs").exists()
 
 
 def test_batch_normalization_over_processes_on_cpus(capsys: pytest.CaptureFixture[str]) -> None:
