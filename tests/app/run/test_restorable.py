@@ -163,10 +163,10 @@ def test_moments_that_share_one_number_are_spread_out_before_a_step(trained: tup
         each.update(exp_avg=torch.zeros(1).expand(each["exp_avg"].shape))
     torch.save(content, FILE)
     model = ImageClassifier(small_network())
-    check_can_continue(FILE, trained[0], model)
+    check_can_continue(read_checkpoint(FILE), trained[0], model)
     optimizer = model.configure_optimizers()
     assert isinstance(optimizer, torch.optim.Adam)
-    optimizer.load_state_dict(read_checkpoint(FILE)["optimizer_states"][0])
+    optimizer.load_state_dict(read_checkpoint(FILE).content["optimizer_states"][0])
     assert all(group["fused"] for group in optimizer.param_groups)
     for parameter in model.parameters():
         moments = optimizer.state[parameter]["exp_avg"]
