@@ -20,7 +20,6 @@ FOLDERS = (
     "__MACOSX", "@eaDir", "@EADIR", "#recycle", "#snapshot", ".@__thumb", "@Recycle", "$RECYCLE.BIN", "$Recycle.Bin",
     "System Volume Information", "lost+found", ".ipynb_checkpoints", ".thumbnails", ".picasaoriginals", "[Originals]",
     "CaptureOne", "Catalog Previews.lrdata", ".git", ".Trash-1000", "__pycache__", ".Spotlight-V100", "thumbnails",
-    "thumbs",
 )  # fmt: skip
 FILES = (
     "._0001.png", "._0001.jpg", ".DS_Store", ".hidden.png", "Thumbs.db", "THUMBS.DB", "desktop.ini", "Icon\r",
