@@ -36,8 +36,8 @@ ADDED = {
     )
 }
 # Within an epoch, about a validation there, in its last batches, and in the next one.
-MOMENTS = dict.fromkeys([1, 3, 4, 5, STEPS - 1, STEPS + 2, 2 * STEPS - 2], signal.SIGTERM)
-FAST = {"CollapseDetector"}
+MOMENTS = [1, 3, 4, 5, STEPS - 1, STEPS + 2, 2 * STEPS - 2]
+FEW = [4, STEPS + 2]
 
 
 def write(name: str) -> list[str]:
@@ -50,19 +50,19 @@ def write(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "moments"),
     [
-        pytest.param(name, marks=[] if name in FAST else pytest.mark.slow)
-        for name in sorted(OURS.keys() - ADDED)
+        ("CollapseDetector", FEW),
+        *(pytest.param(name, MOMENTS, marks=pytest.mark.slow) for name in sorted(OURS.keys() - ADDED)),
     ],
 )
-def test_alone(name: str) -> None:
+def test_alone(name: str, moments: list[int]) -> None:
     main(write(name))
     expected = outcome(RUN)
     shutil.rmtree("one")
     words = write(name)
-    with_interrupter(words, MOMENTS)
-    assert set(until_finished(words, [*words, "--resume"], len(MOMENTS) + 1)) == {143}
+    with_interrupter(words, dict.fromkeys(moments, signal.SIGTERM))
+    assert set(until_finished(words, [*words, "--resume"], len(moments) + 1)) == {143}
     assert_same(expected)
 
 
