@@ -19,7 +19,7 @@ from dropout_lab.app.run import evaluate
 from dropout_lab.app.run.build import LINKS, build, check_links
 from dropout_lab.app.run.checkpoint import read_checkpoint
 from dropout_lab.app.run.folder import RunFolder, find_run_folder
-from dropout_lab.app.run.processes import end_others
+from dropout_lab.app.run.processes import end_others, start_with
 from dropout_lab.app.run.resume import ResumeRequest
 from dropout_lab.app.run.signals import Interrupts
 from dropout_lab.app.run.train import fit
@@ -202,7 +202,9 @@ def run(words: list[str]) -> None:
         else:
             words, request = take_resume(words)
         with Interrupts() as interrupts:
-            _run(find_configs(words), source, request, interrupts)
+            found = find_configs(words)
+            start_with(words, found)
+            _run(found, source, request, interrupts)
     except SyntaxError as error:
         raise UserError(f"{error.filename}, line {error.lineno}: {error.msg}; mend the module") from error
     except (argparse.ArgumentError, ValueError, DataError, MisconfigurationException) as error:
@@ -241,7 +243,7 @@ def _run(
         else:
             assert stored is not None, "resolve_run has named one"
             EVALUATIONS[words[0]](parts, source, stored)
-    except Exception:
+    except BaseException:
         end_others(parts.trainer)
         raise
 

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dropout_lab.callbacks.fonts import legible
+from dropout_lab.callbacks.fonts import legible, readable
 
 # Above so many classes numbers in the cells, and then names at the axes, cannot be read.
 MOST_NUMBERS, MOST_NAMES = 20, 40
-# Letters of a name; a longer one would leave no room for what it names.
-MOST_LETTERS = 24
+# Letters of a name at an axis, where a longer one would leave no room for what it names, and above an image, where it
+# would cover its neighbour's.
+MOST_LETTERS, MOST_OF_PANEL = 24, 12
 # Between images, as a share of their width.
 GAP = 0.1
 
@@ -39,7 +40,7 @@ def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if classes <= MOST_NAMES:
-        names = [shortened(name) for name in class_names]
+        names = readable(class_names, MOST_LETTERS)
         turn = 90 if max(map(len, names)) > 3 else 0
         axes.set_xticks(range(classes), names, parse_math=False, rotation=turn)
         axes.set_yticks(range(classes), names, parse_math=False)
@@ -52,13 +53,6 @@ def confusion_figure(counts: Tensor, class_names: Sequence[str]) -> Figure:
     right = counts.diagonal().sum().item() / max(total, 1)
     axes.set_title(f"{right:.1%} of {total:,} images right")
     return legible(figure)
-
-
-def shortened(text: str) -> str:
-    """Return each line of a text with its beginning and its end, where it is longer than a figure has room for."""
-    ends = MOST_LETTERS // 2 - 1
-    lines = text.split("\n")
-    return "\n".join(line if len(line) <= MOST_LETTERS else f"{line[:ends]}…{line[-ends:]}" for line in lines)
 
 
 @plain()
@@ -91,9 +85,9 @@ def draw_panel(
     gap = max(1, round(GAP * width))
     canvas = np.concatenate([_strip(images, gap) for _, images in rows])
     axes.imshow(canvas, interpolation="nearest")
-    for column, (above, below) in enumerate(zip(truth, predicted, strict=True)):
+    names = zip(readable(truth, MOST_OF_PANEL), readable(predicted, MOST_OF_PANEL), strict=True)
+    for column, (above, below) in enumerate(names):
         centre = column * (width + gap) + (width - 1) / 2
-        above, below = shortened(above), shortened(below)
         axes.text(centre, -0.5 - gap, above, ha="center", va="bottom", fontsize=size, parse_math=False)
         axes.text(centre, len(canvas) - 0.5, below, ha="center", va="top", fontsize=size, parse_math=False)
     middles = [number * (height + gap) + (height - 1) / 2 for number in range(len(rows))]

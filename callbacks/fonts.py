@@ -1,7 +1,9 @@
 """Names in any script, in figures: fonts that have their letters, or something that can be read in their place."""
 
+import unicodedata
+from collections.abc import Sequence
 from functools import cache
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
@@ -74,3 +76,33 @@ def spelled(word: str, unknown: frozenset[int]) -> str:
     return "".join(
         f"[{' '.join(f'{ord(each):X}' for each in run)}]" if codes else "".join(run) for codes, run in runs
     )
+
+
+def readable(names: Sequence[str], most: int) -> list[str]:
+    """Return names with codes for letters that no font has, and of each line not more than its beginning and its end.
+
+    ``most`` is the width of a line in Latin letters; a Chinese one has that of two, an accent none.
+    """
+    letters = {ord(letter) for name in names for letter in name if not letter.isspace()}
+    lacking = frozenset(letters - glyphs(BASE))
+    unknown = covering(lacking)[1] if lacking else lacking
+    return [
+        "\n".join(_shortened(line, most) for line in spelled(name, unknown).split("\n")) for name in names
+    ]
+
+
+def _shortened(line: str, most: int) -> str:
+    if sum(map(_width, line)) <= most:
+        return line
+    ends = most // 2 - 1
+    return f"{_within(line, ends)}…{_within(line[::-1], ends)[::-1]}"
+
+
+def _within(line: str, most: int) -> str:
+    return line[: sum(width <= most for width in accumulate(map(_width, line)))]
+
+
+def _width(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in ("W", "F") else 1

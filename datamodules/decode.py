@@ -23,7 +23,7 @@ from dropout_lab.datamodules.formats import FORMATS
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.integer[Any]]
 
-DECODER = f"3, Pillow {PIL.__version__}, {' '.join(FORMATS)}"
+DECODER = f"4, Pillow {PIL.__version__}, {' '.join(FORMATS)}"
 """Changes whenever the same bytes may become other pixels."""
 
 WHITE = (255, 255, 255, 255)
@@ -34,8 +34,8 @@ LARGE = 2**26
 
 Fit = Literal["crop", "pad", "stretch"]
 
-# 16 bits a channel of colours, of which Pillow takes the first or the second byte, and the same for the other one.
-DEEP = re.compile(r"(RGB[AX]?;16)([BLN])")
+# 16 bits a channel, of which Pillow takes the first or the second byte, and the same for the other one.
+DEEP = re.compile(r"(LA|RGB[AXa]?|CMYK);16([BLN])")
 OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 # TIFF's tags.
@@ -179,7 +179,7 @@ def _in_8_bits(
     opened: ImageFile.ImageFile, content: bytes, bit_depth: int | None
 ) -> tuple[Image.Image, int | None]:
     """Return an image upright and in 8 bits a channel, and the ``bits`` of :class:`Converted`."""
-    deep_colours = any(DEEP.fullmatch(mode) for mode in _raw_modes(opened))
+    deep = next(filter(None, map(DEEP.fullmatch, _raw_modes(opened))), None)
     told, white_is_zero = _told_bits(opened), False
     if isinstance(opened, TiffImageFile):
         white_is_zero = opened.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
@@ -188,8 +188,8 @@ def _in_8_bits(
     image = _upright(opened)
     if image.mode == "F":
         return _of_shares(np.asarray(image)), None
-    if deep_colours:
-        return _of_deep_colours(image, content, bit_depth)
+    if deep is not None:
+        return _of_deep_colours(image, content, deep[1], deep[2], bit_depth)
     if not image.mode.startswith("I"):
         return image, None
     values = np.asarray(image)
@@ -255,31 +255,55 @@ def _bits_of(values: Values) -> int:
 
 
 def _of_deep_colours(
-    image: Image.Image, content: bytes, bit_depth: int | None
+    image: Image.Image, content: bytes, channels: str, order: str, bit_depth: int | None
 ) -> tuple[Image.Image, int | None]:
     """Return colours of 16 bits, ``image`` with their upper bytes, in 8 bits."""
-    upper = np.asarray(image).astype(np.uint16)
     # A transparent colour is told in 16 bits.
     key = image.info.pop("transparency", None)
-    values = upper << 8
-    if bit_depth not in (None, 16) or key is not None or upper[..., :3].max() < 128:
-        with _open(content) as again:
-            again.tile = [_other_byte(tile) for tile in again.tile]
-            values |= np.asarray(_upright(again)).astype(np.uint16)
-    colours = values[..., :3]
+    upper = np.asarray(image)
+    inks = 4 if channels == "CMYK" else 3
+    # Of colours that are multiplied by their opacity Pillow has divided the upper byte.
+    exact = bit_depth not in (None, 16) or key is not None or channels == "RGBa"
+    few = exact or upper[..., :inks].max() < 128
+    values = _both_bytes(content, channels, order) if few else upper.astype(np.uint16) << 8
+    colours = values[..., :inks]
     bits = bit_depth or _bits_of(colours)
     eight = _upper_8(colours, bits)
     if key is not None:
         eight[(colours == np.array(key, dtype=np.uint16)).all(axis=2)] = 255
-    if image.mode == "RGBA":
-        eight = np.concatenate([eight, upper[..., 3:].astype(np.uint8)], axis=2)
-    return Image.fromarray(eight), None if bit_depth else bits
+    if values.shape[2] > inks:
+        # Of all 16 bits where the colours have fewer, unless nothing could be seen then.
+        fewer = values[..., inks:].max() < 1 << bits
+        opacity = _upper_8(values[..., inks:], bits if fewer else 16)
+        if channels == "RGBa":
+            # On white.
+            eight += np.minimum(255 - opacity, 255 - eight)
+        else:
+            eight = np.concatenate([eight, opacity], axis=2)
+    scaled = Image.frombytes("CMYK", image.size, eight.tobytes()) if inks == 4 else Image.fromarray(eight)
+    return scaled, None if bit_depth else bits
 
 
-def _other_byte(tile: Any) -> Any:
-    arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-    other = DEEP.sub(lambda found: found[1] + OTHER_BYTE[found[2]], arguments[0])
-    return tile._replace(args=(other, *arguments[1:]) if isinstance(tile.args, tuple) else other)
+def _both_bytes(content: bytes, channels: str, order: str) -> Values:
+    """Read values of 16 bits, ``(H, W, C)``; grey as three equal colours."""
+    if channels == "LA":
+        # Pillow has no name for the second byte of these, but two channels of 16 bits are four of 8.
+        first, second = np.split(_read_as(content, "RGBA")[..., [0, 0, 0, 2, 1, 1, 1, 3]], 2, axis=2)
+    else:
+        plain = channels.replace("a", "A")
+        first, second = (_read_as(content, f"{plain};16{each}") for each in (order, OTHER_BYTE[order]))
+    return first << 8 | second
+
+
+def _read_as(content: bytes, raw_mode: str) -> npt.NDArray[np.uint16]:
+    with _open(content) as again:
+        again.tile = [_with_raw_mode(tile, raw_mode) for tile in again.tile]
+        return np.asarray(_upright(again)).astype(np.uint16)
+
+
+def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
+    arguments = tile.args
+    return tile._replace(args=(raw_mode, *arguments[1:]) if isinstance(arguments, tuple) else raw_mode)
 
 
 def _of_shares(values: npt.NDArray[np.float32]) -> Image.Image:

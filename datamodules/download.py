@@ -82,6 +82,10 @@ def fetch_archive(archive: Archive, root: Path) -> None:
 
 
 def _fetch(archive: Archive, partial: Path, target: Path) -> None:
+    for made in (partial, _unpacked_beside(target)):
+        # The folder may be a stranger's, and these names can be foreseen.
+        if made.is_symlink():
+            raise OSError(f"{made} is a link, and nothing is written through one: remove it")
     received = partial.stat().st_size if partial.exists() else 0
     needed, free = archive.size - received + archive.most_bytes, shutil.disk_usage(target.parent).free
     if free < needed:
@@ -154,7 +158,7 @@ def unpack(file: Path | IO[bytes], target: Path, most_members: int, most_bytes: 
         RefusedError: a member may not be unpacked; nothing was written.
         NOT_A_ZIP: it is no zip file, or damaged.
     """
-    beside = target.with_name(f".{target.name}.unpacking")
+    beside = _unpacked_beside(target)
     with ZipFile(file) as content, _progress_bar() as progress:
         members = content.infolist()
         _check_members(members, target.name, most_members, most_bytes)
@@ -167,6 +171,10 @@ def unpack(file: Path | IO[bytes], target: Path, most_members: int, most_bytes: 
             (beside / target.name).rename(target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def _unpacked_beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.unpacking")
 
 
 def _check_members(members: Sequence[ZipInfo], folder: str, most_members: int, most_bytes: int) -> None:

@@ -202,9 +202,6 @@ def read_duplicates(file: Path) -> list[tuple[str, str]]:
 
 
 def _case(row: dict[str, str], file: Path, line: int) -> Case:
-    for name in REQUIRED:
-        if not row[name]:
-            raise wrong(file, line, f"{name} is empty or unknown")
     target = _number(row["target"])
     if target not in (0, 1):
         raise wrong(file, line, f"target must be 0 (benign) or 1 (malignant), got {row['target']!r}")

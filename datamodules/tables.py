@@ -13,6 +13,7 @@ SEPARATORS = (",", ";", "\t", "|")
 """Excel saves semicolons where the comma is the decimal sign, and tabs as "Unicode text", which is UTF-16."""
 UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "<na>", "#n/a", "-"}
 """What stands in a cell of which nothing is known, in small letters."""
+_BLANK = " \t\r\n,;|"
 
 
 def read_rows(
@@ -20,13 +21,16 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield each row's line number and its values by column, without the blanks around them; nothing where unknown.
 
-    Read is what spreadsheets make of a table: UTF-8, or UTF-16 with a mark in front; any of :data:`SEPARATORS`, named
-    by a first line ``sep=;`` or not; columns in any order, those without a name unread; blank rows; rows that end after
-    the last column that is needed, or have blanks behind it.
+    In the required columns something must be known. Read is what spreadsheets make of a table: UTF-8, or UTF-16 with a
+    mark in front; any of :data:`SEPARATORS`, named by a first line ``sep=;`` or not; columns in any order, those that
+    have no name unread; blank rows, above the header too; rows that end after the last column that is needed, or have
+    blanks behind it.
     """
     lines = list(io.StringIO(_text(file), newline=""))
     named = re.fullmatch(r'"?sep=(.)"?\s*', lines[0]) if lines else None
     above = 0 if named is None else 1
+    while above < len(lines) and not lines[above].strip(_BLANK):
+        above += 1
     lines = lines[above:]
     separators = SEPARATORS if named is None else (named[1],)
     line = above
@@ -40,14 +44,20 @@ def read_rows(
         if not any(header):
             raise wrong(file, None, "is empty")
         columns = _columns(header, required, optional, file, line)
-        least = 1 + max(columns[name] for name in required)
+        last = max(required, key=columns.__getitem__)
         for values in table:
             line, cells = above + table.line_num, [value.strip() for value in values]
-            if not any(cells):
+            if all(cell.lower() in UNKNOWN for cell in cells):
                 continue
-            if any(cells[len(header) :]) or len(cells) < least:
-                raise wrong(file, line, f"{len(values)} values, where the header has {len(header)}")
+            sizes = f"{len(cells)} values, where the header has {len(header)}"
+            if beyond := next(filter(None, cells[len(header) :]), None):
+                raise wrong(file, line, f"{sizes}: {beyond!r} is in none of its columns")
+            if len(cells) <= columns[last]:
+                raise wrong(file, line, f"{sizes}: the row ends with {cells[-1]!r}, before the column {last}")
             row = {name: cells[place] for name, place in columns.items() if place < len(cells)}
+            for name in required:
+                if row[name].lower() in UNKNOWN:
+                    raise wrong(file, line, f"{name} must be known, got {row[name]!r}")
             yield line, {name: "" if cell.lower() in UNKNOWN else cell for name, cell in row.items()}
     except csv.Error as error:
         raise wrong(file, line + 1, f"is no CSV: {error}") from error
@@ -80,12 +90,19 @@ def _text(file: Path) -> str:
     content = file.read_bytes()
     # A spreadsheet puts a byte-order mark before the first column's name.
     encoding = "UTF-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "UTF-8"
+    if encoding == "UTF-8" and (place := content.find(b"\0")) >= 0:
+        # Of UTF-16 without its mark, or where a disk was full or a machine was switched off.
+        raise _not_text(file, content, place, "is no text")
     try:
         return content.decode("utf-8-sig" if encoding == "UTF-8" else encoding)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        remedy = "Save it as CSV in UTF-8, or fetch the file again"
-        raise wrong(file, line, f"is not {encoding}: byte {content[error.start]:#04x}", remedy) from error
+        raise _not_text(file, content, error.start, f"is not {encoding}") from error
+
+
+def _not_text(file: Path, content: bytes, place: int, problem: str) -> DatasetCorruptError:
+    *lines, begun = content[:place].split(b"\n")
+    at = f"byte {content[place]:#04x}, number {len(begun) + 1} of the line"
+    return wrong(file, len(lines) + 1, f"{problem}: {at}", "Save it as CSV in UTF-8, or fetch the file again")
 
 
 def wrong(

@@ -13,6 +13,7 @@ from pytorch_lightning.plugins import LayerSync, Precision
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
 
+from dropout_lab.app.config.nulls import check_nulls
 from dropout_lab.app.config.settings import leaves
 from dropout_lab.app.config.yaml_files import check_bounds
 from dropout_lab.app.errors import UserError
@@ -56,4 +57,5 @@ def parse(parser: ArgumentParser, settings: dict[str, Any]) -> Namespace:
     check_renamed(settings)
     found: Namespace = parser.parse_object(settings)
     check_named(found, ROLES)
+    check_nulls(found)
     return found

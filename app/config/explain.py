@@ -1,13 +1,13 @@
 """What is wrong with configs and flags in one line: the place, the value and the remedy."""
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning import Callback, Trainer
 from torch.optim import Optimizer
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from dropout_lab.app.config.allowlist import check_renamed
 from dropout_lab.app.config.shipped import find_config
-from dropout_lab.app.config.yaml_files import read_yaml
+from dropout_lab.app.config.yaml_files import parse_mapping, read_yaml
 from dropout_lab.app.errors import ALONE, BATCH_OF_ONE, UserError, suggest
 from dropout_lab.app.files import is_opened_pipe, special
 from dropout_lab.callbacks.schedules import Schedule
@@ -41,6 +41,8 @@ OPTIONS = (
     "config", "seed_everything", "runs", "name", "monitor", "run", "ckpt_path", "resume", "force", "debug"
 )  # fmt: skip
 CONFIG = ("-c", "--config")
+# With what a config begins that stands in the command itself.
+WRITTEN_OUT = "{"
 SUBCOMMAND = r"\b(fit|validate|test|predict)\."
 
 # What Path.expanduser says, of a root, a cache or a file of weights.
@@ -206,6 +208,8 @@ def _parameters(owner: type | None) -> list[str]:
 def find_configs(words: list[str]) -> list[str]:
     """Put the file of each config in the place of its name; check what files and flags say.
 
+    In the place of a pipe stands what was in it, ``{…}`` in JSON, which is taken as a config too.
+
     The parser itself takes the last of two equal keys, leaves out an unknown key without a value, and names neither
     the file nor the line of what is no YAML.
     """
@@ -213,9 +217,9 @@ def find_configs(words: list[str]) -> list[str]:
     for before, word in zip(["", *words], words, strict=False):
         flag, equals, value = word.partition("=")
         if before in CONFIG:
-            found.append(_check_config(find_config(word)))
+            found.append(_check_config(word))
         elif flag in CONFIG and equals:
-            found.append(f"{flag}={_check_config(find_config(value))}")
+            found.append(f"{flag}={_check_config(value)}")
         else:
             given = value if flag.startswith("-") else word
             check_renamed(given)
@@ -226,10 +230,12 @@ def find_configs(words: list[str]) -> list[str]:
     return found
 
 
-def _check_config(file: Path) -> str:
+def _check_config(name: str) -> str:
     """Return a config as the parser takes it: its path, or what was in a pipe, which can be read once."""
+    written_out = name.startswith(WRITTEN_OUT)
+    file = Path(CONFIG[-1]) if written_out else find_config(name)
     piped = is_opened_pipe(file)
-    content = read_yaml(file)
+    content = parse_mapping(name, str(file)) if written_out else read_yaml(file)
     if "grid" in content:
         raise UserError(f"{file} is a study, a grid of runs: dropout-lab study {file}")
     check_renamed(content, f"{file}: ")
@@ -245,4 +251,7 @@ def _check_config(file: Path) -> str:
             # ``callbacks+`` adds to a list.
             if isinstance(key, str) and key.removesuffix("+").partition(".")[0] not in known:
                 raise UserError(f"{file}: {_no_option(key, known, f'{group}.')}")
-    return yaml.safe_dump(content) if piped else str(file)
+    if written_out:
+        return name
+    # A date, which JSON has not, is a text for the parser too.
+    return json.dumps(content, default=str) if piped else str(file)

@@ -105,15 +105,21 @@ def check_bounds(text: str) -> None:
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a file that holds a mapping, or raise UserError."""
     try:
-        content = parse_value(read_bytes(file, MOST_BYTES).decode("utf-8-sig"), str(file))
+        text = read_bytes(file, MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"no file {file} ({error.strerror}); give the path of a YAML file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: is no text in UTF-8; save it as such, or name another file") from error
+    return parse_mapping(text, str(file))
+
+
+def parse_mapping(text: str, where: str) -> dict[str, Any]:
+    """Return the mapping that a text is, or raise UserError, which begins with ``where``."""
+    content = parse_value(text, where)
     if not isinstance(content, dict):
         found = "nothing" if content is None else type(content).__name__
         raise UserError(
-            f"{file}: must be keys and values, got {found}; see the files in configs/ for examples"
+            f"{where}: must be keys and values, got {found}; see the files in configs/ for examples"
         )
     return content
 

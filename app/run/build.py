@@ -36,7 +36,7 @@ from dropout_lab.app.console import progress_callback
 from dropout_lab.app.errors import UserError, describe_import_error, describe_os_error, suggest
 from dropout_lab.app.files import local_path
 from dropout_lab.app.run.checkpoint import AtomicCheckpointIO
-from dropout_lab.app.run.processes import check_processes, launched_rank, report_as
+from dropout_lab.app.run.processes import answer_signals_alone, check_processes, launched_rank, report_as
 from dropout_lab.callbacks import BestStep
 from dropout_lab.datamodules import DataError, ImageDataModule
 from dropout_lab.models import ImageClassifier
@@ -242,6 +242,7 @@ def _trainer(given: Namespace) -> Trainer:
     trainer = _without_surprises(Trainer(**arguments))
     check_strategy(trainer)
     check_processes(trainer, given.sync_batchnorm)
+    answer_signals_alone(trainer)
     report_as(trainer.global_rank)
     return trainer
 

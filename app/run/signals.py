@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn, final
@@ -14,6 +15,28 @@ HINT = b"\nstopping: what is trained is being saved; Ctrl-C once more stops at o
 SAME_PRESS_S = 1.0
 # What schedulers send before a job's time is over: SIGUSR1 by Slurm's --signal=USR1@90, as Lightning's users ask for.
 OF_SCHEDULERS = (signal.SIGTERM,) if sys.platform == "win32" else (signal.SIGTERM, signal.SIGUSR1)
+ASKING = (signal.SIGINT, *OF_SCHEDULERS)
+
+
+@contextmanager
+def leaving_signals_to_this_process() -> Iterator[None]:
+    """Let processes that are started meanwhile only note signals, from their first moment on: :class:`Interrupts`.
+
+    A terminal sends Ctrl-C to all of them. One that ended by itself before they have met would leave this one waiting.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    # A new process has the mask of the thread that has started it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _started_with_signals_left() -> bool:
+    return sys.platform != "win32" and signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @final
@@ -41,21 +64,26 @@ class Interrupts:
     """While it is entered, Ctrl-C and ``OF_SCHEDULERS`` raise :class:`Interrupted`; after :meth:`defer` they are noted.
 
     Then whoever trains looks where it can stop at ``asked``, the number of the signal, or 0. A second Ctrl-C is raised
-    all the same. Signals other than those given stay as they are.
+    all the same. Signals other than those given stay as they are. In a process that was started by
+    :func:`leaving_signals_to_this_process` they are noted from the beginning, those too that have come before.
     """
 
     def __init__(self, *caught: signal.Signals) -> None:
-        self.caught = caught or (signal.SIGINT, *OF_SCHEDULERS)
+        self.caught = caught or ASKING
         self.asked = 0
+        self.deferred = False
+        self._follows = False
         self._since = 0.0
-        self._deferred = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
         """Take the signals over; Python hands them to the main thread alone."""
         if threading.current_thread() is threading.main_thread():
             self._before = {each: signal.getsignal(each) for each in self.caught}
+            self._follows = self.deferred = _started_with_signals_left()
             self._take()
+            if self._follows and sys.platform != "win32":
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self.caught)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -66,7 +94,7 @@ class Interrupts:
 
     def defer(self) -> None:
         """Only note signals from now on; takes them back from Lightning, which ends a run by them with code 0."""
-        self._deferred = True
+        self.deferred = True
         self._take()
 
     def _take(self) -> None:
@@ -74,10 +102,12 @@ class Interrupts:
             signal.signal(each, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._deferred:
+        if not self.deferred:
             raise Interrupted(number)
         if not self.asked:
             self.asked, self._since = number, monotonic()
+            if self._follows:
+                return
             # Not print, which must not be entered twice. The terminal may be lost.
             with suppress(OSError):
                 os.write(2, HINT)

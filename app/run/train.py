@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
-from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from dropout_lab.app.config.settings import Settings, run_name
 from dropout_lab.app.console import print_line
@@ -30,11 +29,15 @@ from dropout_lab.app.run.messages import (
     print_result,
     print_stop,
 )
+from dropout_lab.app.run.processes import end_others
 from dropout_lab.app.run.resume import ResumeRequest, Resumption, find_unfinished, lock_for_fit
 from dropout_lab.app.run.signals import Interrupted, Interrupts
 from dropout_lab.app.run.tensorboard import tensorboard_callbacks, tensorboard_logger
 from dropout_lab.callbacks import BestStep, Timing, TrainingCollapsed
 from dropout_lab.ground import naming
+
+# In which other processes end that have saved what they had.
+SAVED_S = 10.0
 
 
 def train(autosave: Autosave, checkpoint: Path | None) -> dict[str, Any]:
@@ -191,10 +194,8 @@ def _fit(autosave: Autosave, start: Resumption, checkpoint: Path | None, begun: 
         if not isinstance(error, Interrupted):
             raise
         print_interrupted(error, folder if kept else None, trainer.global_step, autosave.saved_step)
-        launcher = trainer.strategy.launcher
-        if isinstance(launcher, _SubprocessScriptLauncher):
-            # They have saved with us, or wait for us to begin.
-            launcher.kill(error.signal)
+        # Once a fit has begun they have saved with us, and end; before, they wait for us.
+        end_others(trainer, SAVED_S if autosave.interrupts.deferred else 0.0)
         # Another process's code would make its launcher end the others before they have saved.
         sys.exit(error.code if trainer.is_global_zero else 0)
     if trainer.is_global_zero:

@@ -123,6 +123,7 @@ def run(words: list[str]) -> None:
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
     folder = StudyFolder(expand_home(options.studies) / study.name)
+    folder.check_links()
     ended = {run.hash: run for run, _ in finished(folder, wanted)}
     missing = [run for run in wanted if run.hash not in ended]
     if options.keep_failed:

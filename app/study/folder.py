@@ -17,6 +17,7 @@ import yaml
 from dropout_lab.app.config.settings import Settings, merge
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for
+from dropout_lab.app.run.folder import refuse_link
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.run_files import RunFiles, RunResult
 from dropout_lab.app.study.spec import Study
@@ -59,6 +60,11 @@ class StudyFolder:
         if (old / "result.json").exists():
             return RunFiles(old)
         return RunFiles(next(self.runs.glob(f"*-{run.hash[:HASH_DIGITS]}"), path))
+
+    def check_links(self) -> None:
+        """Raise UserError if the runs, or one of them, are a link, behind which a study would write and delete."""
+        for path in (self.runs, *self.runs.glob("*")):
+            refuse_link(path)
 
     def write(self, study: Study) -> None:
         """Write the study; UserError if it cannot be written."""

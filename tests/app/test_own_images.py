@@ -20,6 +20,7 @@ RUN = Path("runs/own/version_0")
 CONFUSION = ["--trainer.callbacks+", "ConfusionMatrix", "--trainer.callbacks+", "PredictionPanels"]
 
 
+@pytest.mark.slow
 def test_figures_of_other_images_are_not_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
     write_classes(Path("pictures"), {"a cat": 10, "chien noir é": 10})
     main(FIT)
@@ -61,7 +62,7 @@ def test_folders_as_people_have_them(capsys: pytest.CaptureFixture[str]) -> None
     assert "test" in json.loads((RUN / "result.json").read_text())
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("fit", [pytest.param("crop", marks=pytest.mark.slow), "pad"])
 def test_grey_images_stay_one_channel(fit: str, capsys: pytest.CaptureFixture[str]) -> None:
     for number, name in enumerate(("白", "黒")):
         Path("pictures", name).mkdir(parents=True)

@@ -39,6 +39,7 @@ def test_a_run_that_was_made_with_all_of_them_is_evaluated_as_its_own(
     assert model.compile_mode == "default"
 
 
+@pytest.mark.slow  # it waits for the compiler that is not there
 def test_without_a_compiler_one_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     # In another cache, so that nothing compiled before is found.
     compiler = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)})

@@ -1,6 +1,7 @@
 """Names in any script: a font that is installed, or codes."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_letters_that_no_font_has_are_written_as_codes() -> None:
     save(figure, Path("confusion.png"))
     images = torch.zeros(2, 1, 4, 4)
     figure = panel_figure([("stored", images)], [CAT, DOG + CAT], [OWL, "x"], "title")
-    assert {"[732B]", "[AC1C 732B]", "ἄγριος [1F989]", "x"} <= words(figure)
+    assert {"[732B]", "[AC1C 732B]", "ἄγριο…F989]", "x"} <= words(figure)
 
 
 @pytest.mark.usefixtures("no_others")
@@ -81,6 +82,38 @@ def test_installed_fonts_are_used(tmp_path: Path) -> None:
     figure = confusion_figure(torch.tensor([[3, 1], [0, 2]]), [CAT, DOG])
     assert {CAT, DOG} <= words(figure)
     save(figure, Path("confusion.png"))
+
+
+@pytest.mark.usefixtures("no_others")
+def test_long_names_are_shortened_as_they_are_shown() -> None:
+    assert fonts.readable([f"{'l' * 20}{'m' * 20}\n50%", "l" * 24], 24) == [
+        f"{'l' * 11}…{'m' * 11}\n50%",
+        "l" * 24,
+    ]
+    # Codes take more room than letters, and letters of a font that has them that of two; an accent takes none.
+    assert fonts.readable([CAT * 20], 24) == ["[732B 732B … 732B 732B]"]
+    assert fonts.readable(["e\u0301" * 24], 24) == ["e\u0301" * 24]
+    add_font("Cats", CAT)
+    assert fonts.readable([CAT * 12, CAT * 13], 24) == [CAT * 12, CAT * 5 + "…" + CAT * 5]
+
+
+@pytest.mark.usefixtures("no_others")
+@pytest.mark.parametrize("installed", [False, True])
+def test_long_names_stay_within_the_figure_and_off_each_other(installed: bool) -> None:
+    if installed:
+        add_font("Cats", CAT)
+    names = [CAT * 30, "name" * 25, CAT + "l" * 40]
+    # A layout that has no room warns, and warnings are errors.
+    matrix = confusion_figure(torch.eye(3, dtype=torch.long), names)
+    matrix.draw_without_rendering()
+    axes = matrix.axes[0]
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        assert matrix.bbox.containsx(label.get_window_extent().x0)
+        assert matrix.bbox.containsy(label.get_window_extent().y0)
+    panel = panel_figure([("stored", torch.zeros(3, 1, 8, 8))], names, names, "title")
+    panel.draw_without_rendering()
+    above = [text.get_window_extent() for text in panel.axes[0].texts[:-2:2]]
+    assert all(left.x1 <= right.x0 for left, right in pairwise(above))
 
 
 @pytest.mark.usefixtures("no_others")

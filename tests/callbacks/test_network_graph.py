@@ -57,12 +57,10 @@ class Branching(nn.Module):
 
 
 def test_a_network_that_cannot_be_followed_is_said_so(tmp_path: Path) -> None:
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=TensorBoardLogger(tmp_path),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-    )
+    logger = TensorBoardLogger(tmp_path)
+    trainer = Trainer(accelerator="cpu", logger=logger, enable_checkpointing=False, enable_progress_bar=False)
     pages = TensorBoardPages({}, BestStep(), {}, Branching(), (1, 4, 4), lambda images: images)
     with pytest.warns(UserWarning, match="Branching is not drawn in TensorBoard"):
         pages.on_fit_start(trainer, LightningModule())
+    # Else it writes after the folder is gone.
+    logger.experiment.close()

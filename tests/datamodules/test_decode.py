@@ -174,13 +174,17 @@ def png_of_16_bits(values: np.ndarray, colour_type: int, *others: tuple[bytes, b
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
 
-def tiff_of_16_bits(values: np.ndarray, order: str, photometric: int = 2) -> bytes:
+def tiff_of_16_bits(
+    values: np.ndarray, order: str, photometric: int = 2, extra_samples: int | None = None
+) -> bytes:
     height, width, channels = values.shape
     pixels = values.astype(f"{order}u2").tobytes()
     bits_at = 8 + len(pixels)
     bits = struct.pack(f"{order}{channels}H", *[16] * channels)
     tags = {256: width, 257: height, 258: bits_at if channels > 2 else 16, 259: 1, 262: photometric, 273: 8}
     tags |= {277: channels, 278: height, 279: len(pixels)}
+    if extra_samples is not None:
+        tags[338] = extra_samples
     ifd = struct.pack(f"{order}H", len(tags))
     for tag, value in tags.items():
         kind, count = (3, channels) if tag == 258 and channels > 2 else (4, 1)
@@ -214,6 +218,45 @@ def test_compressed_colours_of_12_bits_in_16() -> None:
             value = {259: 8, 273: len(plain), 279: len(rows)}[tag]
             content[entry + 8 : entry + 12] = struct.pack("<I", value)
     assert np.array_equal(decode(bytes(content) + rows, 8), (values >> 4).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_grey_of_16_bits_with_transparency(bits: int) -> None:
+    values = np.random.default_rng(0).integers(0, 2**bits, (8, 8, 2))
+    values[0, 0] = 2**bits - 1
+    opaque = values.copy()
+    opaque[..., 1] = 65_535
+    found = convert(png_of_16_bits(opaque, 4), Conversion(8, channels=1))
+    assert np.array_equal(found.pixels[0], opaque[..., 0] >> (bits - 8))
+    assert found.bits == bits
+    # Opacity may have as many bits as grey.
+    found = convert(png_of_16_bits(values, 4), Conversion(8, channels=1))
+    grey, opacity = np.moveaxis(values >> (bits - 8), 2, 0)
+    assert np.abs(found.pixels[0] - (grey * opacity / 255 + 255 - opacity)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_inks_of_16_bits(order: str, bits: int) -> None:
+    inks = np.random.default_rng(0).integers(0, 2**bits, (8, 8, 4))
+    inks[0, 0] = 2**bits - 1
+    found = convert(tiff_of_16_bits(inks, order, photometric=5), Conversion(8))
+    eight = Image.frombytes("CMYK", (8, 8), (inks >> (bits - 8)).astype(np.uint8).tobytes())
+    assert np.array_equal(found.pixels, pixels_of(eight))
+    assert found.bits == bits
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_colours_of_16_bits_multiplied_by_their_opacity(order: str, bits: int) -> None:
+    opacity = np.random.default_rng(0).integers(0, 2**bits, (8, 8, 1))
+    opacity[0, 0] = 2**bits - 1
+    colours = (opacity * np.array([1, 0.5, 0.25])).astype(int)
+    multiplied = np.concatenate([colours, opacity], axis=2)
+    found = convert(tiff_of_16_bits(multiplied, order, extra_samples=1), Conversion(8))
+    upper, clear = colours >> (bits - 8), 255 - (opacity >> (bits - 8))
+    assert np.array_equal(found.pixels, (upper + clear).transpose(2, 0, 1))
+    assert found.bits == bits
 
 
 def test_transparent_colours_of_16_bits() -> None:

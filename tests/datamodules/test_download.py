@@ -186,6 +186,23 @@ def test_a_partial_file_of_something_else_is_deleted(server: Server, archive: Ar
     assert_whole()
 
 
+@pytest.mark.parametrize("name", ["set.zip.partial", ".set.unpacking"])
+def test_nothing_is_written_through_a_link(name: str, server: Server, archive: Archive) -> None:
+    ROOT.mkdir()
+    victim = Path("victim")
+    if name.endswith("partial"):
+        victim.write_bytes(server.content[:5])
+    else:
+        victim.mkdir()
+    (ROOT / name).symlink_to(victim.absolute())
+    with pytest.raises(
+        DownloadError, match=f"{name} is a link, and nothing is written through one: remove it"
+    ):
+        fetch_archive(archive, ROOT)
+    assert names() == ["data", f"data/{name}", "victim"]
+    assert victim.is_dir() or victim.read_bytes() == server.content[:5]
+
+
 def test_another_range_than_asked_for(server: Server, archive: Archive) -> None:
     ROOT.mkdir()
     PARTIAL.write_bytes(server.content[:100])

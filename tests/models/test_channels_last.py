@@ -94,6 +94,7 @@ def test_without_convolutions_nothing_changes() -> None:
     assert seen[0] is images
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_both_ways(tmp_path: Path) -> None:
     data = digits()
     for first, second in ((False, True), (True, False)):

@@ -186,6 +186,7 @@ def test_a_run_can_be_repeated(backend: str, monkeypatch: pytest.MonkeyPatch) ->
         assert torch.equal(value, weights[1][name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced_alone")
 def test_copies_are_as_good_as_without() -> None:
     model, trainer = fit_compiled(StandardDropout, **FEW)

@@ -33,6 +33,11 @@ def _of_first(name: str, content: str) -> Callable[[], object]:
     return write
 
 
+def _link(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(Path("victim").absolute())
+
+
 AXIS = list(range(100))
 MANY = (
     "name: many\nbase: {}\nseeds: [0]\nreport: {rows: a, metric: test/accuracy}\n"
@@ -77,6 +82,18 @@ ROWS = {
         "made/report is a link to victim, and nothing is written through one",
         folder("victim"),
         lambda: Path("made/report").symlink_to("victim"),
+    ),
+    "runs behind a link": _study(
+        "studies/tiny/runs is a link to .*victim, and nothing is written through one: put what it leads to",
+        "",
+        folder("victim"),
+        lambda: _link(Path("studies/tiny/runs")),
+    ),
+    "a run behind a link": _study(
+        "studies/tiny/runs/[^ ]* is a link to .*victim, and nothing is written through one",
+        "--keep none",
+        folder("victim/checkpoints"),
+        lambda: _link(tiny.tasks("studies/tiny")[0].files.path),
     ),
     "a failure of a list": _study(
         "failed.json is damaged .reason: .*remove its folder",

@@ -60,6 +60,7 @@ def test_layers_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) ->
     assert "written      costs: benchmark.csv, benchmark.png" in printed
 
 
+@pytest.mark.slow
 def test_growth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interleave(ways: Mapping[str, Callable[[], float]], *others: Any) -> pd.DataFrame:
         """Do each step, and return what a step would take that costs time by the unit and by the root of the batch."""

@@ -31,7 +31,10 @@ def one_column(folder: Path) -> Results:
     return read_results(write_study(folder, content))
 
 
-@pytest.mark.parametrize("kind", ["curves", "loss", "sweep", "time", "bars"])
+@pytest.mark.parametrize(
+    "kind",
+    ["curves", "sweep", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("loss", "time", "bars"))],
+)
 def test_a_panel_a_column_800_pixels_wide(kind: str, results: Results, tmp_path: Path) -> None:
     figure = drawn(kind, results)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["layers 2", "layers 3"]

@@ -184,6 +184,7 @@ def test_a_batch_size_of_its_own_does_not_change_what_is_measured(finished: Path
     assert after["test"]["metrics"] == pytest.approx(before["test"]["metrics"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
 def test_a_run_that_continues_a_validation_reports_the_weights_that_it_keeps(finished: Path) -> None:
     best = finished / RUN / "checkpoints" / "best.ckpt"
@@ -199,6 +200,7 @@ def test_a_run_that_continues_a_validation_reports_the_weights_that_it_keeps(fin
     assert result["fit"]["metrics"]["accuracy"] > 0.1
 
 
+@pytest.mark.slow
 def test_a_scheduled_p_is_measured_as_the_fit_measured_it() -> None:
     Path("schedule.yaml").write_text(
         "trainer:\n  callbacks+:\n    - class_path: RhoScheduler\n      init_args:\n"

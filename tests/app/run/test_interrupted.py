@@ -141,6 +141,7 @@ def own_sampler() -> str:
     return "drawing.Drawn"
 
 
+@pytest.mark.slow
 def test_however_it_is_trained() -> None:
     # Three optimizer steps an epoch, validations where no step ends, a rate that follows them, an end within an epoch,
     # a sampler of one's own.
@@ -241,6 +242,7 @@ def check_lost(moments: list[int]) -> None:
         assert_same(good)
 
 
+@pytest.mark.slow  # each callback is stopped alone in test_each_callback
 def test_a_network_that_is_lost_is_stopped_where_it_would_be_without_a_signal() -> None:
     check_lost([LOST])
 
@@ -253,6 +255,7 @@ def test_in_whichever_batch_the_signal_comes() -> None:
         check_same([moment], val_check_interval=5, max_epochs=2)
 
 
+@pytest.mark.slow
 def test_two_presses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(signals, "SAME_PRESS_S", -1.0)
     words = write_fit(Path("one"))
@@ -296,6 +299,7 @@ def test_saved_within_epochs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome(RUN)["result"]["fit"]["steps"] == 6
 
 
+@pytest.mark.slow
 def test_one_that_continues_another(undisturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(undisturbed, "one")
     words = ["fit", "--config", "one/config.yaml"]

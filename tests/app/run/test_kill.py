@@ -58,6 +58,7 @@ def fit(words: list[str], moment: int, only: str = "") -> bool:
     return done.returncode != 0
 
 
+@pytest.mark.slow  # workers and runs that are killed are in test_one_run and test_resume
 def test_killed_while_a_checkpoint_is_written(undisturbed: Path) -> None:
     words = write_killed_fit()
     # All is in the file beside, which only has to get its name: of the second epoch's end, or of the best until then.

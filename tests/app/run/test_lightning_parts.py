@@ -16,8 +16,8 @@ from tests.app.run.lightning_parts import (
     schedulers,
 )
 
-# One that watches, one that is refused when it is named, one when it is made, one that changes steps, and a strategy.
-FAST = {"LearningRateFinder", "CometLogger", "GradientAccumulationScheduler", "ddp_fork"}
+# One that watches, one that is refused when it is named, one when it is made, and a strategy.
+FAST = {"LearningRateFinder", "CometLogger", "ddp_fork"}
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,25 @@ def test_weights_without_numbers(trained: tuple[Trainer, bytes]) -> None:
         read_checkpoint(FILE)
 
 
+def test_moments_that_share_one_number_are_spread_out_before_a_step(trained: tuple[Trainer, bytes]) -> None:
+    FILE.write_bytes(trained[1])
+    content = torch.load(FILE, weights_only=True)
+    # Of the right shape, with the memory of one number: a fused step would write beyond it.
+    for each in content["optimizer_states"][0]["state"].values():
+        each.update(exp_avg=torch.zeros(1).expand(each["exp_avg"].shape))
+    torch.save(content, FILE)
+    model = ImageClassifier(small_network())
+    check_can_continue(read_checkpoint(FILE), trained[0], model)
+    optimizer = model.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Adam)
+    optimizer.load_state_dict(read_checkpoint(FILE).content["optimizer_states"][0])
+    assert all(group["fused"] for group in optimizer.param_groups)
+    for parameter in model.parameters():
+        moments = optimizer.state[parameter]["exp_avg"]
+        assert moments.stride() == parameter.stride()
+        assert moments.untyped_storage().nbytes() == 4 * parameter.numel()
+
+
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "Adadelta": torch.optim.Adadelta,
     "Adafactor": torch.optim.Adafactor,

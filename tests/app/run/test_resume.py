@@ -97,6 +97,7 @@ def _files() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path("one").rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_two_checkpoints_while_it_is_not_finished(words: list[str], expected: dict[str, Any]) -> None:
     steps = [torch.load(file, weights_only=True)["global_step"] for file in (PREVIOUS, LAST)]
     assert steps == [7, 14]
@@ -132,6 +133,7 @@ def test_killed_before_its_result_is_written(
     assert outcome(RUN) == expected
 
 
+@pytest.mark.slow
 def test_truncated(words: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     LAST.write_bytes(LAST.read_bytes()[:-100])
     # And some settings may differ.
@@ -269,6 +271,7 @@ def test_a_finished_run_is_left_alone(finished: list[str], capsys: pytest.Captur
     assert _files() == before
 
 
+@pytest.mark.slow
 def test_without_a_run_a_new_one_begins(
     words: list[str], locked: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

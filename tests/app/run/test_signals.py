@@ -1,18 +1,20 @@
 """Ctrl-C and SIGTERM: at once, or noted."""
 
 import math
-import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from dropout_lab.app.run import signals
-from dropout_lab.app.run.signals import Interrupted, Interrupts
+from dropout_lab.app.run.signals import ASKING, Interrupted, Interrupts, leaving_signals_to_this_process
 
 
 def press(number: signal.Signals) -> None:
-    os.kill(os.getpid(), number)
+    # To this thread: another of the test process would take it at its own time.
+    signal.raise_signal(number)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,24 @@ def test_other_threads_get_no_signals() -> None:
     thread.start()
     thread.join()
     assert errors == []
+
+
+def test_left_to_another_process(capfd: pytest.CaptureFixture[str]) -> None:
+    with leaving_signals_to_this_process():
+        # As in the process that is started: what has come before it could take signals is noted.
+        press(signal.SIGINT)
+        with Interrupts() as noted:
+            assert noted.deferred
+            assert noted.asked == signal.SIGINT
+            press(signal.SIGTERM)
+    assert capfd.readouterr().err == ""
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {*ASKING}
+    with Interrupts() as ours:
+        assert not ours.deferred
+
+
+def test_processes_that_are_started_leave_signals_from_their_first_moment_on() -> None:
+    code = "import signal; print(*(each.name for each in signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+    with leaving_signals_to_this_process():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {*done.stdout.split()} == {each.name for each in ASKING}

@@ -41,7 +41,7 @@ def test_covariance_up_to_a_factor(center: Center) -> None:
     ("center", "mask"),
     [
         ("unit", "sample"),
-        ("sample", "batch"),
+        pytest.param("sample", "batch", marks=pytest.mark.slow),
         pytest.param("unit", "batch", marks=pytest.mark.slow),
         pytest.param("sample", "sample", marks=pytest.mark.slow),
     ],

@@ -169,6 +169,7 @@ def test_copies_state_dict_and_gradients(name: str) -> None:
     assert len(set(tensors)) == len(tensors), "a tensor stands twice in the state dict"
 
 
+@pytest.mark.slow  # each variant is compiled in a head in the contract's tests
 def test_compiles_with_labels() -> None:
     network = small("resnet18", lambda: MalDrop(8))
     compiled = torch.compile(network, fullgraph=True, backend="eager")
