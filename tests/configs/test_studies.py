@@ -23,6 +23,7 @@ STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
 RUNS = {
     "compare": (18 * 3, 14 * 3 + 4),
     "dropalan-cifar10": (6 * 2, 6 * 2),
+    "dropalan-collapse": (2 * 2, 2 * 2),
     "dropalan-mnist": (5 * 2, 5 * 2),
     "dropin-history": (3 * 9, 2 * 9 + 1),
     "dropin-table": (4 * 3 * 9, 3 * 3 * 9 + 3),
