@@ -18,9 +18,10 @@ from dropout_lab.callbacks.tensorboard import (
     write_test_metrics,
 )
 from dropout_lab.callbacks.timing import Timing
+from dropout_lab.callbacks.train_accuracy import TrainAccuracy
 
 __all__ = [
     "MEASURED_LATER", "BestStep", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix", "DeadUnits", "EpochLines",
     "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "ScaleFactors", "TensorBoardPages", "Timing",
-    "TrainingCollapsed", "write_test_metrics",
+    "TrainAccuracy", "TrainingCollapsed", "write_test_metrics",
 ]  # fmt: skip

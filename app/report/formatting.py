@@ -13,7 +13,7 @@ SHARES = {"accuracy", "ap", "auroc", "balanced_accuracy", "ece", "f1", "majority
           "top5"}  # fmt: skip
 COSTS = {"best_step", "best_epoch", "steps", "seconds", "train_seconds", "step_seconds"}
 COUNTS = {"steps", "epochs", "best_epoch", "best_step"}
-WORDS = {"val": "validation", "train": "training"}
+WORDS = {"val": "validation", "train": "training", "train_eval": "dropout-off training"}
 NAMES = {"top5": "top-5 accuracy"}
 # What callbacks measure of a layer: `dead/network.head.activation`. Shares, of which less is better.
 DEAD = {"dead": "dead units of", "dead_channels": "dead channels of"}

@@ -20,6 +20,8 @@ from dropout_lab.app.study.spec import Labels, SourceCurve
 SOURCE = "x"  # marks the curve of a source
 # A curve of the source is thin.
 THIN: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
+# Splits, of which the first that there is is drawn.
+TRAINING = {"train_eval": "training, dropout off", "train": "training"}
 PAPER: dict[str, Any] = {"color": FAINT, "marker": "D", "markerfacecolor": "white", "linestyle": ""}
 
 End = tuple[float, float, str, Look]
@@ -35,12 +37,14 @@ def training(results: Results, metric: str, table: Labels, name: str) -> Figure 
     """Draw accuracy or loss of validation and training over epochs, or over steps if those are finer."""
     over = time_axis(results)
     marks = [Line2D([], [], color=FAINT, linestyle="-", label="validation")]
-    # A fit of less than an epoch has nothing to say of training.
-    if np.isfinite(results.history.get(f"train/{name}", np.nan)).any():
-        marks.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
+    # What was measured with dropout off, as validation is, compares with it. A fit of less than an epoch has neither.
+    there = [each for each in TRAINING if np.isfinite(results.history.get(f"{each}/{name}", np.nan)).any()]
+    marks += [Line2D([], [], color=FAINT, linestyle=":", label=TRAINING[each]) for each in there[:1]]
     if any(f"/{name}@" in each for numbers in results.study.paper for each in numbers.metrics):
         marks.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-    return _lines(results, table, [f"train/{name}", f"val/{name}"], over, name, marks)
+    return _lines(
+        results, table, [*(f"{each}/{name}" for each in there[:1]), f"val/{name}"], over, name, marks
+    )
 
 
 def _lines(
@@ -74,7 +78,7 @@ def _lines(
             for metric in metrics if runs not in drawn else ():
                 if (found := history(results, labels, metric, over)) is None:
                     continue
-                if metric.startswith("train/"):
+                if metric.partition("/")[0] in TRAINING:
                     draw_line(axes, found, Look(look.color, dashes=":"), len(results.rows))
                 else:
                     ends.append((*draw_line(axes, found, look, len(results.rows)), results.words(row), look))

@@ -73,6 +73,22 @@ def test_crosses_are_the_source_s_own_curve(tmp_path: Path) -> None:
     assert "the source's run" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
+def test_training_with_dropout_off_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    content = study()
+    content["paper"] += [
+        {"method": "none", "layers": 3, "train_eval/accuracy@1": 0.2, "train/accuracy@1": 0.1}
+    ]
+    results = read_results(write_study(tmp_path / "s", content))
+    results.history["train_eval/accuracy"] = results.history["val/accuracy"] + 0.2
+    figure = drawn("curves", results)
+    names = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert names[-3:] == ["validation", "training, dropout off", "the source's run"]
+    dotted, solid = (np.asarray(line.get_ydata()) for line in figure.axes[0].lines[:2])
+    assert (dotted - solid).tolist() == pytest.approx([20.0] * 6)
+    crosses = [line for axes in figure.axes for line in axes.lines if line.get_marker() == SOURCE]
+    assert [np.asarray(line.get_ydata()).tolist() for line in crosses] == [[20.0]]
+
+
 def test_the_baseline_is_a_band_across_the_sweep(results: Results) -> None:
     lines = drawn("sweep", results).axes[0].lines
     assert [len(np.asarray(line.get_xdata())) for line in lines] == [3, 3, 2]

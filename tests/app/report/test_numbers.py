@@ -43,6 +43,7 @@ def test_numbers(metric: str, value: float, text: str) -> None:
         ("test/accuracy", "test accuracy (%)"),
         ("val/balanced_accuracy", "validation balanced accuracy (%)"),
         ("train/loss@10", "training loss after epoch 10"),
+        ("train_eval/accuracy@25", "dropout-off training accuracy after epoch 25 (%)"),
         ("val/accuracy@last20", "validation accuracy, mean of the last 20 (%)"),
         ("first_steps/0.6", "first step at 0.6 or more"),
         ("step_seconds", "step seconds (s)"),

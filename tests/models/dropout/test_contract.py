@@ -269,6 +269,27 @@ def test_what_is_scheduled_can_be_set(layer: Dropout) -> None:
     [pytest.param(variant, marks=() if variant in COMPILED else pytest.mark.slow) for variant in VARIANTS],
 )
 def test_compiles_in_a_head_to_the_same_whatever_the_rate(layer: Dropout) -> None:
+    check_compiled(layer)
+
+
+OTHER_READINGS: dict[str, Callable[[], Dropout]] = {
+    "DropAct": lambda: DropAct(rescale=True, of="positive"),
+    "DropInv": lambda: DropInv(rescale=True, of="positive"),
+    "DropCorr": lambda: DropCorr(rescale=True, of="positive"),
+    "DropCorr of a batch": lambda: DropCorr(mask="batch", of="positive"),
+    "DropIn": lambda: DropIn(scale_revived=False),
+    "GaussianDropout": lambda: GaussianDropout(noise="zero"),
+}
+"""What a default leaves out, and runs other code."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", OTHER_READINGS.values(), ids=OTHER_READINGS.keys())
+def test_other_readings_compile_too(make: Callable[[], Dropout]) -> None:
+    check_compiled(make())
+
+
+def check_compiled(layer: Dropout) -> None:
     torch._dynamo.reset()
     head = Head(layer.join(nn.Linear(5, 7), nn.ReLU()), nn.Linear(7, 3))
     # Before its first forward.
@@ -388,6 +409,10 @@ BAD: list[tuple[type[Dropout], str, list[object], str]] = [
     (DropAlan, "max_drop", [0.7, 1.0, 1 - 1e-9, math.nan], "in [0.8, 1)"),
     (DropCorr, "center", ["batch"], "one of unit, sample"),
     (DropCorr, "mask", ["unit"], "one of sample, batch"),
+    (DropAct, "of", ["some"], "one of all, positive"),
+    (DropInv, "of", ["some"], "one of all, positive"),
+    (DropCorr, "of", ["some"], "one of all, positive"),
+    (GaussianDropout, "noise", ["two"], "one of one, zero"),
     (MalDrop, "rho", [*COUNT], "a whole number, 0 or more"),
     (SpatialMalDrop, "rho", [*COUNT], "a whole number, 0 or more"),
     (MalDrop, "omega", ["equal", -1.0, math.nan, math.inf], "'balanced' or a number of 0 or more"),

@@ -188,6 +188,21 @@ def test_dropcorr_drops_exactly_floor_of_p_times_n(x: Tensor, percent: int, cent
     assert (~layer.kept.flatten(1)).sum(1).tolist() == [k] * (len(x) if mask == "sample" else 1)
 
 
+@pytest.mark.parametrize("kind", [DropAct, DropInv, DropCorr])
+def test_floor_of_p_times_the_positive_ones(kind: type[DropAct | DropInv | DropCorr]) -> None:
+    @lasting
+    @given(tensors(), st.integers(0, 99))
+    def check(x: Tensor, percent: int) -> None:
+        layer = kind(percent / 100, of="positive")
+        layer(x)
+        assert layer.kept is not None
+        dropped, positive = (~layer.kept).flatten(1), (x > 0).flatten(1)
+        assert not (dropped & ~positive).any()
+        assert dropped.sum(1).tolist() == [percent * n // 100 for n in positive.sum(1).tolist()]
+
+    check()
+
+
 @lasting
 @given(tensors(), st.integers(0, 99))
 def test_nested_keeps_a_prefix(x: Tensor, percent: int) -> None:
