@@ -377,36 +377,3 @@ def test_processes_share_one_sequence_of_balanced_draws(monkeypatch: pytest.Monk
         monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
         parts.append(list(BalancedSampler(LABELS, 0)))
     assert [index for pair in zip(*parts, strict=True) for index in pair] == alone
-
-
-def test_training_images_to_be_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = DigitsDataModule(batch_size=7, train_limit=50, seed=3, augment=True)
-    data.prepare_data()
-    train = data.splits.train
-
-    def seen(images: int | None, step: int) -> list[tuple[list[float], int]]:
-        batches = list(data.training_batches(images, step))
-        assert all(len(labels) <= 7 for _, labels in batches)
-        return [
-            (image.flatten().tolist(), int(label))
-            for batch in batches
-            for image, label in zip(*batch, strict=True)
-        ]
-
-    def expected(index: list[int]) -> list[tuple[list[float], int]]:
-        pixels = data.normalization(train.pixels)
-        return [(pixels[i].flatten().tolist(), int(train.labels[i])) for i in index]
-
-    before = torch.get_rng_state()
-    # All of a split that has no more, and as they are stored: not augmented.
-    assert seen(None, 5) == seen(50, 5) == seen(1000, 9) == expected(list(range(50)))
-    # Fewer are drawn, anew at each step.
-    drawn = np.random.default_rng((3, 5, 50)).integers(50, size=30).tolist()
-    assert seen(30, 5) == expected(drawn) == seen(30, 5)
-    assert seen(30, 6) != seen(30, 5)
-    assert torch.equal(before, torch.get_rng_state())
-    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
-    for rank in (0, 1):
-        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
-        assert seen(30, 5) == expected(drawn[rank::2])
