@@ -9,15 +9,15 @@ Generalization of Feed-Forward Classifiers with Malicious Dropout*, §4.4.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from random import Random
+from dataclasses import dataclass, field
 from typing import ClassVar, final
 
+from dropout_lab.callbacks.quantiles import binomial, triangular, uniform
 from dropout_lab.models.dropout.base import check_count
 
 __all__ = [
-    "Alternating", "Constant", "Cosine", "ForwardAnnealing", "Linear", "Logistic", "Moment", "Periodic",
-    "Randomized", "ReverseAnnealing", "Schedule",
+    "Alternating", "Binomial", "Constant", "Cosine", "ForwardAnnealing", "Linear", "LogUniform", "Logistic", "Moment",
+    "Periodic", "Randomized", "ReverseAnnealing", "Schedule", "Triangular",
 ]  # fmt: skip
 
 
@@ -87,14 +87,19 @@ class Constant(Schedule):
         return self.rho
 
 
-@final
-@dataclass(frozen=True)
-class Randomized(Schedule):
-    """A fresh draw for each batch; the paper draws from U(0, L).
+BELOW_ONE = 1 - 2**-24
+"""The largest number below 1 in float32, which layers have for p."""
 
-    Uniform over the whole numbers from ``low`` to ``high``, both included; for p over the reals in [low, high). The
-    draw is a function of the run's seed and the batch's number, so all processes agree, a resumed run continues the
-    same sequence, and layers with the same number of units get the same ρ.
+
+@dataclass(frozen=True)
+class Drawn(Schedule, ABC):
+    """A fresh draw for each batch from a law between two ends, by its quantile function Q.
+
+    It is Q(u) of one u ~ U[0, 1), which follows from the run's seed and the batch's number: all processes agree, a
+    resumed run continues the same sequence, and layers with the same number of units get the same ρ.
+
+    p is of the law on [low, high). ρ, a whole number from ``low`` to ``high``, both included, is ⌊Q(u)⌋ of the law on
+    [low, high + 1): P(ρ = k) = F(k + 1) − F(k) of its distribution function.
 
     Args:
         low: the least, 0 or more.
@@ -110,20 +115,118 @@ class Randomized(Schedule):
             raise ValueError(f"high must be a number of at least low={self.low:g}, or None, got {self.high}")
 
     def at(self, moment: Moment) -> float:
-        high = upper_bound(self.high, moment)
-        # Of Python's generators, random() alone gives the same numbers in every version.
-        drawn = Random(f"{moment.seed} {moment.batch}").random()
+        high, u = upper_bound(self.high, moment), uniform(moment.seed, moment.batch)
         if moment.units is None:
             if not self.low <= high <= 1:
                 raise ValueError(
                     f"low and high must be in [0, 1] for a probability, got {self.low:g}, {high:g}"
                 )
             # In 24 bits, as float32 has: the largest number below 1 must not become 1 there.
-            return self.low + (high - self.low) * math.floor(drawn * 2**24) / 2**24
+            return min(self.quantile(math.floor(u * 2**24) / 2**24, self.low, high), BELOW_ONE)
         first, last = math.ceil(self.low), math.floor(high)
         if last < first:
             raise ValueError(f"there is no whole number from low={self.low:g} to high={high:g}")
-        return first + math.floor((last - first + 1) * drawn)
+        return min(math.floor(self.quantile(u, first, last + 1, grain=1)), last)
+
+    @abstractmethod
+    def quantile(self, u: float, low: float, high: float, grain: float = 0) -> float:
+        """Return Q(u) of the law on [low, high); ``grain`` is the width that a value takes up, 1 for whole numbers."""
+
+
+@final
+@dataclass(frozen=True)
+class Randomized(Drawn):
+    """A fresh draw for each batch from the uniform law, Q(u) = low + (high − low)·u; the paper's U(0, L).
+
+    All whole numbers from ``low`` to ``high`` are equally likely; :class:`Drawn` says how it is drawn.
+    """
+
+    def quantile(self, u: float, low: float, high: float, grain: float = 0) -> float:
+        return low + (high - low) * u
+
+
+@final
+@dataclass(frozen=True)
+class Triangular(Drawn):
+    """A fresh draw for each batch from the triangular law, whose density rises to ``mode`` and falls from there.
+
+    For ρ the peak is in the middle of the mode's own interval, at mode + ½. How it is drawn: :class:`Drawn`. This and
+    the next two are "other choices of distribution", which the paper leaves "as a future exercise".
+
+    Args:
+        low: the least, 0 or more.
+        high: the most, at least ``low``; None is L.
+        mode: the likeliest value, from ``low`` to ``high``; None is halfway.
+    """
+
+    mode: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        high = math.inf if self.high is None else self.high
+        if self.mode is not None and not self.low <= self.mode <= high:
+            raise ValueError(f"mode must be from low={self.low:g} to high, or None, got {self.mode}")
+
+    def quantile(self, u: float, low: float, high: float, grain: float = 0) -> float:
+        peak = (low + high) / 2 if self.mode is None else self.mode + grain / 2
+        if not low <= peak <= high:
+            raise ValueError(f"mode must be from {low:g} to {high - grain:g}, got {self.mode:g}")
+        return triangular(u, low, high, peak)
+
+
+@final
+@dataclass(frozen=True)
+class LogUniform(Drawn):
+    """A fresh draw for each batch, uniform in its logarithm: Q(u) = low·(high/low)^u, weak ones as often as strong.
+
+    P(ρ = k) = ln((k + 1)/k) / ln((high + 1)/low). How it is drawn: :class:`Drawn`.
+
+    Args:
+        low: the least, above 0; 1 for ρ from 1.
+        high: the most, at least ``low``; None is L.
+    """
+
+    # Without a default: 1 suits ρ, and is everything where p is set.
+    low: float = field()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low == 0:
+            raise ValueError(f"low must be above 0, whose logarithm there is, got {self.low}")
+
+    def quantile(self, u: float, low: float, high: float, grain: float = 0) -> float:
+        return low * math.exp(u * math.log(high / low))
+
+
+@final
+@dataclass(frozen=True)
+class Binomial(Schedule):
+    """A fresh draw for each batch from Binomial(L, p): as many units as standard dropout of rate p would drop.
+
+    So MalDrop and standard dropout can be compared at the same law of the number of drops, of mean p·L and variance
+    p·(1 − p)·L. How it is drawn: :class:`Drawn`.
+
+    Args:
+        p: in [0, 1].
+        high: L, a whole number; None is the layer's number of units.
+    """
+
+    p: float
+    high: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"p must be in [0, 1], got {self.p}")
+        if self.high is not None:
+            check_count("high", self.high, least=0)
+
+    def at(self, moment: Moment) -> float:
+        if moment.units is None:
+            raise ValueError(
+                "it draws a number of units, here a probability is set; take Randomized or Triangular"
+            )
+        units = moment.units if self.high is None else int(self.high)
+        return binomial(uniform(moment.seed, moment.batch), units, self.p)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class AlanCNN(Network):
         convolutions: 2, as run, or 3, as written.
         relu_logits: put a ReLU on the logits.
         initialization: ``"glorot"``, the original's, or ``"torch"``, PyTorch's default.
+        normalization: ``"batch"`` puts a BatchNorm between the dense layer and its ReLU, or DropAlan; the paper's
+            future work, §V.
     """
 
     def __init__(
@@ -60,11 +62,14 @@ class AlanCNN(Network):
         convolutions: Literal[2, 3] = 2,
         relu_logits: bool = False,
         initialization: Initialization = "glorot",
+        normalization: Literal["batch"] | None = None,
     ) -> None:
         # 18 − 6 = 12, pooled 6, − 4 = 2, pooled 1: the smallest image that leaves a pixel.
         check_image_shape("AlanCNN", image_shape, smallest=18)
         if convolutions not in (2, 3):
             raise ValueError(f"convolutions must be 2 or 3, got {convolutions}")
+        if normalization not in ("batch", None):
+            raise ValueError(f"normalization must be batch or null, got {normalization!r}")
         check_choice("initialization", initialization, Initialization)
         initialized = glorot if initialization == "glorot" else as_made
         (layer,) = dropout_places(dropout, 1, rates)
@@ -77,7 +82,10 @@ class AlanCNN(Network):
         another = [initialized(nn.Conv2d(64, 64, 5)), nn.ReLU(), nn.MaxPool2d(2)]
         body = nn.Sequential(*first, *convolution, *another, nn.Flatten())
         features = 64 * (((height - 6) // 2 - 4) // 2) * (((width - 6) // 2 - 4) // 2)
-        stage = layer.join(initialized(nn.Linear(features, 1000)), nn.ReLU())
+        dense: nn.Module = initialized(nn.Linear(features, 1000))
+        if normalization == "batch":
+            dense = nn.Sequential(dense, nn.BatchNorm1d(1000))
+        stage = layer.join(dense, nn.ReLU())
         logits = initialized(nn.Linear(1000, num_classes))
         head = Head(stage, logits, nn.ReLU() if relu_logits else None)
         super().__init__(image_shape, num_classes, body, head)

@@ -2,23 +2,29 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from scipy import stats
 
+from dropout_lab.callbacks import schedules
 from dropout_lab.callbacks.schedules import (
     Alternating,
+    Binomial,
     Constant,
     Cosine,
     ForwardAnnealing,
     Linear,
     Logistic,
+    LogUniform,
     Moment,
     Periodic,
     Randomized,
     ReverseAnnealing,
     Schedule,
+    Triangular,
 )
+from dropout_lab.models.dropout import StandardDropout
 
 L = 4096
 EPOCHS, BATCHES = 40, 25
@@ -99,7 +105,17 @@ def test_logistic_stops_a_quarter_of_a_percent_short_of_its_ends() -> None:
 
 
 def test_what_reads_progress_says_so() -> None:
-    known = [Constant(1), Randomized(), ForwardAnnealing(1), ReverseAnnealing(1), Periodic(1), Alternating(1)]
+    known = [
+        Triangular(),
+        LogUniform(1),
+        Binomial(0.5),
+        Constant(1),
+        Randomized(),
+        ForwardAnnealing(1),
+        ReverseAnnealing(1),
+        Periodic(1),
+        Alternating(1),
+    ]
     assert not any(schedule.uses_progress for schedule in known)
     assert all(schedule.uses_progress for schedule in (Logistic(0, 1), Linear(0, 1), Cosine(0, 1)))
 
@@ -126,6 +142,98 @@ def test_randomized_is_a_function_of_seed_and_batch() -> None:
     assert abs(stats.pearsonr(first[1:], first[:-1]).statistic) < 0.1
 
 
+GRID = 50_000
+
+
+@pytest.fixture
+def _grid_of_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the draws be a grid, so that each value comes as often as its probability says, but for one."""
+    monkeypatch.setattr(schedules, "uniform", lambda seed, batch: (batch + 0.5) / GRID)
+
+
+def log_uniform(low: int, high: int) -> list[float]:
+    return [math.log((k + 1) / k) / math.log((high + 1) / low) for k in range(low, high + 1)]
+
+
+def triangular(low: int, high: int, mode: float) -> list[float]:
+    """Of each whole number, by trapezoids under the density on [low, high + 1)."""
+
+    def density(x: float) -> float:
+        side = (x - low) / (mode - low) if x < mode else (high + 1 - x) / (high + 1 - mode)
+        return 2 / (high + 1 - low) * side
+
+    def area(a: float, b: float) -> float:
+        return (b - a) * (density(a) + density(b)) / 2
+
+    return [
+        area(k, mode) + area(mode, k + 1) if k < mode < k + 1 else area(k, k + 1)
+        for k in range(low, high + 1)
+    ]
+
+
+@pytest.mark.usefixtures("_grid_of_draws")
+@pytest.mark.parametrize(
+    ("schedule", "units", "first", "law"),
+    [
+        (Randomized(2, 6), 9, 2, [0.2] * 5),
+        (Triangular(), 6, 0, triangular(0, 6, 3.5)),
+        (Triangular(2, 9, mode=3), 20, 2, triangular(2, 9, 3.5)),
+        (Triangular(0, mode=5), 5, 0, triangular(0, 5, 5.5)),
+        (LogUniform(1), 15, 1, log_uniform(1, 15)),
+        (LogUniform(3, 40), 99, 3, log_uniform(3, 40)),
+        (Binomial(0.3), 12, 0, [math.comb(12, k) * 0.3**k * 0.7 ** (12 - k) for k in range(13)]),
+        (Binomial(0.5, high=4), 99, 0, [math.comb(4, k) / 16 for k in range(5)]),
+        (Binomial(0.0), 3, 0, [1.0]),
+        (Binomial(1.0), 3, 3, [1.0]),
+    ],
+    ids=repr,
+)
+def test_law_of_a_number_of_units(schedule: Schedule, units: int, first: int, law: list[float]) -> None:
+    drawn = Counter(schedule.at(moment(batch=batch, units=units)) for batch in range(GRID))
+    assert sum(law) == pytest.approx(1)
+    assert min(drawn) >= first
+    assert max(drawn) < first + len(law)
+    for k, probability in enumerate(law, start=first):
+        assert drawn[k] == pytest.approx(GRID * probability, abs=1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "cdf"),
+    [
+        (Randomized(0.2, 0.6), stats.uniform(0.2, 0.4).cdf),
+        (Triangular(), stats.triang(0.5).cdf),
+        (Triangular(0.1, 0.9, mode=0.3), stats.triang(0.25, 0.1, 0.8).cdf),
+        (Triangular(0.1, 0.9, mode=0.9), stats.triang(1, 0.1, 0.8).cdf),
+        (LogUniform(0.01), stats.loguniform(0.01, 1).cdf),
+        (LogUniform(0.1, 0.8), stats.loguniform(0.1, 0.8).cdf),
+    ],
+    ids=repr,
+)
+def test_law_of_a_probability(
+    schedule: Schedule, cdf: Callable[[float], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for u in (0.0, 0.001, 0.25, 0.3, 0.5, 0.9, 0.999, 1 - 2**-53):
+        monkeypatch.setattr(schedules, "uniform", lambda *_, u=u: u)
+        p = schedule.at(moment(units=None))
+        assert cdf(p) == pytest.approx(u, abs=2**-23)
+        assert StandardDropout(p).p == p
+
+
+@pytest.mark.usefixtures("_grid_of_draws")
+def test_binomial_of_a_large_layer() -> None:
+    drawn = [Binomial(1 / 16).at(moment(batch=batch, units=4096)) for batch in range(0, GRID, 10)]
+    assert sum(drawn) / len(drawn) == pytest.approx(256, abs=0.05)
+    expected = stats.binom(4096, 1 / 16).ppf([(batch + 0.5) / GRID for batch in range(0, GRID, 10)])
+    assert drawn == expected.tolist()
+
+
+@pytest.mark.parametrize("schedule", [Triangular(), LogUniform(1), Binomial(0.2)], ids=repr)
+def test_other_laws_go_on_where_they_were(schedule: Schedule) -> None:
+    first = values(schedule)
+    assert values(schedule, RUN[500:]) == first[500:]
+    assert first != values(schedule, [moment(batch=batch, seed=4) for batch in range(len(RUN))])
+
+
 def test_one_is_the_bound_of_a_probability() -> None:
     assert ForwardAnnealing(-2).at(moment(epoch=2, units=None)) == 0.5
     assert ReverseAnnealing(-2).at(moment(epoch=2, units=None)) == 0.5
@@ -139,6 +247,18 @@ def test_one_is_the_bound_of_a_probability() -> None:
         (lambda: Randomized(low=-1), "low must be a number of 0 or more, got -1"),
         (lambda: Randomized(low=5, high=4), "high must be a number of at least low=5, or None, got 4"),
         (lambda: Randomized(high=math.inf), "high must be .*, got inf"),
+        (lambda: Triangular(5, 9, mode=4), "mode must be from low=5 to high, or None, got 4"),
+        (lambda: Triangular(5, 9, mode=10), "mode must be from low=5 to high, or None, got 10"),
+        (lambda: Triangular(mode=5).at(moment(units=4)), "mode must be from 0 to 4, got 5"),
+        (lambda: Triangular(mode=1.5).at(moment(units=None)), "mode must be from 0 to 1, got 1.5"),
+        (lambda: LogUniform(0), "low must be above 0, whose logarithm there is, got 0"),
+        (lambda: LogUniform(1).at(moment(units=0)), "no whole number from low=1 to high=0"),
+        (lambda: Binomial(1.5), r"p must be in \[0, 1\], got 1.5"),
+        (lambda: Binomial(0.5, high=2.5), "high must be a whole number, 0 or more, got 2.5"),  # type: ignore[arg-type]
+        (
+            lambda: Binomial(0.5).at(moment(units=None)),
+            "draws a number of units, here a probability is set; take",
+        ),
         (lambda: ForwardAnnealing(math.inf), "rho must be a finite number, got inf"),
         (lambda: ForwardAnnealing(0, L=0), "L must be a number above 0, .* got 0"),
         (lambda: ReverseAnnealing(0, L=-3), "L must be a number above 0, .* got -3"),

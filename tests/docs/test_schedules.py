@@ -39,8 +39,8 @@ def test_schedule_is_described(name: str) -> None:
     assert 0 <= schedule.at(Moment(1, 20, 0.5, seed=0, units=512)) <= 512
 
 
-def test_there_are_nine() -> None:
-    assert len(SCHEDULES) == 9
+def test_there_are_twelve() -> None:
+    assert len(SCHEDULES) == 12
 
 
 def test_the_picture_is_there() -> None:

@@ -22,6 +22,8 @@ def of(name: str, **arguments: Any) -> tuple[Array, Array] | None:
         ("DropAlan", {"distribution": "alpha"}, [0.8, 0.4, 0, 0], [-0.4, -0.3, 0, 1]),
         ("DropAlan", {"distribution": "beta"}, [0.9, 0.8, 0, 0], [-0.2, -0.1, 0, 1]),
         ("DropAlan", {"distribution": "beta", "scaled": True}, [0.9, 0.8, 0, 0], [-2, -0.5, 0, 1]),
+        ("DropAlan", {"min_drop": 0.5, "saturation": 0.5}, [0.75, 0.5, 0, 0], [-0.5, -0.25, 0, 1]),
+        ("DropAlan", {"negative_slope": 0.5}, [0.8, 0.8, 0, 0], [-0.2, -0.05, 0, 1]),
         # What does not replace the activation follows a ReLU.
         ("StandardDropout", {"p": 0.5}, [0.5] * 4, [0, 0, 0, 1]),
         ("StandardDropout", {"p": 0.5, "inverted": False}, [0.5] * 4, [0, 0, 0, 0.5]),

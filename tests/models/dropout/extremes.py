@@ -48,6 +48,7 @@ def settings(sets: int) -> list[Dropout]:
         for of in ("all", "positive"):
             layers += [DropAct(p, True, of), DropInv(p, True, of), DropCorr(p, "unit", "sample", True, of)]
     layers += [DropAct(0.5), DropInv(0.5), DropCorr(0.5, "sample", "batch"), DropCorr(0.5, "unit", "batch")]
+    layers += [DropCorr(0.5, keep=2, growth=1.5), DropCorr(0.5, "sample", "batch", True, keep=5)]
     layers += [NestedDropout(p) for p in (1e-30, 1e-3, 0.5, 1.0)]
     for p, value, scope in itertools.product((0.0, 1e-6, 0.5, 1.0), ("mean", 0.3), ("batch", "sample")):
         layers += [DropIn(p, value, scale, scope) for scale in ("count", "mass", "none")]  # type: ignore[arg-type]
@@ -64,6 +65,12 @@ def settings(sets: int) -> list[Dropout]:
         )
     ]
     layers += [DropAlan(scaled=True, max_drop=1 - 2**-20), DropAlan(scaled=True, max_drop=0.8)]
+    layers += [
+        DropAlan(scaled=True, min_drop=0.0, saturation=1e-6),
+        DropAlan(scaled=True, min_drop=0.999, saturation=1e6),
+        DropAlan(inference="expectation", min_drop=0.5, saturation=1.0, negative_slope=0.01),
+        DropAlan("alpha", scaled=True, negative_slope=0.0),
+    ]
     for rho in sorted({0, 1, sets}):
         layers += [SpatialMalDrop(rho), MalDrop(rho), MalDrop(rho, 0.0, "loss"), MalDrop(rho, 2.0, "exact")]
     layers += [

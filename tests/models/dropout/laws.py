@@ -79,6 +79,7 @@ def law(layer: Dropout, module: nn.Module, x: Tensor, seed: int) -> Wide | None:
     if isinstance(layer, Standout):
         return np.maximum(units, 0) * kept
     if isinstance(layer, DropAlan):
+        units = _leaky(layer, units)
         return units * kept / (1 - _drop_alan(layer, units) if layer.scaled else 1)
     if isinstance(layer, DropIn) and layer.scale == "none" and layer.value_rule != "mean":
         return np.where((units == 0) & (kept > 0), wide(layer.value), units)
@@ -96,16 +97,23 @@ def _evaluation(layer: Dropout, units: Wide) -> Wide:
         sign = 1 if layer.gate == "sigmoid" else -1
         z = sign * (wide(layer.alpha) * units + wide(layer.beta))
         return np.asarray(np.maximum(units, 0) / (1 + np.exp(np.clip(-z, -11000, 11000))))
-    if isinstance(layer, DropAlan) and layer.inference == "expectation" and not layer.scaled:
-        return np.asarray(units * (1 - _drop_alan(layer, units)))
+    if isinstance(layer, DropAlan):
+        units = _leaky(layer, units)
+        mean = layer.inference == "expectation" and not layer.scaled
+        return np.asarray(units * (1 - _drop_alan(layer, units)) if mean else units)
     return units
 
 
 def _drop_alan(layer: DropAlan, units: Wide) -> Wide:
     if layer.distribution == "alpha":
         return np.clip(-0.8 * units, 0, 0.8)
-    tail = np.minimum(1 + 0.2 / np.minimum(units, -1), layer.max_drop)
+    least = layer.saturation / np.longdouble(1 - layer.min_drop)
+    tail = np.clip(1 + layer.saturation / np.minimum(units, -least), layer.min_drop, layer.max_drop)
     return np.where(units < 0, tail, 0)
+
+
+def _leaky(layer: DropAlan, units: Wide) -> Wide:
+    return np.where(units < 0, layer.negative_slope * units, units)
 
 
 def sizes(module: nn.Module, x: Tensor) -> Wide:

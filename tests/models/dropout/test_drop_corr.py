@@ -1,5 +1,6 @@
 """DropCorr against its covariance and against NumPy's multivariate normal."""
 
+import copy
 from typing import Literal
 
 import numpy as np
@@ -150,3 +151,130 @@ def test_units_of_one_kind_drop_together() -> None:
 def test_evaluation_is_the_identity() -> None:
     x = torch.randn(3, 4)
     assert DropCorr(rescale=True).eval()(x) is x
+
+
+def estimating_steps(keep: int, growth: float, steps: int) -> list[int]:
+    """Which steps estimate, by a loop."""
+    found, due, kept_for = [], 0, float(keep)
+    for step in range(steps):
+        if step == due:
+            found.append(step)
+            due, kept_for = step + int(kept_for), kept_for * growth
+    return found
+
+
+@pytest.mark.parametrize("center", ["unit", "sample"])
+@pytest.mark.parametrize("mask", ["sample", "batch"])
+@pytest.mark.parametrize(("keep", "growth"), [(3, 1.0), (2, 1.5)])
+def test_kept_covariance_equals_a_loop(
+    center: Center, mask: Literal["sample", "batch"], keep: int, growth: float
+) -> None:
+    layer = DropCorr(0.3, center, mask, keep=keep, growth=growth)
+    # A last batch of an epoch that is smaller, and a larger one than the first.
+    batches = [torch.randn(size, 7, dtype=torch.float64) for size in (4, 4, 2, 4, 6, 4, 3, 4, 4, 4, 5, 4)]
+    estimates, rows, room = estimating_steps(keep, growth, len(batches)), np.empty((0, 7)), 0
+    for step, x in enumerate(batches):
+        torch.manual_seed(step)
+        out = layer(x)
+        units, room = x.numpy(), max(room, len(x))
+        torch.manual_seed(step)
+        noise = torch.randn(len(x) if mask == "sample" else 1, room, dtype=torch.float64).numpy()
+        if step in estimates:
+            rows = units - (units.mean(0) if center == "unit" else units.mean(1, keepdims=True))
+        expected = units.copy()
+        for n in range(len(units)):
+            z = noise[n if mask == "sample" else 0]
+            s = [sum(z[m] * rows[m, j] for m in range(len(rows))) for j in range(7)]
+            for j in sorted(range(7), key=lambda j: -s[j])[:2]:
+                expected[n, j] = 0
+        np.testing.assert_allclose(out.numpy(), expected, rtol=1e-12)
+    assert layer.state_dict()["kept_estimates"] == len(estimates)
+
+
+def test_estimates_grow_rare() -> None:
+    layer = DropCorr(keep=2, growth=1.5)
+    found = []
+    for step in range(30):
+        before = int(layer.state_dict()["kept_estimates"])
+        layer(torch.randn(3, 4))
+        found += [step] * (int(layer.state_dict()["kept_estimates"]) - before)
+    # 2, 3, ⌊4.5⌋, ⌊6.75⌋ and ⌊10.125⌋ steps.
+    assert found == [0, 2, 5, 9, 15, 25] == estimating_steps(2, 1.5, 30)
+
+
+def test_kept_law_is_that_of_the_batch_estimated_from() -> None:
+    """The covariance of s by which a later, unlike batch's units drop."""
+    first, later = (
+        torch.tensor([[3.0, 3.0, 0.1], [0.0, 0.0, 0.0]]),
+        torch.tensor([[0.1, -3.0, 3.0]]).expand(2000, 3),
+    )
+    layer = DropCorr(0.34, keep=2)
+    layer(torch.cat([first, torch.zeros(1998, 3)]))
+    layer(later)
+    assert layer.kept is not None
+    shares = (~layer.kept).double().mean(0)
+    # s is z·(3, 3, 0.1) up to a factor: one of the first two where z > 0, the last where z < 0.
+    assert shares[2].item() == pytest.approx(0.5, abs=5 * 0.5 / 2000**0.5)
+    own = DropCorr(0.34)
+    own(later)
+    assert own.kept is not None
+    assert not torch.allclose((~own.kept).double().mean(0), shares, atol=0.05)
+
+
+def test_a_loaded_state_goes_on_to_the_bit() -> None:
+    layer, batches = DropCorr(0.4, keep=3, growth=2.0), [torch.randn(5, 6) for _ in range(9)]
+    for x in batches[:4]:
+        layer(x)
+    state, fresh = copy.deepcopy(layer.state_dict()), DropCorr(0.4, keep=3, growth=2.0)
+    # One that has seen other batches takes over all the same.
+    fresh(torch.randn(8, 6))
+    fresh.load_state_dict(state)
+    for step, x in enumerate(batches[4:]):
+        outs = []
+        for each in (layer, fresh):
+            torch.manual_seed(step)
+            outs.append(each(x))
+        assert torch.equal(*outs)
+    assert layer.state_dict().keys() == {"kept_rows", "kept_steps_left", "kept_estimates"}
+    assert not DropCorr(0.4).state_dict()
+    with pytest.raises(RuntimeError, match="Missing key.*kept_rows"):
+        DropCorr(keep=2).load_state_dict({})
+
+
+def test_sampling_in_evaluation_leaves_the_kept_alone() -> None:
+    layer = DropCorr(keep=2)
+    layer(torch.randn(4, 6))
+    before = copy.deepcopy(layer.state_dict())
+    layer.eval().sampling = True
+    with torch.inference_mode():
+        layer(torch.randn(9, 6))
+    assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
+    layer.train()(torch.randn(4, 6))
+
+
+def test_kept_covariance_compiles_once() -> None:
+    layer = DropCorr(0.4, keep=2, growth=1.5)
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    batches = [torch.randn(4, 6) for _ in range(9)]
+    # The first two make the room and find it made.
+    for x in batches[:2]:
+        compiled(x)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for x in batches[2:]:
+            other = copy.deepcopy(layer)
+            torch.manual_seed(3)
+            out = compiled(x)
+            torch.manual_seed(3)
+            assert torch.equal(out, other(x))
+
+
+def test_other_units_than_the_kept_ones() -> None:
+    layer = DropCorr(keep=2)
+    layer(torch.randn(4, 6))
+    with pytest.raises(ValueError, match="the covariance that is kept is of 6 units, and x has 5"):
+        layer(torch.randn(4, 5))
+
+
+def test_growth_needs_something_that_grows() -> None:
+    with pytest.raises(ValueError, match="keep must be 2 or more for growth=2 to act on, got 1"):
+        DropCorr(growth=2.0)

@@ -14,6 +14,7 @@ LAYERS = [
     DropAlan("alpha"),
     DropAlan("beta"),
     DropAlan("beta", scaled=True, max_drop=0.95),
+    DropAlan("beta", min_drop=0.5, saturation=1.0, negative_slope=0.5),
 ]
 
 

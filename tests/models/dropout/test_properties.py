@@ -64,6 +64,9 @@ def layers(variant: type[Dropout]) -> st.SearchStrategy[Dropout]:
             flags,
             st.sampled_from(["identity", "expectation"]),
             st.sampled_from([0.8, 0.95, 0.999]),
+            st.sampled_from([0.0, 0.5, 0.8]),
+            st.sampled_from([1e-6, 0.2, 1.0, 1e6]),
+            st.sampled_from([0.0, 0.01, 1.0]),
         ),
         DropConnect: st.builds(
             DropConnect,
@@ -73,7 +76,12 @@ def layers(variant: type[Dropout]) -> st.SearchStrategy[Dropout]:
             st.integers(1, 5),
         ),
         DropCorr: st.builds(
-            DropCorr, rates, st.sampled_from(["unit", "sample"]), st.sampled_from(["sample", "batch"]), flags
+            DropCorr,
+            rates,
+            st.sampled_from(["unit", "sample"]),
+            st.sampled_from(["sample", "batch"]),
+            flags,
+            st.integers(1, 3),
         ),
         DropIn: st.builds(
             DropIn,

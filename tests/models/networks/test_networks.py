@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout import Dropout, NoDropout, RateDropout, StandardDropout
+from dropout_lab.models.dropout import DropAlan, Dropout, NoDropout, RateDropout, StandardDropout
 from dropout_lab.models.networks import AlanCNN, FullyConnected, GavierCIFAR, GavierMNIST, MalDropCNN, Network
 
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -119,6 +119,8 @@ def test_alan_cnn_starts_glorot_uniform(convolutions: Literal[2, 3]) -> None:
 def test_alan_cnn_as_run_and_as_written() -> None:
     assert types(AlanCNN()).count("Conv2d") == 2
     assert types(AlanCNN(convolutions=3)).count("Conv2d") == 3
+    dense = AlanCNN(normalization="batch", dropout=DropAlan).head.stage.get_submodule("affine")
+    assert [type(part) for part in dense.children()] == [nn.Linear, nn.BatchNorm1d]
     images = torch.randn(50, 3, 32, 32)
     assert (AlanCNN()(images) < 0).any()
     assert (AlanCNN(relu_logits=True)(images) >= 0).all()
@@ -194,6 +196,10 @@ def test_the_penultimate_place_is_handed_labels_and_the_next_weight(make: Callab
             r"p must be in \[0, 1\), got 1.5",
         ),
         (lambda: AlanCNN((1, 8, 8)), "AlanCNN needs images .* at least 18 pixels, got image_shape=.1, 8, 8."),
+        (
+            lambda: AlanCNN(normalization="layer"),  # type: ignore[arg-type]
+            "normalization must be batch or null, got 'layer'",
+        ),
         (
             lambda: AlanCNN(initialization="he"),  # type: ignore[arg-type]
             "initialization must be one of glorot, torch, got 'he'",
