@@ -22,6 +22,6 @@ from dropout_lab.callbacks.timing import Timing
 
 __all__ = [
     "MEASURED_LATER", "BestStep", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix", "DeadUnits", "EpochLines",
-    "ExactChoice", "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "ScaleFactors", "TensorBoardPages", "Timing",
-    "TrainingCollapsed", "write_test_metrics",
+    "ExactChoice", "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "ScaleFactors",
+    "TensorBoardPages", "Timing", "TrainingCollapsed", "write_test_metrics",
 ]  # fmt: skip

@@ -133,7 +133,9 @@ class ExactChoice(Callback, Charted):
         # On rank 0 alone: they are of all ranks.
         self._sums = state_dict["sums"] if is_first_rank() else {}
 
-    def _look(self, name: str, module: nn.Module, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    def _look(
+        self, name: str, module: nn.Module, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
         if module.training:
             x, target, weight = inputs
             # The step changes the weight before the batch ends.

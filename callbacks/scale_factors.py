@@ -55,7 +55,9 @@ class ScaleFactors(Callback, Charted):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         for name, factor in self._found:
             before = self._largest.get(name)
-            self._largest[name] = factor if before is None else torch.maximum(before.to(factor.device), factor)
+            self._largest[name] = (
+                factor if before is None else torch.maximum(before.to(factor.device), factor)
+            )
         self._found = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -51,7 +51,8 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
             raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
         self.omega = omega
         self.mask = mask
-        self._samples = torch.zeros((), dtype=torch.float64)
+        # On the CPU until there is an input: where a default device holds no values, they would have none.
+        self._samples = torch.zeros((), dtype=torch.float64, device="cpu")
         # What all ranks had counted when they last agreed, drops and then samples; the rest is this rank's own.
         self._agreed: Tensor | None = None
 
@@ -126,6 +127,11 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         if not self.drops:
             return x * self.pass_rate.to(x).view(self.shape_of_sets(x))
+        self.kept = kept = self.passing(x, target, weight)
+        return x * as_numbers(kept, x.dtype)
+
+    def passing(self, x: Tensor, target: Tensor | None, weight: Tensor | None) -> Tensor:
+        """Return which sets of units pass, of a shape that broadcasts to x, and count them in training."""
         if target is None or weight is None:
             raise ValueError(
                 f"{type(self).__name__} needs labels and the weight of the next linear layer in training: call "
@@ -133,20 +139,25 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 "dropout_lab.models.dropout.labels"
             )
         with torch.no_grad():
-            units = units_of(x.detach())
-            if weight.shape[1] != units.shape[1]:
+            wide = self.width(x)
+            if weight.shape[1] != wide:
                 raise ValueError(
-                    f"weight must be (classes, {units.shape[1]}), as wide as its input, got {tuple(weight.shape)}"
+                    f"weight must be (classes, {wide}), as wide as its input, got {tuple(weight.shape)}"
                 )
             with torch.autocast(x.device.type, enabled=False):
-                dropped = self.choose(x.detach(), target, weight.detach().to(units.dtype))
+                precise = torch.float64 if x.dtype == torch.float64 else torch.float32
+                dropped = self.choose(x.detach(), target, weight.detach().to(precise))
             if self.training:
                 assert self._dropped is not None, "LazyModuleMixin initializes before the first forward"
                 drops = as_numbers(dropped, torch.float32).sum(0) * (len(x) // len(dropped))
                 self._dropped = self._dropped.to(x.device) + drops
                 self._samples = self._samples.to(x.device) + len(x)
-        self.kept = kept = ~dropped.view(len(dropped), *self.shape_of_sets(x))
-        return x * as_numbers(kept, x.dtype)
+        return ~dropped.view(len(dropped), *self.shape_of_sets(x))
+
+    @staticmethod
+    def width(x: Tensor) -> int:
+        """Return how many inputs the next linear layer has."""
+        return math.prod(x.shape[1:])
 
     def balance(self, classes: int) -> float:
         """Return ω: the number given, or 1/(C − 1)."""
@@ -254,7 +265,12 @@ def contributions(units: Tensor, target: Tensor, weight: Tensor, omega: float) -
 
     It is computed as H ∘ ((1 + ω)·W[y] − ω·ΣₖW[k]).
     """
-    return units * ((1 + omega) * weight[target] - omega * weight.sum(0))
+    return units * advantages(target, weight, omega)
+
+
+def advantages(target: Tensor, weight: Tensor, omega: float) -> Tensor:
+    """Return by how much each unit speaks for the right class, (1 + ω)·W[y] − ω·ΣₖW[k], ``(B, D)``."""
+    return (1 + omega) * weight[target] - omega * weight.sum(0)
 
 
 def losses_without(units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -286,7 +302,7 @@ def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int, mask: 
     subsets = all_subsets(units.shape[1], rho, units.device)
     losses = losses_of_subsets(units, target, weight, subsets)
     if mask == "batch":
-        return subsets[sum(part.sum(0) for part in losses).argmax(keepdim=True)]
+        return subsets[torch.stack([part.sum(0) for part in losses]).sum(0).argmax(0, keepdim=True)]
     return subsets[torch.cat([part.argmax(1) for part in losses])]
 
 
@@ -294,8 +310,8 @@ def all_subsets(size: int, rho: int, device: torch.device) -> Tensor:
     """Mark ``rho`` of so many units in every way there is, bool ``(subsets, size)``."""
     if math.comb(size, rho) > MOST_SUBSETS:
         raise ValueError(
-            f"every subset is tried, and there are {math.comb(size, rho):,} of rho={rho} out of {size} units, more than "
-            f"{MOST_SUBSETS:,}; take a smaller rho or layer, or score='contribution' or 'loss'"
+            f"every subset is tried, and there are {math.comb(size, rho):,} of rho={rho} out of {size} units, more "
+            f"than {MOST_SUBSETS:,}; take a smaller rho or layer, or score='contribution' or 'loss'"
         )
     # Not torch.combinations, which looks at size**rho of them.
     chosen = torch.tensor(list(itertools.combinations(range(size), rho)), dtype=torch.int64, device=device)

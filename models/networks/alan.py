@@ -11,7 +11,6 @@ from torch import nn
 from dropout_lab.models.dropout import DropoutFactory, NoDropout
 from dropout_lab.models.networks.base import Head, ImageShape, Network, check_image_shape, dropout_places
 
-
 Affine = TypeVar("Affine", nn.Conv2d, nn.Linear)
 
 
@@ -61,7 +60,9 @@ class AlanCNN(Network):
         if convolutions not in (2, 3):
             raise ValueError(f"convolutions must be 2 or 3, got {convolutions}")
         if initialization not in INITIALIZATIONS:
-            raise ValueError(f"initialization must be one of {', '.join(INITIALIZATIONS)}, got {initialization!r}")
+            raise ValueError(
+                f"initialization must be one of {', '.join(INITIALIZATIONS)}, got {initialization!r}"
+            )
         initialized = INITIALIZATIONS[initialization]
         (layer,) = dropout_places(dropout, 1, rates)
         channels, height, width = image_shape

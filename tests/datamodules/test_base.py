@@ -129,7 +129,10 @@ def test_workers_give_the_same_batches(make: Maker) -> None:
         ({"val_size": -0.5}, "val_size must be"),
         ({"train_limit": 0}, "train_limit must be 1 or more, got 0"),
         ({"image_size": 0}, "image_size must be 1 or more, got 0"),
-        ({"normalize": "z"}, "normalize must be one of standard, mean-255, mean-scalar-255, mean-image, none, got 'z'"),
+        (
+            {"normalize": "z"},
+            "normalize must be one of standard, mean-255, mean-scalar-255, mean-image, none, got 'z'",
+        ),
     ],
 )
 def test_bad_arguments_at_construction(make: Maker, arguments: dict[str, object], message: str) -> None:
