@@ -91,7 +91,7 @@ def sorted_channels(axes: Axes) -> None:
 def sorted_weights(axes: Axes, scores: Tensor, rho: int) -> None:
     """The highest scores of a batch's weights."""
     highest = scores.sort(descending=True).values[: 3 * rho]
-    _ranked(axes, highest, rho, f"weight, sorted by score; the first {3 * rho} of {len(scores)}")
+    _ranked(axes, highest, rho, "weight, sorted by score")
 
 
 def _ranked(axes: Axes, scores: Tensor, rho: int, xlabel: str) -> None:

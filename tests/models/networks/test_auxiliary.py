@@ -88,6 +88,7 @@ def test_without_them_nothing_is_built_and_rates_go_to_all_places() -> None:
     assert [each.p for each in network.dropout_layers().values()] == [0.4, 0.7, 0.6]
 
 
+@pytest.mark.slow  # three of them are built
 def test_published_weights_bring_them(tmp_path: Path) -> None:
     published = get_model("googlenet", weights=None, num_classes=4, **OWN)
     torch.save(published.state_dict(), tmp_path / "weights.pt")
