@@ -73,6 +73,8 @@ def settings(sets: int) -> list[Dropout]:
     ]
     for rho in sorted({0, 1, sets}):
         layers += [SpatialMalDrop(rho), MalDrop(rho), MalDrop(rho, 0.0, "loss"), MalDrop(rho, 2.0, "exact")]
+        layers += [MalDrop(rho, mask="batch"), MalDrop(rho, score="exact", mask="batch")]
+        layers += [SpatialMalDrop(rho, mask="batch")]
     layers += [
         Standout(1.0, 0.0, "sigmoid", True),
         Standout(100.0, -100.0),

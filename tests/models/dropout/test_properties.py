@@ -20,6 +20,7 @@ from dropout_lab.models.dropout import (
     ForeignDropout,
     GaussianDropout,
     MalDrop,
+    MaliciousDropConnect,
     MultinomialDropout,
     NestedDropout,
     NoDropout,
@@ -97,6 +98,13 @@ def layers(variant: type[Dropout]) -> st.SearchStrategy[Dropout]:
             st.integers(0, 1),
             st.sampled_from(["balanced", 0.0, 2.0]),
             st.sampled_from(["contribution", "loss", "exact"]),
+            st.sampled_from(["sample", "batch"]),
+        ),
+        MaliciousDropConnect: st.builds(
+            MaliciousDropConnect,
+            st.integers(0, 1),
+            st.sampled_from(["balanced", 0.0, 2.0]),
+            st.sampled_from(["sample", "batch"]),
         ),
         MultinomialDropout: st.builds(MultinomialDropout, rates),
         NestedDropout: st.builds(NestedDropout, st.integers(1, 100).map(lambda percent: percent / 100)),
@@ -119,7 +127,7 @@ def test_finite_and_of_the_same_shape(variant: type[Dropout]) -> None:
     assert variant is not ForeignDropout
 
     @lasting
-    @given(layers(variant), tensors(images=variant is not DropConnect))
+    @given(layers(variant), tensors(images=variant not in (DropConnect, MaliciousDropConnect)))
     def check(layer: Dropout, x: Tensor) -> None:
         module = place(layer, x.shape[1])
         for mode in (True, False):
