@@ -44,7 +44,7 @@ RUNS = {
     "maldrop-spatial": (4 * 3, 3 * 3 + 1),
     "maldrop-tinyimagenet": (3 * 2, 3 * 2),
     "notebook-regularization": (2, 2),
-    "notebook-width": (4 * 5, 4 * 5),
+    "notebook-width": (4 * 4, 4 * 4),
     "quickstart": (6 * 2, 5 * 2 + 1),
 }
 

@@ -129,6 +129,8 @@ def _check_gradients(case: Case, layer: Dropout, module: nn.Module, x: Tensor) -
     slope: Wide = np.asarray(2000, dtype=np.longdouble)
     if isinstance(layer, StandardDropout | SpatialDropout):
         slope = 1 / (1 - wide(layer.drop_probability))
+    if isinstance(layer, GaussianDropout) and layer.noise == "zero":
+        slope = 6 * wide(layer.drop_probability) / (1 - wide(layer.drop_probability))
     if isinstance(layer, DropAlan):
         slope = np.asarray(2 / (1 - layer.max_drop), dtype=np.longdouble)
     if isinstance(layer, DropConnect):

@@ -82,6 +82,7 @@ def layers(variant: type[Dropout]) -> st.SearchStrategy[Dropout]:
             st.sampled_from(["unit", "sample"]),
             st.sampled_from(["sample", "batch"]),
             flags,
+            st.sampled_from(["all", "positive"]),
             st.integers(1, 3),
         ),
         DropIn: st.builds(
