@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, NoReturn, final
+from typing import ClassVar, NoReturn, TypeVar, final
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LIMIT = {errno.EMFILE, errno.ENFILE}
@@ -32,6 +32,9 @@ BATCH_OF_ONE = (
 OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory")
 
 
+Action = TypeVar("Action", bound=argparse.Action)
+
+
 class UserError(Exception):
     """Something in the command, the config or a file is wrong; the message says what, where, and the remedy."""
 
@@ -47,7 +50,8 @@ class StoppedByUser(UserError):  # noqa: N818 - like KeyboardInterrupt, no mista
 
 @final
 class CommandParser(argparse.ArgumentParser):
-    """Takes options as they are spelt, shows texts as they are written, and raises UserError.
+    """Takes options as they are spelt, ``--dry_run`` or ``--dry-run``, shows texts as they are written, and raises
+    UserError.
 
     argparse itself makes the parsers of subcommands, and gives them ``prog`` in place of ``command``.
     """
@@ -56,6 +60,13 @@ class CommandParser(argparse.ArgumentParser):
         layout = argparse.RawDescriptionHelpFormatter
         prog = prog or f"dropout-lab {command}"
         super().__init__(prog, None, description, epilog, formatter_class=layout, allow_abbrev=False)
+
+    def _add_action(self, action: Action) -> Action:
+        added = super()._add_action(action)
+        # Taken, and not shown: help and errors have one spelling.
+        for name in (each for each in added.option_strings if each.startswith("--")):
+            self._option_string_actions.setdefault(f"--{name[2:].replace('_', '-')}", added)
+        return added
 
     def error(self, message: str) -> NoReturn:
         """Name the page of help that says more."""

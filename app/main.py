@@ -54,10 +54,10 @@ the data
 the network and its dropout
   --model.network CLASS              FullyConnected, GavierMNIST, GavierCIFAR, AlanCNN, MalDropCNN, VGG16, Backbone,
                                      or mine.MyNetwork
-  --model.network.dropout CLASS      NoDropout, StandardDropout, DropIn, DropAlan, MalDrop, SpatialMalDrop, DropAct,
-                                     DropInv, DropCorr, GaussianDropout, VariationalDropout, Standout, DropConnect,
-                                     SpatialDropout, NestedDropout, MultinomialDropout, Chain, any torch.nn.Module
-  --model.network.dropout.p 0.3      its arguments, likewise rho, score, …
+  --model.network.dropout CLASS      NoDropout, StandardDropout, DropIn, DropAlan, MalDrop, SpatialMalDrop,
+                                     MaliciousDropConnect, DropAct, DropInv, DropCorr, GaussianDropout,
+                                     VariationalDropout, Standout, DropConnect, SpatialDropout, NestedDropout,
+                                     MultinomialDropout, Chain, any torch.nn.Module
   --model.optimizer CLASS            of torch.optim (default: Adam); --model.optimizer.lr 0.01
   --model.scheduler CLASS            of torch.optim.lr_scheduler; --model.scheduler.T_max 20
 how it is trained

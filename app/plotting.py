@@ -20,7 +20,7 @@ from dropout_lab.ground import whole_file
 # Okabe & Ito 2008, without black and yellow: the one is the baseline's, the other too faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-Dashes = Literal["-", ":"] | tuple[float, Sequence[float]]
+Dashes = Literal["-", ":", ""] | tuple[float, Sequence[float]]
 DASHES: tuple[Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
 BASELINE = "#3c4250"
 FAINT = "#6b7280"

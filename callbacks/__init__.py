@@ -5,6 +5,7 @@ from dropout_lab.callbacks.collapse_detector import CollapseDetector, TrainingCo
 from dropout_lab.callbacks.confusion_matrix import ConfusionMatrix
 from dropout_lab.callbacks.dead_units import DeadUnits
 from dropout_lab.callbacks.epoch_lines import EpochLines
+from dropout_lab.callbacks.exact_choice import ExactChoice
 from dropout_lab.callbacks.inference_gap import InferenceGap
 from dropout_lab.callbacks.pass_rate_tracker import PassRateTracker
 from dropout_lab.callbacks.prediction_panels import PredictionPanels
@@ -18,9 +19,10 @@ from dropout_lab.callbacks.tensorboard import (
     write_test_metrics,
 )
 from dropout_lab.callbacks.timing import Timing
+from dropout_lab.callbacks.train_accuracy import TrainAccuracy
 
 __all__ = [
     "MEASURED_LATER", "BestStep", "Charted", "Charts", "CollapseDetector", "ConfusionMatrix", "DeadUnits", "EpochLines",
-    "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "ScaleFactors", "TensorBoardPages", "Timing",
-    "TrainingCollapsed", "write_test_metrics",
+    "ExactChoice", "InferenceGap", "PassRateTracker", "PredictionPanels", "RhoScheduler", "ScaleFactors",
+    "TensorBoardPages", "Timing", "TrainAccuracy", "TrainingCollapsed", "write_test_metrics",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dropout_lab.callbacks.ranks import validates_fit
 from dropout_lab.callbacks.tensorboard import Charted, Charts
+from dropout_lab.callbacks.undisturbed import undisturbed
 from dropout_lab.models.dropout import Dropout, dropout_layers, sampling
 from dropout_lab.models.dropout.base import check_count
 
@@ -122,7 +123,7 @@ class InferenceGap(Callback, Charted):
         if not layers:
             return
         chosen = {name: layers[name] for name in fnmatch.filter(layers, self.layers)}
-        with _undisturbed(pl_module), trainer.precision_plugin.val_step_context():
+        with undisturbed(pl_module), trainer.precision_plugin.val_step_context():
             sums = self._measure(pl_module, chosen, images, target)
         table = torch.stack([torch.stack(part) for part in sums.values()])
         rows = trainer.strategy.reduce(table, reduce_op="sum").tolist()
@@ -180,19 +181,3 @@ def _call(module: nn.Module, calls: Calls) -> Tensor:
     args, kwargs = _copied(calls[module])
     output: Tensor = module(*args, **kwargs)
     return output
-
-
-@contextmanager
-def _undisturbed(module: LightningModule) -> Iterator[None]:
-    """Let random draws and masks be forgotten afterwards."""
-    kept = {each: each.kept for each in module.modules() if isinstance(each, Dropout)}
-    device = module.device
-    devices = [] if device.type == "cpu" else [device.index or 0]
-    with (
-        torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type),
-        # Compiled code would not call the hooks, and would be compiled again for what is asked here alone.
-        torch.compiler.set_stance("force_eager"),
-    ):
-        yield
-    for each, mask in kept.items():
-        each.kept = mask

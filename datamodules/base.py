@@ -1,10 +1,11 @@
 """The base of all data modules: a subclass reads three splits, everything else is here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
@@ -22,6 +23,7 @@ from dropout_lab.datamodules.sampling import (
     InEpochs,
     ResumableLoader,
     Shuffled,
+    WithReplacement,
     batches_done,
     samples_of_epoch,
 )
@@ -63,6 +65,7 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: of the order of training images, and of the split where it is random.
         download: fetch the official files if they are missing and the owner offers them.
         num_workers: processes that prepare batches; a gather in memory rarely needs one.
+        replacement: draw training images with replacement, as many an epoch as there are, instead of each once.
         drop_last: leave out an epoch's last training batch where it is smaller than the others; None: where it is one
             image, whose variance BatchNorm cannot take and which would weigh as much as a whole batch. Of several
             processes some may have one image more than others; each image is drawn once an epoch.
@@ -93,6 +96,7 @@ class ImageDataModule(LightningDataModule, ABC):
         num_workers: int = 0,
         device: str | None = None,
         drop_last: bool | None = None,
+        replacement: bool = False,
     ) -> None:
         super().__init__()
         check_bounds("batch_size", batch_size, 1, MOST_IMAGES)
@@ -115,6 +119,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.device = device
         self.drop_last = drop_last
+        self.replacement = replacement
         self._placement = Placement(device, num_workers)
         self._splits: Splits | None = None
         self._normalization: Normalization | None = None
@@ -174,7 +179,7 @@ class ImageDataModule(LightningDataModule, ABC):
         """Download the official files that are missing; called if ``download`` is set."""
 
     def train_sampler(self) -> Sampler[int] | None:
-        """Return a sampler of training images; None takes each once per epoch, shuffled."""
+        """Return a sampler of training images; None shuffles them, or draws with ``replacement``."""
         return None
 
     def prepare_data(self) -> None:
@@ -196,6 +201,12 @@ class ImageDataModule(LightningDataModule, ABC):
                 raise ValueError(f"train_limit must be at most {most}, got {self.train_limit}")
             train = train.select(slice(self.train_limit))
         self._splits = Splits(train, val, test)
+        if self.replacement and (sampler := self.train_sampler()) is not None:
+            self._splits = None
+            raise ValueError(
+                "replacement must be false where the data have a sampler of their own, which says how they are drawn, "
+                f"got a {type(sampler).__name__}; leave out one of the two"
+            )
 
     def take_classes(self, names: Sequence[str]) -> None:
         """Number the classes as a run has learned them, by their names, once the data are read.
@@ -265,9 +276,29 @@ class ImageDataModule(LightningDataModule, ABC):
 
     predict_dataloader = test_dataloader
 
+    def training_batches(self, images: int | None, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training images to be measured on, in batches and not augmented: this process's part of them.
+
+        All of the split where it has no more than ``images``, or with None; of a larger one so many, drawn with
+        replacement by ``seed`` and ``step``. No random stream of torch's is drawn from.
+        """
+        there = len(self.splits.train.labels)
+        index = np.arange(there)
+        if images is not None and images < there:
+            # Beside the streams of epochs, which have two numbers.
+            index = np.random.default_rng((self.seed, step, there)).integers(there, size=images)
+        if distributed.is_available() and distributed.is_initialized():
+            index = index[distributed.get_rank() :: distributed.get_world_size()]
+        dataset = self._dataset(self.splits.train)
+        for start in range(0, len(index), self.batch_size):
+            yield dataset.__getitems__(index[start : start + self.batch_size].tolist())
+
     def _order(self) -> Sampler[int]:
         """Return the order of training images, which can be entered anywhere if the sampler knows its length."""
-        sampler = self.train_sampler() or Shuffled(len(self.splits.train.labels), self.seed)
+        sampler = self.train_sampler()
+        if sampler is None:
+            kind = WithReplacement if self.replacement else Shuffled
+            return kind(len(self.splits.train.labels), self.seed)
         if isinstance(sampler, EpochOrder) or not isinstance(sampler, Sized):
             return sampler
         return InEpochs(sampler, self.seed)
@@ -281,10 +312,7 @@ class ImageDataModule(LightningDataModule, ABC):
         kind: type[Loader] = DataLoader,
         drop_last: bool = False,
     ) -> Loader:
-        computes_on = None if self.trainer is None else self.trainer.strategy.root_device
-        kept = self._placement.place(images, computes_on)
-        device = kept.labels.device
-        dataset = BatchDataset(kept, self.normalization.to(device), augment, streams)
+        dataset = self._dataset(images, augment, streams)
         if sampler is None and distributed.is_available() and distributed.is_initialized():
             if len(dataset) < (processes := distributed.get_world_size()):
                 raise DataError(
@@ -300,9 +328,16 @@ class ImageDataModule(LightningDataModule, ABC):
             drop_last=drop_last,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available() and device.type == "cpu",
+            pin_memory=torch.cuda.is_available() and dataset.images.labels.device.type == "cpu",
             collate_fn=whole_batch,
         )
+
+    def _dataset(
+        self, images: Images, augment: tuple[Augmentation, ...] = (), streams: BatchStreams | None = None
+    ) -> BatchDataset:
+        computes_on = None if self.trainer is None else self.trainer.strategy.root_device
+        kept = self._placement.place(images, computes_on)
+        return BatchDataset(kept, self.normalization.to(kept.labels.device), augment, streams)
 
 
 def _listed(names: Sequence[str]) -> str:

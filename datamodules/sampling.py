@@ -77,6 +77,18 @@ class Shuffled(EpochOrder):
 
 
 @final
+class WithReplacement(EpochOrder):
+    """Draws as many samples an epoch as there are images, each any of them alike: some twice or more, others never.
+
+    Some 37 % of the images, (1 − 1/N)^N, are not seen in an epoch. So the solver of the CS 231n assignments draws its
+    batches, ``np.random.choice(num_train, batch_size)``.
+    """
+
+    def draw(self, generator: np.random.Generator) -> Indices:
+        return generator.integers(self.length, size=self.total_size)
+
+
+@final
 class BalancedSampler(EpochOrder):
     """Draws as many samples an epoch as there are, with replacement: i with probability 1 / (classes · n_{y_i}).
 

@@ -32,6 +32,7 @@ from dropout_lab.callbacks import (
     PredictionPanels,
     RhoScheduler,
     Timing,
+    TrainAccuracy,
 )
 from dropout_lab.callbacks.schedules import Linear
 from dropout_lab.datamodules import MNISTDataModule
@@ -46,6 +47,7 @@ CALLBACKS: dict[str, Callable[[], Callback]] = {
     "DeadUnits": DeadUnits,
     "CollapseDetector": CollapseDetector,
     "InferenceGap": InferenceGap,
+    "TrainAccuracy": TrainAccuracy,
     "BestStep": BestStep,
     "PredictionPanels": PredictionPanels,
     "ConfusionMatrix": ConfusionMatrix,

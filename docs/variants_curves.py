@@ -88,6 +88,12 @@ def sorted_channels(axes: Axes) -> None:
     )
 
 
+def sorted_weights(axes: Axes, scores: Tensor, rho: int) -> None:
+    """The highest scores of a batch's weights."""
+    highest = scores.sort(descending=True).values[: 3 * rho]
+    _ranked(axes, highest, rho, "weight, sorted by score")
+
+
 def _ranked(axes: Axes, scores: Tensor, rho: int, xlabel: str) -> None:
     places = np.arange(len(scores)) + 1
     axes.bar(places[:rho], array(scores[:rho]), color=DARK, label=f"dropped (ρ = {rho})")

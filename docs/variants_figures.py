@@ -22,6 +22,7 @@ from dropout_lab.models.dropout import (
     Dropout,
     GaussianDropout,
     MalDrop,
+    MaliciousDropConnect,
     MultinomialDropout,
     NestedDropout,
     NoDropout,
@@ -31,6 +32,7 @@ from dropout_lab.models.dropout import (
     Standout,
     VariationalDropout,
 )
+from dropout_lab.models.dropout.mal_drop import advantages
 from variants_classics import (
     chain_fates,
     channel_partners,
@@ -50,8 +52,10 @@ from variants_curves import (
     drop_in_mean,
     sorted_channels,
     sorted_units,
+    sorted_weights,
 )
 from variants_frame import (
+    CLASSES,
     DROPPED,
     KEPT,
     MASK_SEED,
@@ -61,6 +65,8 @@ from variants_frame import (
     Picture,
     activations,
     draw,
+    final_weight,
+    labels,
     masked_picture,
     pre_activations,
 )
@@ -125,11 +131,35 @@ def variational() -> Picture:
     return _noisy(VariationalDropout(0.5), kl_by_alpha)
 
 
-def drop_connect() -> Picture:
-    """A mask of weights, and pre-activations with them."""
-    layer = DropConnect(0.5, mask="batch")
+def first_weight() -> torch.nn.Linear:
+    """A linear layer before the units, of the pictures of masked weights."""
     linear = torch.nn.Linear(UNITS, UNITS, bias=False)
     torch.nn.init.normal_(linear.weight, std=0.4, generator=torch.Generator().manual_seed(11))
+    return linear
+
+
+def malicious_drop_connect() -> Picture:
+    """The weights that help a batch, and by how much."""
+    layer, linear = MaliciousDropConnect(rho=48, mask="batch"), first_weight()
+    stage = layer.join(linear, torch.nn.ReLU())
+    with torch.no_grad():
+        after = stage(activations(), labels(), final_weight())
+        brought = linear.weight * activations().unsqueeze(1)
+        lead = advantages(labels(), final_weight(), layer.balance(CLASSES)).unsqueeze(2)
+    return Picture(
+        layer,
+        activations(),
+        layer.pass_rate.view(UNITS, UNITS).long(),
+        after,
+        lambda axes: sorted_weights(axes, (brought * lead).sum(0).flatten(), layer.rho),
+        middle_title="mask of the weights W",
+        middle_ylabel="unit of the output",
+    )
+
+
+def drop_connect() -> Picture:
+    """A mask of weights, and pre-activations with them."""
+    layer, linear = DropConnect(0.5, mask="batch"), first_weight()
     stage = layer.join(linear, torch.nn.ReLU())
     masks = layer.join(torch.nn.Linear(UNITS, UNITS, bias=False), torch.nn.Identity())
     # Inputs with a single 1 read the masked weights out of the layer, column by column.
@@ -156,6 +186,7 @@ DRAWINGS: dict[type[Dropout], Callable[[], Picture]] = {
     DropAlan: drop_alan,
     MalDrop: mal_drop,
     SpatialMalDrop: spatial_mal_drop,
+    MaliciousDropConnect: malicious_drop_connect,
     DropAct: lambda: masked_picture(DropAct(), activations(), lambda axes: act_inclusion(axes, DropAct(), 1)),
     DropInv: lambda: masked_picture(
         DropInv(), activations(), lambda axes: act_inclusion(axes, DropInv(), -1)

@@ -31,7 +31,7 @@ CLASS_NAMES = "class_names"
 
 @final
 class ImageClassifier(FromCheckpoint):
-    """Trains a network by cross-entropy and measures it on each split.
+    """Trains a network by cross-entropy, to which auxiliary heads add theirs, and measures it on each split.
 
     Logged once an epoch as ``train/…``, ``val/…``, ``test/…``: loss, accuracy, top5, nll, ece
     (:class:`~dropout_lab.models.metrics.SplitMetrics`); ``train/loss_step`` every ``log_every_n_steps`` steps; with
@@ -175,6 +175,8 @@ class ImageClassifier(FromCheckpoint):
         images, target = batch
         logits = self(images, target)
         loss = F.cross_entropy(logits, target, weight=self.class_weights)
+        for weight, auxiliary in self.network.take_auxiliary():
+            loss = loss + weight * F.cross_entropy(auxiliary, target, weight=self.class_weights)
         kl = divergence(self._learned)
         if kl is not None:
             loss = loss + self.kl_weight * kl / self._training_images()

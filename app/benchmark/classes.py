@@ -30,6 +30,7 @@ VARIANTS = (
     "MalDrop(rho=64)",
     "MalDrop(rho=64, score='loss')",
     "SpatialMalDrop(rho=1)",
+    "MaliciousDropConnect(rho=64, mask='batch')",
     "DropAct",
     "DropInv",
     "DropCorr",
@@ -43,8 +44,8 @@ VARIANTS = (
     "MultinomialDropout",
     "Chain(layers=[StandardDropout(), DropIn()])",
 )
-"""What is measured unless variants are named: all of this project, but for DropConnect's mask of all weights for each
-sample, which takes gigabytes."""
+"""What is measured unless variants are named: all of this project, but for masks of all weights for each sample, which
+take gigabytes."""
 
 
 def parse_class(text: str) -> Spec:

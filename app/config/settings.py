@@ -29,8 +29,8 @@ ELSEWHERE = re.compile(
 )
 # What may differ between a run and its evaluation: batch sizes, ways to be faster and weights that a fit has started
 # from do not change what is measured.
-NOT_MEASURED = ("data.batch_size", "data.drop_last", "data.augment", "model.optimizer", "model.scheduler",
-                "model.compile", "model.channels_last", "model.network.pretrained",
+NOT_MEASURED = ("data.batch_size", "data.drop_last", "data.replacement", "data.augment", "model.optimizer",
+                "model.scheduler", "model.compile", "model.channels_last", "model.network.pretrained",
                 "model.network.weights")  # fmt: skip
 
 # Beside the settings of an axis' value: names for ${axis.name}, where one label stands for several numbers.

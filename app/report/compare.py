@@ -1,4 +1,4 @@
-"""Who is ahead, whether the paper's ranking holds here, and what to take: in words."""
+"""Who is ahead, whether the paper's difference is found here, in sign and size, and what to take: in words."""
 
 import math
 from collections import Counter
@@ -24,22 +24,41 @@ class Verdict(Enum):
     """What a paired difference says about the paper's, in words of itself and of a pair in an order."""
 
     HOLDS = "the paper's ranking holds", "as in the paper"
+    SIZE = "same direction, another size", "in the same direction, of another size"
     REVERSED = "the paper's ranking is reversed", "the other way round"
     OPEN = "cannot be told apart", "not to be told apart"
+    SMALLER = (
+        "cannot be told apart, and a difference as large as the paper's is ruled out",
+        "not to be told apart where a difference as large as the paper's is ruled out",
+    )
+    SAME = "no difference: identical in every seed", "identical in every seed"
     TIE = "they differ, and are equal in the paper", "apart though equal in the paper"
+    CONSTANT = (
+        "without a spread over seeds there is no interval, so no verdict",
+        "without a spread over seeds",
+    )
     NOTHING = "no interval, so no verdict", "without an interval"
 
 
 def verdict(paper: float, here: Estimate) -> Verdict:
-    """Compare a paired difference with the paper's: with 0 in its interval nothing can be told, whatever that says."""
-    if here.interval is None:
+    """Compare a paired difference with the paper's.
+
+    With 0 in its interval the sign is not known. The sizes agree where the paper's difference, which is of one run,
+    lies within the reach of one further run here (:attr:`Estimate.reach`).
+    """
+    if here.interval is None or here.reach is None:
         return Verdict.NOTHING
-    low, high = here.interval
+    if here.is_constant:
+        # Seeds that are all alike are one: the width of 0 is no certainty.
+        return Verdict.CONSTANT if here.mean else Verdict.SAME
+    (low, high), within = here.interval, abs(paper - here.mean) <= here.reach
     if low <= 0 <= high:
-        return Verdict.OPEN
+        return Verdict.OPEN if within or paper == 0 else Verdict.SMALLER
     if paper == 0:
         return Verdict.TIE
-    return Verdict.HOLDS if (here.mean > 0) == (paper > 0) else Verdict.REVERSED
+    if (here.mean > 0) != (paper > 0):
+        return Verdict.REVERSED
+    return Verdict.HOLDS if within else Verdict.SIZE
 
 
 class Order(NamedTuple):
@@ -52,9 +71,14 @@ class Order(NamedTuple):
         """Say what becomes of the order as a whole."""
         counts, pairs = Counter(self.verdicts.values()), len(self.verdicts)
         every = "its only pair" if pairs == 1 else f"all {pairs} pairs"
+        sizes = counts[Verdict.SIZE]
+        if sizes and counts[Verdict.HOLDS] + sizes == pairs:
+            which = "the difference is" if pairs == 1 else f"in {sizes} the difference is"
+            return f"the paper's order holds in {every}, but {which} of another size"
         alike = {
             Verdict.NOTHING: "nothing can be said of the order: an interval needs finite values of two seeds or more",
             Verdict.HOLDS: f"the paper's order holds in {every}",
+            Verdict.SAME: f"no difference in {every}: identical in every seed",
             Verdict.REVERSED: f"the paper's order is reversed in {every}",
             Verdict.OPEN: "no two methods can be told apart, so nothing is known of the order",
         }
@@ -91,23 +115,25 @@ def rankings(results: Results) -> dict[str, list[str]]:
                 if cell.difference is not None and not results.is_baseline(cell.labels)
             ]
         for column in (table | each for each in results.columns):
-            order = paper_order(results, metric, column, highest_is_best(metric))
+            highest = highest_is_best(metric)
+            order = None if highest is None else paper_order(results, metric, column, highest)
             if order is not None:
                 methods = ", ".join(_row_words(results, labels) for labels in order.methods)
-                where = f"{label_words(column)}: " if column else ""
+                where = f"{results.words(column)}: " if column else ""
                 lines.append(f"Order of all, {where}in the paper, best first, {methods}; {order.words()}.")
     return {metric: lines for metric, lines in found.items() if lines}
 
 
 def _against_baseline(results: Results, metric: str, cell: Cell, here: Estimate) -> str:
-    baseline = results.study.report.baseline
-    method = {axis: label for axis, label in cell.labels.items() if axis in baseline}
-    where = label_words({axis: label for axis, label in cell.labels.items() if axis not in baseline})
+    baseline, labels = results.study.report.baseline, results.shown(cell.labels)
+    method = {axis: label for axis, label in labels.items() if axis in baseline}
+    where = label_words({axis: label for axis, label in labels.items() if axis not in baseline})
     found = verdict(cell.paper_difference or 0.0, here)
     said, _ = found.value
     if cell.paper_difference is None:
         # There is nothing that a verdict could be on.
-        said = {Verdict.TIE: "they differ", Verdict.NOTHING: "no verdict"}.get(found, said)
+        alone = {Verdict.TIE: "they differ", Verdict.NOTHING: "no verdict", Verdict.CONSTANT: "no verdict"}
+        said = alone.get(found, said)
     else:
         said = f"in the paper {number(metric, cell.paper_difference, signed=True)}: {said}"
     start = f"{label_words(method)} against {label_words(baseline)}{f' ({where})' if where else ''}"
@@ -133,6 +159,9 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     highest = select.mode == "max" if select else highest_is_best(by)
     if not baseline:
         return ["No advice: the report names no baseline to compare with."]
+    for each, better in ((metric, highest_is_best(metric)), (by, highest)):
+        if better is None:
+            return [f"No advice: of {metric_name(each)} neither more nor less is better."]
     cells = results.cells(by, table, column)
     means = {place: cell.here.mean if highest else -cell.here.mean for place, cell in enumerate(cells)
              if cell.here and math.isfinite(cell.here.mean)}  # fmt: skip
@@ -142,7 +171,7 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     best = max(means, key=lambda place: (means[place], results.is_baseline(cells[place].labels)))
     labels, reached = cells[best].labels, mean_and_half(by, cells[best].here)
     name, other = _row_words(results, labels), label_words(baseline)
-    where = f"For {label_words(table | column)}: " if table | column else ""
+    where = f"For {results.words(table | column)}: " if table | column else ""
     values = results.chosen(labels)
     counts = Counter(map(label_words, values)).most_common()
     chosen = ", ".join(f"{words} ({count} of {len(values)} seeds)" for words, count in counts)
@@ -154,7 +183,8 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     judged = results.cells(metric, table, column)[best]
     if judged.difference is None:
         return [f"{first}, but no seed of it can be compared with {other} yet.", *last]
-    cost = [f"A training step costs {ratio(judged.time)} that of {other}."] if judged.time else []
+    reference = label_words(results.time_reference)
+    cost = [f"A training step costs {ratio(judged.time)} that of {reference}."] if judged.time else []
     return [f"{first}.", _judgement(name, other, metric, judged.difference), *cost, *last]
 
 
@@ -167,6 +197,8 @@ def _judgement(name: str, other: str, metric: str, difference: Estimate) -> str:
     if difference.interval is None:
         needed = "more seeds are" if difference.count == 1 else "finite values of every seed are"
         return f"{apart[0].upper()}{apart[1:]}: {needed} needed before anything can be advised."
+    if difference.is_constant and difference.mean:
+        return f"{apart[0].upper()}{apart[1:]}: seeds that are all alike are one, so nothing can be advised."
     low, high = difference.interval
     if low <= 0 <= high:
         return f"But {apart}: no significant difference from {other}. More seeds would resolve smaller differences."
@@ -176,4 +208,4 @@ def _judgement(name: str, other: str, metric: str, difference: Estimate) -> str:
 
 
 def _row_words(results: Results, labels: Labels) -> str:
-    return label_words({axis: labels[axis] for axis in results.study.report.rows})
+    return results.words({axis: labels[axis] for axis in results.study.report.rows})

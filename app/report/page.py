@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from dropout_lab.app.report.compare import rankings, recommendations
-from dropout_lab.app.report.formatting import run_words
+from dropout_lab.app.report.formatting import label_words, run_words
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.report.tables import chosen_table, metric_table
 
@@ -48,6 +49,15 @@ def progress(results: Results) -> tuple[str, str]:
     return f"{len(results.finished)} of {len(results.finished) + sum(rest.values())} runs", words
 
 
+def taken(results: Results) -> str:
+    """Say which runs were made elsewhere, and are known by a table; empty where all were made here."""
+    tables = Counter(result.known for _, result in results.finished.values() if result.known)
+    words = ", ".join(f"{count} from {table}" for table, count in tables.items())
+    return (
+        f"Of these, {tables.total()} were run elsewhere and taken over as figures: {words}." if tables else ""
+    )
+
+
 def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> str:
     """Return the page that ``command`` makes."""
     lines = [" ".join(line.split()) for line in (*results.commands, command)]
@@ -59,6 +69,8 @@ def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> 
         results=results,
         progress=progress(results),
         run_words=run_words,
+        label_words=label_words,
+        taken=taken(results),
         lines=lines,
         # Longer than any in the lines, so that none of them ends it.
         fence="`" * max(3, longest + 1),

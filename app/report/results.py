@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -12,12 +12,14 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.records import damaged
+from dropout_lab.app.report.formatting import label_words
+from dropout_lab.app.report.identical import joined, merge_identical, outcome
 from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
-from dropout_lab.app.study.spec import Labels, Select, Study
+from dropout_lab.app.study.spec import Labels, Select, SourceCurve, Study
 
 NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
 
@@ -31,7 +33,7 @@ class Cell:
     paper: float | None  # the source's number
     difference: Estimate | None = None  # to the baseline in the same column, paired by seed
     paper_difference: float | None = None  # the source's
-    time: Estimate | None = None  # of a step, relative to the baseline's: to stop early is not to be fast
+    time: Estimate | None = None  # of a step, relative to the reference's: to stop early is not to be fast
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,60 @@ class Results:
     rows: list[Labels]  # of a table
     columns: list[Labels]  # of a table; a single empty one where no axis is named
     tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
+    # Rows, or columns, whose runs never differ: the first stands in the tables, for all of them.
+    identical: list[list[Labels]] = field(default_factory=list)
+
+    @property
+    def every_row(self) -> list[Labels]:
+        """All rows, those for which others stand too."""
+        return _combinations(self.study, self.study.report.rows)
+
+    @property
+    def without_curves(self) -> list[Run]:
+        """Finished runs without an ``epochs.csv``, as those that were taken from a table."""
+        there = {*self.history.index.unique("run")}
+        return [run for name, (run, _) in self.finished.items() if name not in there]
+
+    @property
+    def time_reference(self) -> Labels:
+        """Labels of the runs that times are relative to; none where there are no such runs."""
+        time, baseline = self.study.report.time, self.study.report.baseline
+        return time if isinstance(time, dict) else baseline
+
+    def shown(self, labels: Labels) -> Labels:
+        """Return labels as they are shown: those of rows that never differ as one, ``a = b``."""
+        for group in self.identical:
+            if group[0].items() <= labels.items():
+                labels = {**labels, **joined(group)}
+        return labels
+
+    def words(self, labels: Labels) -> str:
+        """Write labels as they are shown."""
+        return label_words(self.shown(labels))
+
+    def merged(self) -> "Results":
+        """Return these results with rows, and columns, whose runs never differ as one."""
+        curves = {str(run): frame for run, frame in self.history.groupby("run")}
+        ends = {run: outcome(result, curves.get(run)) for run, (_, result) in self.finished.items()}
+        kept: list[list[Labels]] = []
+        identical: list[list[Labels]] = []
+        for places, others in ((self.rows, self.columns), (self.columns, self.rows)):
+            runs = [
+                [self.candidates(table | other | place) for table in self.tables for other in others]
+                for place in places
+            ]
+            groups = merge_identical(runs, ends, [self._rank(place) for place in places])
+            first = sorted(group[0] for group in groups)
+            kept.append([places[number] for number in first])
+            identical += [[places[number] for number in group] for group in groups if len(group) > 1]
+        rows, columns = kept
+        return replace(self, rows=rows, columns=columns, identical=identical)
+
+    def _rank(self, place: Labels) -> int | None:
+        source = [*(row.labels for row in self.study.paper), *(curve.labels for curve in self.study.curves)]
+        if any(place.keys() & labels.keys() and _agree(place, labels) for labels in source):
+            return None
+        return int(_agree(place, self.study.report.baseline))
 
     def candidates(self, labels: Labels) -> dict[int, list[str]]:
         """Return the finished runs with these labels by seed, each once."""
@@ -97,7 +153,7 @@ class Results:
         """
         column, _, place = name.partition("@")
         known = {*self.values, *self.history}
-        if column not in known and not name.startswith("first_steps/"):
+        if not known & {column, name} and not name.startswith("first_steps/"):
             there = ", ".join(sorted(known))
             raise UserError(f"{option}: no result of study {self.study.name} has {name!r}; there are {there}")
         if not place or column not in self.history:
@@ -109,7 +165,21 @@ class Results:
             found = last.mean()[last.size() == count]
         else:
             found = rows[rows["epoch"] == int(place) - 1].groupby("run")[column].last()
-        return {str(run): float(value) for run, value in found.items()}
+        # Of runs without curves it is known where their table has it.
+        return {**self.values.get(name, {}), **{str(run): float(value) for run, value in found.items()}}
+
+    def with_moments(self) -> list[tuple[Run, RunResult]]:
+        """Return the finished runs with the study's metrics at an epoch, or of the last ones, among their own.
+
+        A table of these holds all that the study's tables do, without the curves.
+        """
+        moments = {name: self.metric(name) for name in self.study.report.metrics if "@" in name}
+        return [
+            (run, replace(result, metrics={**result.metrics, **{
+                name: found[key] for name, found in moments.items() if key in found
+            }}))
+            for key, (run, result) in self.finished.items()
+        ]  # fmt: skip
 
     def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
         """Return a metric of the runs with these labels by seed."""
@@ -133,10 +203,10 @@ class Results:
         here, paper = self.estimate(labels, metric), self.paper(labels, metric)
         if not self.study.report.baseline:
             return Cell(labels, here, paper)
-        other = labels | self.study.report.baseline
+        other, timed = labels | self.study.report.baseline, labels | self.time_reference
         theirs = self.paper(other, metric)
         paper_difference = None if paper is None or theirs is None else paper - theirs
-        time = paired_ratio(*(self.by_seed(each, "step_seconds") for each in (labels, other)))
+        time = paired_ratio(*(self.by_seed(each, "step_seconds") for each in (labels, timed)))
         return Cell(labels, here, paper, self.difference(labels, other, metric), paper_difference, time)
 
     def is_baseline(self, labels: Labels) -> bool:
@@ -146,12 +216,23 @@ class Results:
 
     def paper(self, labels: Labels, metric: str) -> float | None:
         """Return the source's number, which belongs to every cell that has all of its labels; None without one."""
-        over = self.study.select.over if self.study.select else ()
         for numbers in self.study.paper:
-            named = {axis: label for axis, label in numbers.labels.items() if axis not in over}
+            named = self._without_selected(numbers.labels)
             if metric in numbers.metrics and named.items() <= labels.items():
                 return numbers.metrics[metric]
         return None
+
+    def curves(self, labels: Labels, metric: str) -> list[SourceCurve]:
+        """Return the source's curves of a metric, which belong to every cell that has all of their labels."""
+        return [
+            curve
+            for curve in self.study.curves
+            if metric in curve.series and self._without_selected(curve.labels).items() <= labels.items()
+        ]
+
+    def _without_selected(self, labels: Labels) -> Labels:
+        over = self.study.select.over if self.study.select else ()
+        return {axis: label for axis, label in labels.items() if axis not in over}
 
     def is_numeric(self, axis: str) -> bool:
         """Return whether an axis has numbers alone."""
@@ -198,7 +279,12 @@ def read_results(folder: Path) -> Results:
         rows=_combinations(study, report.rows),
         columns=_combinations(study, report.columns),
         tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
-    )  # fmt: skip
+    ).merged()  # fmt: skip
+
+
+def _agree(place: Labels, labels: Labels) -> bool:
+    """Return whether labels have nothing else on the axes of a place."""
+    return all(labels.get(axis, label) == label for axis, label in place.items())
 
 
 def _combinations(study: Study, axes: Collection[str]) -> list[Labels]:

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 LEVEL = 0.95
+# Equal differences of floating-point numbers are apart by less than this share of themselves.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,19 @@ class Estimate:
     deviation: float | None  # standard deviation between seeds, with n − 1 (ddof=1)
     half: float | None  # half the width of the 95 % interval of the mean
     count: int  # of seeds
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all seeds, two or more, have the same value, so that nothing is known of its spread."""
+        return self.deviation is not None and self.deviation <= ROUNDING * abs(self.mean)
+
+    @property
+    def reach(self) -> float | None:
+        """Half the 95 % prediction interval of one further run's value, t(0.975; n − 1) · s · √(1 + 1/n).
+
+        A source's number is that of one run, which lies as far from the mean of many as any other.
+        """
+        return None if self.half is None else self.half * math.sqrt(self.count + 1)
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ import rich.table
 from rich.text import Text
 
 from dropout_lab.app.report.formatting import NOTHING, label_words, mean_and_half, metric_name, number, ratio
+from dropout_lab.app.report.identical import joined
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import Labels
 
@@ -25,17 +26,18 @@ class Table:
 def metric_table(results: Results, metric: str, table: Labels) -> Table:
     """Return a metric by rows and columns: mean ± half the 95 % interval, the paper's number, the deviation, time."""
     report = results.study.report
-    # It is the same for every metric, and told with the first.
-    timed = report.time and metric == report.metrics[0]
+    # What is the same for every metric is told with the first.
+    first = metric == report.metrics[0]
+    timed = bool(report.time) and first
     columns = [results.cells(metric, table, column) for column in results.columns]
     papers = [any(cell.paper is not None for cell in cells) for cells in columns]
     header = list(report.rows)
     for column, with_paper in zip(results.columns, papers, strict=True):
-        header.append(label_words(column) or ("here" if with_paper else metric_name(metric)))
+        header.append(results.words(column) or ("here" if with_paper else metric_name(metric)))
         header += ["paper", "here − paper"] * with_paper + ["time a step"] * timed
     rows, seeds = [], set()
     for row, *cells in zip(results.rows, *columns, strict=True):
-        texts = list(map(str, row.values()))
+        texts = list(map(str, results.shown(row).values()))
         for cell, with_paper in zip(cells, papers, strict=True):
             apart = None if cell.here is None or cell.paper is None else cell.here.mean - cell.paper
             texts.append(mean_and_half(metric, cell.here))
@@ -46,7 +48,11 @@ def metric_table(results: Results, metric: str, table: Labels) -> Table:
         rows.append([*texts, "–".join(map(str, ends))])
         seeds |= counts
     return Table(
-        _title(metric, table), [*header, "seeds"], rows, _notes(results, seeds, timed), len(report.rows)
+        _title(metric, table),
+        [*header, "seeds"],
+        rows,
+        _notes(results, seeds, timed, first),
+        len(report.rows),
     )
 
 
@@ -59,8 +65,8 @@ def chosen_table(results: Results, table: Labels) -> Table | None:
     for row in results.rows:
         every = (results.chosen(table | row | column) for column in results.columns)
         texts = (", ".join("/".join(map(str, labels.values())) for labels in chosen) for chosen in every)
-        rows.append([*map(str, row.values()), *(text or NOTHING for text in texts)])
-    header = [*results.study.report.rows, *(label_words(column) or axes for column in results.columns)]
+        rows.append([*map(str, results.shown(row).values()), *(text or NOTHING for text in texts)])
+    header = [*results.study.report.rows, *(results.words(column) or axes for column in results.columns)]
     note = f"One value a seed, in their order; {NOTHING} where {axes} makes no difference."
     title = f"{axes} chosen by {_title(select.by, table)}"
     return Table(title, header, rows, [note], len(results.study.report.rows))
@@ -72,12 +78,12 @@ def terminal_table(results: Results, metric: str, table: Labels) -> rich.table.T
     for name in results.study.report.rows:
         drawn.add_column(Text(name), overflow="fold")
     for column in results.columns:
-        drawn.add_column(Text(label_words(column) or "here"), justify="right", overflow="fold")
+        drawn.add_column(Text(results.words(column) or "here"), justify="right", overflow="fold")
     columns = [results.cells(metric, table, column) for column in results.columns]
     for row, *cells in zip(results.rows, *columns, strict=True):
         papers = ["" if cell.paper is None else f" ({number(metric, cell.paper)})" for cell in cells]
         texts = [mean_and_half(metric, cell.here) + paper for cell, paper in zip(cells, papers, strict=True)]
-        drawn.add_row(*map(Text, map(str, row.values())), *map(Text, texts))
+        drawn.add_row(*map(Text, map(str, results.shown(row).values())), *map(Text, texts))
     return drawn
 
 
@@ -85,7 +91,7 @@ def _title(metric: str, table: Labels) -> str:
     return metric_name(metric) + (f": {label_words(table)}" if table else "")
 
 
-def _notes(results: Results, counts: set[int], timed: bool) -> list[str]:
+def _notes(results: Results, counts: set[int], timed: bool, first: bool) -> list[str]:
     notes = []
     if any(count > 1 for count in counts):
         notes.append("Mean over seeds ± half the 95 % interval of that mean (Student's t).")
@@ -94,7 +100,12 @@ def _notes(results: Results, counts: set[int], timed: bool) -> list[str]:
     if select := results.study.select:
         by, axes = metric_name(select.by), ", ".join(select.over)
         notes.append(f"{axes} is chosen by {by}, for each seed, never on the test split.")
-    if timed and results.study.report.baseline:
-        baseline = label_words(results.study.report.baseline)
-        notes.append(f"Time of a training step relative to {baseline} of the same seed.")
+    if timed and results.time_reference:
+        reference = label_words(results.time_reference)
+        notes.append(f"Time of a training step relative to {reference} of the same seed.")
+    for group in results.identical if first else ():
+        notes.append(
+            f"{label_words(joined(group))}: the runs are the same to the last digit in every seed and curve; what sets "
+            "them apart never acted."
+        )
     return notes

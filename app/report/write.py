@@ -16,6 +16,7 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for
 from dropout_lab.app.plotting import save, styled
 from dropout_lab.app.report.compare import recommendations
+from dropout_lab.app.report.figures.cost import cost
 from dropout_lab.app.report.figures.curves import bars, sweep, time, training
 from dropout_lab.app.report.figures.distributions import distributions
 from dropout_lab.app.report.figures.panels import panels
@@ -34,8 +35,10 @@ from dropout_lab.ground import naming
 KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
     "curves": partial(training, name="accuracy"),
     "loss": partial(training, name="loss"),
+    "top5": partial(training, name="top5"),
     "sweep": sweep,
     "time": time,
+    "cost": cost,
     "bars": bars,
     "distributions": distributions,
     PANELS: panels,
@@ -56,7 +59,7 @@ def make_report(folder: Path, target: Path) -> None:
             made = Path(name)
             command = f"dropout-lab report {shlex.quote(str(folder))}"
             page = to_markdown(results, command, _draw_all(results, made))
-            write_results(made / "results.csv", results.study.axes, list(results.finished.values()))
+            write_results(made / "results.csv", results.study.axes, results.with_moments())
             html = to_html(results.study.title or results.study.name, page, made)
             for file, text in (("report.md", page), ("report.html", html)):
                 (made / file).write_text(text, "utf-8", errors="backslashreplace")

@@ -24,6 +24,7 @@ from dropout_lab.app.study.folder import (
     write_results,
 )
 from dropout_lab.app.study.grid import Run, expand, only
+from dropout_lab.app.study.known import read_known, take
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Engine, Event, Failed, OnEvent, Started
@@ -63,7 +64,7 @@ def parse(words: list[str]) -> Namespace:
         help=f"runs at a time, each in a process (default: as many as CPUs that it may use{here}; "
              "on a cluster as many as it has room for)")
     add("--threads", type=int, default=1, metavar="N", help="threads of torch for each run (default: 1)")
-    add("--gpus_per_run", "--gpus-per-run", type=float, metavar="N",
+    add("--gpus_per_run", type=float, metavar="N",
         help="with --engine ray: GPUs for each run, or a share of one, such as 0.25; must be given where there are "
              "GPUs")
     add("--timeout", type=float, metavar="SECONDS",
@@ -76,6 +77,9 @@ def parse(words: list[str]) -> Namespace:
         help="do the runs with these labels; seed=N too")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
         help="settings that win over the study's, such as data.root=FOLDER")
+    add("--known", type=local_path, metavar="FILE",
+        help="take finished runs back from a results.csv of this study, as of another machine: their figures, not "
+             "their curves or weights")
     add("--keep", choices=("best", "all", "none"), default="best",
         help="whose checkpoints stay: of the best run of each row of the report, of all runs, or of none "
              "(default: best)")
@@ -124,8 +128,9 @@ def run(words: list[str]) -> None:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
     folder = StudyFolder(expand_home(options.studies) / study.name)
     folder.check_links()
+    known = [] if options.known is None else read_known(options.known, study, runs)
     ended = {run.hash: run for run, _ in finished(folder, wanted)}
-    missing = [run for run in wanted if run.hash not in ended]
+    missing = [run for run in wanted if run.hash not in {*ended, *(row.run.hash for row in known)}]
     if options.keep_failed:
         missing = [run for run in missing if folder.run(run).failure() is None]
     check_same_data(folder, ended.values())
@@ -133,12 +138,19 @@ def run(words: list[str]) -> None:
     check(options.file, study, missing)
     done = len(wanted) - len(missing)
     console.print(f"study {study.name}: {len(wanted):,} runs, {done:,} done before")
+    if options.known is not None and options.dry_run:
+        console.print(
+            f"known    {options.known}: {len(known):,} runs, which would be taken where they are not here"
+        )
     if options.dry_run:
         for run in missing:
             console.print(f"  {run.hash}  {run.title}")
         return
     folder.write(study)
     folder.note(options.command)
+    if options.known is not None:
+        told = take(known, folder, options.known, options.command)
+        console.print(f"known    {options.known}: {len(known):,} runs, {', '.join(told) or 'none taken'}")
     panels = PANELS in study.report.figures
     tasks = [RunTask(run, folder.run(run), panels, options.command, options.tensorboard) for run in missing]
     keeper = CheckpointKeeper(folder, study, options.keep)
@@ -169,6 +181,7 @@ def check(file: Path, study: Study, runs: Sequence[Run]) -> None:
     silence_lightning()
     watched = [*study.report.metrics, *([study.select.by] if study.select else [])]
     watched += [metric for numbers in study.paper for metric in numbers.metrics]
+    watched += [metric for curve in study.curves for metric in curve.series]
     for _, (run, *_) in groupby(runs, key=lambda run: run.labels):
         try:
             parts = build_run(run.settings)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from dropout_lab.app.config.settings import VALUES, Settings, find_placeholders, merge, nest, settings_hash
 from dropout_lab.app.config.yaml_files import parse_value, read_yaml
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.study.spec import Axes, ShortForm, SpecError, Study, check_settings, unknown
+from dropout_lab.app.study.spec import Axes, Labels, ShortForm, SpecError, Study, check_settings, unknown
 
 NOT_SET = "not set"
 
@@ -56,7 +56,7 @@ def one_line(error: SpecError | ValidationError) -> str:
         where, text = (*where, *cause.where), str(cause)
     key = ""
     for part in where:
-        key += f"[{part}]" if key in ("skip", "paper") else f".{part}" if key else str(part)
+        key += f"[{part}]" if key in ("skip", "paper", "curves") else f".{part}" if key else str(part)
     return f"{key}: {text}" if key else text
 
 
@@ -75,9 +75,11 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
     axes, seeds = dict(whole.axes), short.seeds or whole.seeds
     for name, axis in short.axes.items():
         axes[name] = axis if any(axis.values()) else {label: axes[name].get(label, {}) for label in axis}
-    for name, label in whole.report.baseline.items():
-        if label not in axes[name]:
-            raise SpecError(f"lacks {label}, with which report.baseline compares", str(form), "grid", name)
+    compared = {"baseline": whole.report.baseline, "time": whole.report.time}
+    for key, labels in compared.items():
+        for name, label in labels.items() if isinstance(labels, dict) else ():
+            if label not in axes[name]:
+                raise SpecError(f"lacks {label}, with which report.{key} compares", str(form), "grid", name)
     before = merge(whole.base.settings, whole.overrides)
     # Where the data are, and the like, is nothing to tell.
     learned = [new for new in changes if settings_hash(merge(before, new)) != settings_hash(before)]
@@ -87,7 +89,10 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
         {axis: tuple(label for label in rule[axis] if label in axes[axis]) for axis in rule}
         for rule in whole.skip
     )
-    paper = (row for row in whole.paper if all(label in axes[axis] for axis, label in row.labels.items()))
+
+    def is_there(labels: Labels) -> bool:
+        return all(label in axes[axis] for axis, label in labels.items())
+
     study = whole.model_copy(
         update={
             "name": whole.name if form is None else f"{whole.name}-{form}",
@@ -95,7 +100,8 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
             "overrides": reduce(merge, [whole.overrides, short.settings, *changes]),
             "skip": tuple(skip),
             "seeds": seeds,
-            "paper": tuple(paper),
+            "paper": tuple(row for row in whole.paper if is_there(row.labels)),
+            "curves": tuple(curve for curve in whole.curves if is_there(curve.labels)),
             "shortened": (*whole.shortened, *told),
             "quick": None,
             "reduced": None,

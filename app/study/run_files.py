@@ -8,7 +8,7 @@ import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -23,6 +23,9 @@ from dropout_lab.app.study.spec import Labels
 
 LOG_LINES = 15
 REMEDY = "remove its folder and run `study` again"
+
+
+_TIMES = ("train_seconds", "seconds")
 
 
 class About(BaseModel):
@@ -57,6 +60,10 @@ class RunResult:
     stopped: str | None  # why the fit was ended early by CollapseDetector
     versions: dict[str, str]  # of what it ran on
     data: str | None = None  # fingerprint of the images and of who is in which split
+    known: str | None = None  # the table that it was taken from, where it was not run here
+
+    # What may differ between two runs that are otherwise the same.
+    CIRCUMSTANCES: ClassVar = {"train_seconds", "seconds", "versions", "known"}
 
 
 def _result(content: dict[str, dict[str, Any]]) -> RunResult | None:
@@ -72,8 +79,9 @@ def _result(content: dict[str, dict[str, Any]]) -> RunResult | None:
             name: fit[name]
             for name in ("best_epoch", "best_step", "first_steps", "steps", "epochs", "stopped", "versions")
         },
-        **{name: fit["time"][name] for name in ("train_seconds", "seconds")},
+        **{name: fit["time"][name] for name in _TIMES},
         data=fit.get("data"),
+        known=fit.get("known"),
     )
 
 
@@ -125,6 +133,16 @@ class RunFiles:
             return _result(content)
         except KeyError as error:
             raise UserError(f"{self.result_file} is damaged (fit has no {error}); {REMEDY}") from error
+
+    def write_result(self, result: RunResult, table: str) -> None:
+        """Write what a run has come to that was made elsewhere, as ``fit`` and ``test`` write it; ``table`` says so."""
+        figures = {name: value for name, value in vars(result).items() if name not in ("metrics", *_TIMES)}
+        metrics = result.metrics.items()
+        fit = {name.removeprefix("val/"): value for name, value in metrics if name.startswith("val/")}
+        test = {name.removeprefix("test/"): value for name, value in metrics if not name.startswith("val/")}
+        time = {name: getattr(result, name) for name in _TIMES}
+        self.folder.add_result("fit", {**figures, "metrics": fit, "time": time, "known": table})
+        self.folder.add_result("test", {"metrics": test})
 
     def failure(self) -> str | None:
         """Return why the run has failed; None if it has not."""

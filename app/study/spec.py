@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, Validat
 from dropout_lab.app.config.settings import VALUES, Label, Settings, merge
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import read_yaml
-from dropout_lab.app.errors import UserError, suggest
+from dropout_lab.app.errors import UserError, shown, suggest
 
 # A label for some or all axes.
 Labels = dict[str, Label]
@@ -24,7 +24,7 @@ Axes = dict[str, dict[Label, Settings]]
 
 # Kinds of figures of a report; for panels, runs keep right and wrong test images.
 PANELS = "panels"
-FIGURES = ("curves", "loss", "time", "sweep", "bars", "schedules", "distributions", PANELS)
+FIGURES = ("curves", "loss", "top5", "time", "cost", "sweep", "bars", "schedules", "distributions", PANELS)
 
 # A study may have these sections; each is an option of the command, and its runs have a folder of their own.
 FORMS = {
@@ -133,11 +133,44 @@ def _grid(value: Any) -> dict[str, Any]:
     return value
 
 
+def _series(value: Any) -> dict[str, tuple[float, ...]]:
+    """Return numbers by metric, of which there are some."""
+    series = _mapping(value)
+    if not series:
+        raise SpecError("must be metrics, each with a list of numbers, got none")
+    for name, numbers in series.items():
+        _metric(name)
+        if not isinstance(numbers, list) or not all(
+            type(number) in (int, float) and math.isfinite(number) for number in numbers
+        ):
+            raise SpecError(f"must be a list of numbers, got {shown(numbers)}", name)
+    return {name: tuple(numbers) for name, numbers in series.items()}
+
+
+def _places(value: Any) -> tuple[int, ...]:
+    places = _many(value)
+    rising = all(
+        type(place) is int and place > before for before, place in zip((0, *places), places, strict=False)
+    )
+    if not rising:
+        raise SpecError(f"must be whole numbers of 1 or more that rise, got {shown(list(places))}")
+    return places
+
+
+def _reference(value: Any) -> bool | Labels:
+    if value is None or type(value) is bool:
+        return bool(value)
+    if not isinstance(value, dict) or not value:
+        raise SpecError(f"must be true, false or the labels that times are relative to, got {value!r}")
+    return value
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_many)]
 Metrics = Annotated[tuple[str, ...], PlainValidator(lambda value: tuple(map(_metric, _many(value))))]
 Seeds = Annotated[tuple[int, ...], PlainValidator(_seeds)]
 RunSettings = Annotated[Settings, PlainValidator(check_settings)]
 Axis = Annotated[dict[Label, RunSettings], BeforeValidator(_axis)]
+Places = Annotated[tuple[int, ...], PlainValidator(_places)]
 LabelsOf = Annotated[Labels, PlainValidator(_mapping)]
 Rule = Annotated[dict[str, Annotated[tuple[Label, ...], PlainValidator(_many)]], BeforeValidator(_mapping)]
 Rules = Annotated[tuple[Rule, ...], BeforeValidator(_many)]
@@ -201,7 +234,8 @@ class ReportSpec(Section):
     metrics: Metrics = Field((), alias="metric")  # the first is compared
     baseline: LabelsOf = {}  # what all else is compared with, paired by seed
     figures: Texts = ()
-    time: Flag = False  # a column with the training time of a step, relative to the baseline's
+    # A column with the training time of a step, relative to the baseline's, or to that of other labels.
+    time: Annotated[bool | Labels, PlainValidator(_reference)] = False
     recommend: Flag = False  # end in advice: which of the rows to take
 
     @pydantic.model_validator(mode="after")
@@ -221,6 +255,33 @@ class PaperNumbers(pydantic.BaseModel):
     @pydantic.model_serializer
     def _as_row(self) -> dict[str, Any]:
         return {**self.labels, **self.metrics}
+
+
+class SourceCurve(Section):
+    """A curve of the source, drawn beside those of the runs with its labels: metrics at steps or after epochs."""
+
+    labels: LabelsOf = {}
+    name: Annotated[str, Field(min_length=1)]  # in the figure's legend
+    source: Annotated[str, Field(min_length=1)]  # where its numbers are from
+    steps: Places = ()  # of the optimizer
+    epochs: Places = ()  # counted from 1
+    series: Annotated[dict[str, tuple[float, ...]], PlainValidator(_series)]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "SourceCurve":
+        if bool(self.steps) == bool(self.epochs):
+            raise SpecError("needs steps or epochs, one of the two")
+        for name, numbers in self.series.items():
+            if len(numbers) != len(self.steps or self.epochs):
+                count = len(self.steps or self.epochs)
+                raise SpecError(f"must be {count} numbers, one a place, got {len(numbers)}", "series", name)
+        return self
+
+    @pydantic.model_serializer
+    def _as_section(self) -> dict[str, Any]:
+        places = {"steps": list(self.steps)} if self.steps else {"epochs": list(self.epochs)}
+        series = {name: list(numbers) for name, numbers in self.series.items()}
+        return {"labels": self.labels, "name": self.name, "source": self.source, **places, "series": series}
 
 
 class ShortForm(Section):
@@ -245,6 +306,7 @@ class Study(Section):
     select: Select | None = None  # None: every combination is shown
     report: ReportSpec
     paper: tuple[PaperNumbers, ...] = ()
+    curves: Annotated[tuple[SourceCurve, ...], BeforeValidator(_many)] = ()  # of the source
     deviations: Texts = ()  # from the source
     shortened: Texts = ()  # what these runs have instead of the whole study's; empty: they are the whole
     quick: ShortForm | None = Field(None, exclude=True)
@@ -275,7 +337,10 @@ class Study(Section):
                     check_labels({name: tuple(labels)}, self.axes, form, "grid", name)
         chosen, report = self.select.over if self.select else (), self.report
         check_names(chosen, "axis", self.axes, "select", "over")
+        for place, curve in enumerate(self.curves):
+            check_labels(curve.labels, self.axes, "curves", place, "labels")
         uses = {"rows": report.rows, "columns": report.columns, "baseline": tuple(report.baseline)}
+        uses["time"] = tuple(report.time) if isinstance(report.time, dict) else ()
         for key, axes in uses.items():
             check_names(axes, "axis", self.axes, "report", key)
             for axis in axes:
@@ -284,6 +349,7 @@ class Study(Section):
                 if key == "columns" and axis in report.rows:
                     raise SpecError(f"must not name {axis}, which has the rows", "report", key)
         check_labels(report.baseline, self.axes, "report", "baseline")
+        check_labels(report.time if isinstance(report.time, dict) else {}, self.axes, "report", "time")
         for place, rule in enumerate(self.skip):
             check_labels(rule, self.axes, "skip", place)
             if not rule:

@@ -19,6 +19,7 @@ from dropout_lab.models.dropout.drop_corr import DropCorr
 from dropout_lab.models.dropout.drop_in import DropIn
 from dropout_lab.models.dropout.gaussian import GaussianDropout
 from dropout_lab.models.dropout.mal_drop import MalDrop, SpatialMalDrop
+from dropout_lab.models.dropout.malicious_drop_connect import MaliciousDropConnect
 from dropout_lab.models.dropout.multinomial import MultinomialDropout
 from dropout_lab.models.dropout.nested import NestedDropout
 from dropout_lab.models.dropout.none import NoDropout
@@ -33,7 +34,7 @@ from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, ForeignDropout, as_d
 __all__ = [
     "TORCH_DROPOUTS", "Chain", "CountDropout", "DropAct", "DropAlan", "DropConnect", "DropCorr", "DropIn",
     "DropInv", "Dropout", "DropoutFactory", "ForeignDropout", "GaussianDropout", "LabelledHead", "MalDrop",
-    "MultinomialDropout", "NestedDropout", "NoDropout", "Pointwise", "RateDropout", "SpatialDropout",
-    "SpatialMalDrop", "Stage", "StandardDropout", "Standout", "VariationalDropout", "as_dropout",
+    "MaliciousDropConnect", "MultinomialDropout", "NestedDropout", "NoDropout", "Pointwise", "RateDropout",
+    "SpatialDropout", "SpatialMalDrop", "Stage", "StandardDropout", "Standout", "VariationalDropout", "as_dropout",
     "divergence", "dropout_layers", "labels", "made_layers", "sampling", "scheduled_layers", "swap_dropout",
 ]  # fmt: skip

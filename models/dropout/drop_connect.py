@@ -96,14 +96,20 @@ class DropConnect(RateDropout):
         raise ValueError("DropConnect masks weights: build its stage with join(linear, activation)")
 
     def join(self, affine: nn.Module, activation: nn.Module) -> nn.Module:
-        if isinstance(affine, nn.Sequential) and isinstance(affine[0], nn.Linear):
-            return DropConnectStage(affine[0], nn.Sequential(*affine[1:], activation), self)
-        if not isinstance(affine, nn.Linear):
-            raise ValueError(
-                f"DropConnect masks the weights of a linear layer and cannot follow {type(affine).__name__}; choose "
-                "another variant, or a network whose dropout places follow linear layers"
-            )
-        return DropConnectStage(affine, activation, self)
+        linear, rest = split_stage("DropConnect", affine, activation)
+        return DropConnectStage(linear, rest, self)
+
+
+def split_stage(variant: str, affine: nn.Module, activation: nn.Module) -> tuple[nn.Linear, nn.Module]:
+    """Return a stage's linear layer, whose weights a variant masks, and what comes after it."""
+    if isinstance(affine, nn.Sequential) and isinstance(affine[0], nn.Linear):
+        return affine[0], nn.Sequential(*affine[1:], activation)
+    if not isinstance(affine, nn.Linear):
+        raise ValueError(
+            f"{variant} masks the weights of a linear layer and cannot follow {type(affine).__name__}; choose "
+            "another variant, or a network whose dropout places follow linear layers"
+        )
+    return affine, activation
 
 
 @final
@@ -143,8 +149,13 @@ class DropConnectStage(nn.Module):
         if self.dropout.mask == "batch":
             return masked_linear(x, weight, bias, bernoulli_mask(weight, p))
         kept = torch.rand(len(x), *weight.shape, device=x.device, dtype=torch.float32) >= p
-        drawn = torch.einsum("boi,bi->bo", weight * kept, x)
-        return drawn if bias is None else drawn + bias.to(drawn.dtype)
+        return linear_by_sample(x, weight, bias, kept)
+
+
+def linear_by_sample(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor) -> Tensor:
+    """Return (W∘M)x + b with a keep mask of each sample, bool ``(B, outputs, inputs)``."""
+    drawn = torch.einsum("boi,bi->bo", weight * kept, x)
+    return drawn if bias is None else drawn + bias.to(drawn.dtype)
 
 
 # Weights that are masked at a time, 8 MiB of float32: fewer at a time keep the cores waiting for each other.

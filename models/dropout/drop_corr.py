@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, distributed
 
 from dropout_lab.models.dropout.base import RateDropout, check_choice, check_count
-from dropout_lab.models.dropout.numerics import largest, share_of, share_tensor, units_of
+from dropout_lab.models.dropout.numerics import Of, count_and_share, largest, per_sample, share_of, units_of
 from dropout_lab.models.dropout.standard import masked
 
 Center = Literal["unit", "sample"]
@@ -57,7 +57,11 @@ def product(noise: Tensor, rows: Tensor) -> Tensor:
 
 @final
 class DropCorr(RateDropout):
-    """Drops the k = ⌊pN⌋ units with the largest entries of s ~ N(0, S), S = Σₙ x_c x_cᵀ. In evaluation: x.
+    """Drops the k units with the largest entries of s ~ N(0, S), S = Σₙ x_c x_cᵀ. In evaluation: x.
+
+    With ``of="all"``, as the source prints it, k = ⌊pN⌋ of all N units, whether they are 0 in the sample or not. Units
+    that vary most drop most, which behind a ReLU are the active ones: of these more than a share p may drop. With
+    ``of="positive"`` k = ⌊p·N₊⌋, and they are the ones with the largest entries among the sample's N₊ positive units.
 
     Source: I. M. Gavier, *Activation Dropout, Inverse Dropout and Correlated Dropout*, §3.3, algorithm 3. It
     estimates the D × D covariance at every step and pays three orders of magnitude for it; here the same law is
@@ -75,14 +79,17 @@ class DropCorr(RateDropout):
     Args:
         p: share of units to drop, in [0, 1).
         center: subtract each ``"unit"``'s mean over the batch, or each ``"sample"``'s mean over its units.
-        mask: one s for each ``"sample"``, or one for the ``"batch"``.
-        rescale: divide kept units by the kept share 1 − k/N; the source does not.
+        mask: one s for each ``"sample"``, or one for the ``"batch"``; samples that share s share the mask too, unless
+            each has its own positive units to drop from.
+        rescale: divide kept units by the kept share, 1 − k/N or 1 − k/N₊; the source does not.
+        of: ``"all"`` or ``"positive"``: the units of which p is a share.
         keep: training steps that share an estimate of the covariance, 1 or more; 1 is the source's algorithm.
         growth: what the number of steps is multiplied by from one estimate to the next, 1 or more.
     """
 
     shown = (
-        "p={0.p}, center={0.center!r}, mask={0.mask!r}, rescale={0.rescale}, keep={0.keep}, growth={0.growth}"
+        "p={0.p}, center={0.center!r}, mask={0.mask!r}, rescale={0.rescale}, of={0.of!r}, keep={0.keep}, "
+        "growth={0.growth}"
     )
     # X_c of the batch last estimated from, up to a factor; no buffer: its batch is the rank's own.
     _rows: Tensor
@@ -93,12 +100,14 @@ class DropCorr(RateDropout):
         center: Center = "unit",
         mask: Mask = "sample",
         rescale: bool = False,
+        of: Of = "all",
         keep: int = 1,
         growth: float = 1.0,
     ) -> None:
         super().__init__(p)
         check_choice("center", center, Center)
         check_choice("mask", mask, Mask)
+        check_choice("of", of, Of)
         check_count("keep", keep, least=1)
         if not 1 <= growth < math.inf:
             raise ValueError(f"growth must be a number of 1 or more, got {growth}")
@@ -107,6 +116,7 @@ class DropCorr(RateDropout):
         self.center = center
         self.mask = mask
         self.rescale = rescale
+        self.of = of
         self.keep = keep
         self.growth = growth
         self._rows = torch.empty(0, 0)
@@ -125,10 +135,12 @@ class DropCorr(RateDropout):
                 if self.keep == 1
                 else self._kept_normal(units, draws)
             )
-            count = share_tensor(self.drop_probability, units.shape[1])
-            dropped = largest(scores, share_of(self.eager_p(), units.shape[1]), count)
+            if self.of == "positive":
+                scores = torch.where(units > 0, scores, -math.inf)
+            count, share_dropped = count_and_share(units, self.drop_probability, self.of)
+            dropped = largest(scores, share_of(self.eager_p(), units.shape[1]), count, never=-math.inf)
         self.kept = kept = ~dropped.view(-1, *x.shape[1:])
-        return masked(x, kept, count / units.shape[1], inverted=self.rescale)
+        return masked(x, kept, per_sample(share_dropped, x), inverted=self.rescale)
 
     def _kept_normal(self, units: Tensor, draws: int) -> Tensor:
         """Draw from N(0, S₀) up to a factor, S₀ of this batch if an estimate is due, else the kept one."""

@@ -3,10 +3,10 @@
 import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Literal, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, distributed
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -16,10 +16,11 @@ from dropout_lab.models.dropout.numerics import as_numbers, largest, units_of
 
 Omega = float | Literal["balanced"]
 Score = Literal["contribution", "loss", "exact"]
+Mask = Literal["sample", "batch"]
 
 MOST_SUBSETS = 10**6
 
-# Numbers held at a time while every unit's loss is computed: 1 MiB of float32, which stays in a cache; in
+# Numbers held at a time while the losses of units or subsets are computed: 1 MiB of float32, which stays in a cache; in
 # compiled code, which holds none of them, as many as keep its graph small.
 CHUNK, COMPILED_CHUNK = 2**18, 2**24
 
@@ -30,6 +31,9 @@ LEAST_POWER = -100.0
 class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     """Sets the ``rho`` highest-scoring sets of units of each sample to 0; kept ones are not scaled.
 
+    With ``mask="batch"`` scores are summed over the batch, and all of its samples lose the same sets; under DDP over
+    each rank's own part of it, so that ranks have masks of their own.
+
     In evaluation each set is multiplied by its pass rate: the mean of ``kept`` over the training samples since
     the last :meth:`reset_pass_rate`, 1 before any; over the samples of all ranks since :meth:`synchronize`. The state
     dict has it as ``pass_rate``, and as ``pass_samples`` of how many. Counts are plain tensors, no buffers: DDP would
@@ -37,15 +41,18 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     """
 
     needs_labels = True
-    shown = "rho={0.rho}, omega={0.omega!r}"
+    shown = "rho={0.rho}, omega={0.omega!r}, mask={0.mask!r}"
     _dropped: Tensor | None = None
 
-    def __init__(self, rho: int, omega: Omega = "balanced") -> None:
+    def __init__(self, rho: int, omega: Omega = "balanced", mask: Mask = "sample") -> None:
         super().__init__(rho)
+        check_choice("mask", mask, Mask)
         if omega != "balanced" and (isinstance(omega, str) or not 0 <= omega < math.inf):
             raise ValueError(f"omega must be 'balanced' or a number of 0 or more, got {omega!r}")
         self.omega = omega
-        self._samples = torch.zeros((), dtype=torch.float64)
+        self.mask = mask
+        # On the CPU until there is an input: where a default device holds no values, they would have none.
+        self._samples = torch.zeros((), dtype=torch.float64, device="cpu")
         # What all ranks had counted when they last agreed, drops and then samples; the rest is this rank's own.
         self._agreed: Tensor | None = None
 
@@ -60,7 +67,12 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
 
     @abstractmethod
     def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Mark the sets to drop, bool ``(B, sets)``."""
+        """Mark the sets to drop, bool ``(B, sets)``, or ``(1, sets)`` where one mask is for the batch."""
+
+    def highest(self, scores: Tensor) -> Tensor:
+        """Mark the ``rho`` highest of scores ``(B, sets)``, sample by sample or summed over the batch."""
+        scores = scores.sum(0, keepdim=True) if self.mask == "batch" else scores
+        return largest(scores, self._rho, self.drop_count)
 
     @property
     def pass_rate(self) -> Tensor:
@@ -115,6 +127,11 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
         if not self.drops:
             return x * self.pass_rate.to(x).view(self.shape_of_sets(x))
+        self.kept = kept = self.passing(x, target, weight)
+        return x * as_numbers(kept, x.dtype)
+
+    def passing(self, x: Tensor, target: Tensor | None, weight: Tensor | None) -> Tensor:
+        """Return which sets of units pass, of a shape that broadcasts to x, and count them in training."""
         if target is None or weight is None:
             raise ValueError(
                 f"{type(self).__name__} needs labels and the weight of the next linear layer in training: call "
@@ -122,19 +139,25 @@ class MaliciousDropout(LazyModuleMixin, CountDropout, ABC):
                 "dropout_lab.models.dropout.labels"
             )
         with torch.no_grad():
-            units = units_of(x.detach())
-            if weight.shape[1] != units.shape[1]:
+            wide = self.width(x)
+            if weight.shape[1] != wide:
                 raise ValueError(
-                    f"weight must be (classes, {units.shape[1]}), as wide as its input, got {tuple(weight.shape)}"
+                    f"weight must be (classes, {wide}), as wide as its input, got {tuple(weight.shape)}"
                 )
             with torch.autocast(x.device.type, enabled=False):
-                dropped = self.choose(x.detach(), target, weight.detach().to(units.dtype))
+                precise = torch.float64 if x.dtype == torch.float64 else torch.float32
+                dropped = self.choose(x.detach(), target, weight.detach().to(precise))
             if self.training:
                 assert self._dropped is not None, "LazyModuleMixin initializes before the first forward"
-                self._dropped = self._dropped.to(x.device) + as_numbers(dropped, torch.float32).sum(0)
+                drops = as_numbers(dropped, torch.float32).sum(0) * (len(x) // len(dropped))
+                self._dropped = self._dropped.to(x.device) + drops
                 self._samples = self._samples.to(x.device) + len(x)
-        self.kept = kept = ~dropped.view(len(x), *self.shape_of_sets(x))
-        return x * as_numbers(kept, x.dtype)
+        return ~dropped.view(len(dropped), *self.shape_of_sets(x))
+
+    @staticmethod
+    def width(x: Tensor) -> int:
+        """Return how many inputs the next linear layer has."""
+        return math.prod(x.shape[1:])
 
     def balance(self, classes: int) -> float:
         """Return ω: the number given, or 1/(C − 1)."""
@@ -185,12 +208,16 @@ class MalDrop(MaliciousDropout):
         rho: units to drop of each sample, 0 to D; settable at any time.
         omega: ω, weight of the other classes; ``"balanced"`` is 1/(C − 1).
         score: ``"contribution"``, ``"loss"`` or ``"exact"``.
+        mask: ``"sample"``, ρ units of each sample as in the source, or ``"batch"``, the ρ units whose score summed over
+            the batch is highest, for all of its samples.
     """
 
-    shown = "rho={0.rho}, omega={0.omega!r}, score={0.score!r}"
+    shown = "rho={0.rho}, omega={0.omega!r}, score={0.score!r}, mask={0.mask!r}"
 
-    def __init__(self, rho: int, omega: Omega = "balanced", score: Score = "contribution") -> None:
-        super().__init__(rho, omega)
+    def __init__(
+        self, rho: int, omega: Omega = "balanced", score: Score = "contribution", mask: Mask = "sample"
+    ) -> None:
+        super().__init__(rho, omega, mask)
         check_choice("score", score, Score)
         self.score = score
 
@@ -199,14 +226,15 @@ class MalDrop(MaliciousDropout):
         return tuple(x.shape[1:])
 
     def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        units = units_of(units)
-        if self.score == "exact":
-            return best_subsets(units, target, weight, self.rho)
-        if self.score == "loss":
-            scores = losses_without(units, target, weight)
-        else:
-            scores = contributions(units, target, weight, self.balance(len(weight)))
-        return largest(scores, self._rho, self.drop_count)
+        return self.choose_by(self.score, units_of(units), target, weight)
+
+    def choose_by(self, score: Score, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Mark the units ``(B, D)`` that this layer drops by a score of its own or another."""
+        if score == "exact":
+            return best_subsets(units, target, weight, self.rho, self.mask)
+        if score == "loss":
+            return self.highest(losses_without(units, target, weight))
+        return self.highest(contributions(units, target, weight, self.balance(len(weight))))
 
 
 @final
@@ -220,6 +248,7 @@ class SpatialMalDrop(MaliciousDropout):
     Args:
         rho: channels to drop of each sample, 0 to C; settable at any time.
         omega: ω, weight of the other classes; ``"balanced"`` is 1/(classes − 1).
+        mask: ``"sample"``, or ``"batch"`` for the ρ channels whose V summed over the batch is highest.
     """
 
     @staticmethod
@@ -228,7 +257,7 @@ class SpatialMalDrop(MaliciousDropout):
 
     def choose(self, units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         scores = contributions(units_of(units), target, weight, self.balance(len(weight)))
-        return largest(scores.view(len(units), units.shape[1], -1).sum(2), self._rho, self.drop_count)
+        return self.highest(scores.view(len(units), units.shape[1], -1).sum(2))
 
 
 def contributions(units: Tensor, target: Tensor, weight: Tensor, omega: float) -> Tensor:
@@ -236,7 +265,12 @@ def contributions(units: Tensor, target: Tensor, weight: Tensor, omega: float) -
 
     It is computed as H ∘ ((1 + ω)·W[y] − ω·ΣₖW[k]).
     """
-    return units * ((1 + omega) * weight[target] - omega * weight.sum(0))
+    return units * advantages(target, weight, omega)
+
+
+def advantages(target: Tensor, weight: Tensor, omega: float) -> Tensor:
+    """Return by how much each unit speaks for the right class, (1 + ω)·W[y] − ω·ΣₖW[k], ``(B, D)``."""
+    return (1 + omega) * weight[target] - omega * weight.sum(0)
 
 
 def losses_without(units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -260,23 +294,39 @@ def losses_without(units: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return torch.cat(parts).mul_(math.log(2)).nan_to_num(nan=0.0)
 
 
-def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int) -> Tensor:
-    """Mark the ``rho`` units of each sample whose joint loss is highest, by trying all subsets: bool ``(B, D)``."""
-    size = units.shape[1]
+def best_subsets(units: Tensor, target: Tensor, weight: Tensor, rho: int, mask: Mask = "sample") -> Tensor:
+    """Mark the ``rho`` units whose joint loss is highest, by trying all subsets.
+
+    Bool ``(B, D)``, or with ``mask="batch"`` ``(1, D)``, of the subset whose loss summed over the batch is highest.
+    """
+    subsets = all_subsets(units.shape[1], rho, units.device)
+    losses = losses_of_subsets(units, target, weight, subsets)
+    if mask == "batch":
+        return subsets[torch.stack([part.sum(0) for part in losses]).sum(0).argmax(0, keepdim=True)]
+    return subsets[torch.cat([part.argmax(1) for part in losses])]
+
+
+def all_subsets(size: int, rho: int, device: torch.device) -> Tensor:
+    """Mark ``rho`` of so many units in every way there is, bool ``(subsets, size)``."""
     if math.comb(size, rho) > MOST_SUBSETS:
         raise ValueError(
-            f"score='exact' tries every subset, and there are {math.comb(size, rho):,} of rho={rho} out of {size} "
-            f"units, more than {MOST_SUBSETS:,}; use score='contribution' or 'loss'"
+            f"every subset is tried, and there are {math.comb(size, rho):,} of rho={rho} out of {size} units, more "
+            f"than {MOST_SUBSETS:,}; take a smaller rho or layer, or score='contribution' or 'loss'"
         )
-    if rho == 0:
-        return torch.zeros_like(units, dtype=torch.bool)
     # Not torch.combinations, which looks at size**rho of them.
-    subsets = torch.tensor(list(itertools.combinations(range(size), rho)), device=units.device)
-    dropped = torch.zeros(len(subsets), size, dtype=torch.bool, device=units.device).scatter_(
-        1, subsets, True
-    )
-    best = [
-        F.cross_entropy((h * ~dropped) @ weight.t(), y.expand(len(dropped)), reduction="none").argmax()
-        for h, y in zip(units, target, strict=True)
-    ]
-    return dropped[torch.stack(best)]
+    chosen = torch.tensor(list(itertools.combinations(range(size), rho)), dtype=torch.int64, device=device)
+    return torch.zeros(len(chosen), size, dtype=torch.bool, device=device).scatter_(1, chosen, True)
+
+
+def losses_of_subsets(units: Tensor, target: Tensor, weight: Tensor, subsets: Tensor) -> Iterator[Tensor]:
+    """Yield the cross-entropy of some samples at a time with each subset set to 0, ``(samples, subsets)``.
+
+    The logits are H·Wᵀ, as in :func:`losses_without`.
+    """
+    kept = as_numbers(~subsets, units.dtype)
+    chunk = COMPILED_CHUNK if torch.compiler.is_compiling() else CHUNK
+    rows = max(1, chunk // (len(kept) * len(weight)))
+    for h, y in zip(units.split(rows), target.split(rows), strict=True):  # type: ignore[no-untyped-call]
+        logits = kept @ (h.unsqueeze(2) * weight.t())
+        own = logits.gather(2, y.view(-1, 1, 1).expand(-1, len(kept), 1))
+        yield logits.logsumexp(2) - own.squeeze(2)

@@ -44,6 +44,10 @@ class Network(nn.Module, ABC):
     start: str | None = None
     """Where the weights come from, in words; None: from chance."""
 
+    auxiliary: Sequence[tuple[float, Tensor]] = ()
+    """What a training forward leaves beside its logits: those of auxiliary heads, ``(B, num_classes)``, each with its
+    weight in the loss. A plain attribute that :meth:`take_auxiliary` empties."""
+
     def __init__(self, image_shape: ImageShape, num_classes: int, body: nn.Module, head: Head) -> None:
         super().__init__()
         self.image_shape = image_shape
@@ -55,6 +59,11 @@ class Network(nn.Module, ABC):
     def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
         logits: Tensor = self.head(self.body(images), target)
         return logits
+
+    def take_auxiliary(self) -> Sequence[tuple[float, Tensor]]:
+        """Return what the last training forward left in ``auxiliary``, and forget it: it holds on to the graph."""
+        taken, self.auxiliary = self.auxiliary, ()
+        return taken
 
     def _shape_lazy_layers(self) -> None:
         # Some variants learn their shapes from the first input, and optimizers and checkpoints want them before.
@@ -69,13 +78,15 @@ class Network(nn.Module, ABC):
         return dropout_layers(self)
 
 
-def dropout_places(make: DropoutFactory, places: int, rates: Sequence[float] | None = None) -> list[Dropout]:
-    """Make one dropout layer for each place of a network; the last one's units go to the final linear layer.
+def dropout_places(
+    make: DropoutFactory, places: int, rates: Sequence[float] | None = None, heads: int = 1
+) -> list[Dropout]:
+    """Make one dropout layer for each place of a network; the units of the last ones go to a head's linear layer.
 
     ``rates`` has the p of each place, from input to output; None leaves each layer the p that it was made with.
     """
-    *inner, penultimate = made_layers(make, places)
-    layers = [*(layer.inner() for layer in inner), penultimate]
+    made = made_layers(make, places)
+    layers = [*(layer.inner() for layer in made[:-heads]), *made[-heads:]]
     if rates is not None:
         if len(rates) != places:
             raise ValueError(f"rates needs one p for each of the {places} dropout places, got {list(rates)}")

@@ -18,7 +18,7 @@ from dropout_lab.models.networks.base import ImageShape
 MODELS: tuple[str, ...] = tuple(list_models(module=models))
 """torchvision's classification models, by name."""
 
-# Auxiliary classifiers have a loss of their own, which no other network here has. Inception's transform brings images
+# Auxiliary classifiers are built where they are asked for alone. Inception's transform brings images
 # standardized by ImageNet's statistics to the range that its weights were trained on; from scratch it changes nothing
 # that the batch normalization after the first convolution does not take back.
 _INCEPTION: Mapping[str, object] = {"aux_logits": False, "init_weights": True, "transform_input": True}
@@ -54,22 +54,26 @@ def as_rgb(network: str, channels: int) -> list[nn.Module]:
 
 
 def published_model(
-    name: str, image_shape: ImageShape, num_classes: int, pretrained: bool, weights: str | None
+    name: str,
+    image_shape: ImageShape,
+    num_classes: int,
+    pretrained: bool,
+    weights: str | None,
+    auxiliary: bool = False,
 ) -> Published:
     """Build a model of torchvision's, initialized as there, and load weights into it if asked for.
 
     ``pretrained`` loads torchvision's default weights; ``weights`` loads these instead: the name of some of
     torchvision's, or a file with a state dict in its layout. They keep their last layer if it has ``num_classes``
-    outputs; otherwise it stays as initialized.
+    outputs; otherwise it stays as initialized. ``auxiliary`` builds GoogLeNet with its auxiliary classifiers.
     """
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MODELS)}"
         raise ValueError(f"torchvision has no classification model {name!r}; {hint}")
+    own = _own_arguments(name, image_shape) | ({"aux_logits": True} if auxiliary else {})
     try:
-        module: nn.Module = get_model(
-            name, weights=None, num_classes=num_classes, **_own_arguments(name, image_shape)
-        )
+        module: nn.Module = get_model(name, weights=None, num_classes=num_classes, **own)
     except (AssertionError, ValueError) as error:
         raise ValueError(cannot_take(name, image_shape, error)) from error
     linears = [each for each, layer in module.named_modules() if isinstance(layer, nn.Linear)]
@@ -95,12 +99,12 @@ def cannot_take(name: str, image_shape: ImageShape, error: Exception) -> str:
     )
 
 
-def _own_arguments(name: str, image_shape: ImageShape) -> Mapping[str, object]:
+def _own_arguments(name: str, image_shape: ImageShape) -> dict[str, object]:
     """Return the arguments that a model has beside the number of classes."""
     transformers = {each: {"image_size": image_shape[1]} for each in MODELS if each.startswith("vit_")}
     maxvit = {"input_size": image_shape[1:]}
     own = {"googlenet": _INCEPTION, "inception_v3": _INCEPTION, "maxvit_t": maxvit, **transformers}
-    return own.get(name, {})
+    return dict(own.get(name, {}))
 
 
 def _state_dict(name: str, weights: str) -> tuple[str, dict[str, Tensor]]:
@@ -168,16 +172,16 @@ def _load(name: str, source: str, module: nn.Module, state: dict[str, Tensor], l
 
     The state dict is changed and not copied, for it carries versions, by which layers read older files.
     """
+    wanted = module.state_dict()
     for key in list(state):
         tensor = state.pop(key)
-        if not key.startswith(_AUXILIARY):
+        if key in wanted or not key.startswith(_AUXILIARY):
             state[_OLD_DENSENET.sub(r"\1\2", key)] = tensor
-    wanted = module.state_dict()
     _take_off_prefix(source, state, wanted)
-    weight = f"{last}.weight"
-    kept = weight in state and state[weight].shape[:1] == wanted[weight].shape[:1]
-    if not kept:
-        for key in (weight, f"{last}.bias"):
+    heads = [last, *(f"{key}.fc2" for key in ("aux1", "aux2") if f"{key}.fc2.weight" in wanted)]
+    fresh = [head for head in heads if not _as_many_outputs(f"{head}.weight", state, wanted)]
+    for head in fresh:
+        for key in (f"{head}.weight", f"{head}.bias"):
             state.pop(key, None)
     for key in wanted.keys() & state.keys():
         if wanted[key].shape != state[key].shape:
@@ -189,8 +193,12 @@ def _load(name: str, source: str, module: nn.Module, state: dict[str, Tensor], l
         if not state[key].isfinite().all():
             raise ValueError(f"{source} cannot be used: {key} is not finite; give other weights")
     missing, unexpected = module.load_state_dict(state, strict=False)
-    misfits = [f"has no {key}" for key in missing if kept or not key.startswith(f"{last}.")]
+    misfits = [f"has no {key}" for key in missing if key.rpartition(".")[0] not in fresh]
     misfits += [f"has {key}, which {name} has not" for key in unexpected]
     if misfits:
         raise ValueError(f"{source} does not fit {name}: it {misfits[0]}; give weights of {name}")
-    return kept
+    return last not in fresh
+
+
+def _as_many_outputs(weight: str, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
+    return weight in state and state[weight].shape[:1] == wanted[weight].shape[:1]

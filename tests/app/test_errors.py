@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from dropout_lab.app.errors import describe_os_error, remedy
+from dropout_lab.app.errors import CommandParser, UserError, describe_os_error, remedy
 
 # As PyTorch and Python write them.
 REFUSED = {
@@ -43,3 +43,17 @@ def test_a_folder_too_long_for_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     # As Python's socket says it, without a number and a file.
     line = describe_os_error(OSError("AF_UNIX path too long"))
     assert line == "/long/folder: too long a path for sockets; set TMPDIR to a shorter folder, as /tmp"
+
+
+@pytest.mark.parametrize("words", ["--dry_run --to_do=3", "--dry-run --to-do 3", "--dry-run --to_do=3"])
+def test_options_in_both_spellings(words: str) -> None:
+    parser = CommandParser("study")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--dry_run", action="store_true")
+    parser.add_argument("--to_do", type=int)
+    assert vars(parser.parse_args(words.split())) == {"dry_run": True, "to_do": 3}
+    assert "-run]" not in parser.format_help()
+    with pytest.raises(UserError, match="unrecognized arguments: --dry-runs; see study --help"):
+        parser.parse_args(["--dry-runs"])
+    with pytest.raises(UserError, match="argument --to_do: invalid int value: 'x'"):
+        parser.parse_args(["--to-do", "x"])

@@ -23,6 +23,7 @@ from dropout_lab.callbacks import (
     RhoScheduler,
     ScaleFactors,
     Timing,
+    TrainAccuracy,
 )
 from dropout_lab.callbacks.schedules import Constant
 from dropout_lab.models import ImageClassifier
@@ -47,6 +48,7 @@ WATCHERS: list[Callable[[], Callback]] = [
     Timing,
     ConfusionMatrix,
     PredictionPanels,
+    lambda: TrainAccuracy(500),
     lambda: BestStep(thresholds=[0.2, 0.99]),
 ]
 SITUATIONS: dict[str, dict[str, Any]] = {
@@ -78,7 +80,7 @@ def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_undrawn")
-@pytest.mark.filterwarnings("ignore:InferenceGap measures nothing. it needs validation")
+@pytest.mark.filterwarnings("ignore:.* measures nothing. it needs validation")
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_a_fit_cut_short(situation: str, tmp_path: Path) -> None:
     watchers = [make() for make in WATCHERS]
@@ -88,7 +90,7 @@ def test_a_fit_cut_short(situation: str, tmp_path: Path) -> None:
 
 # With what is drawn too.
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:InferenceGap measures nothing. it needs validation")
+@pytest.mark.filterwarnings("ignore:.* measures nothing. it needs validation")
 @pytest.mark.parametrize("situation", SITUATIONS)
 @pytest.mark.parametrize("dropout", [StandardDropout, lambda: MalDrop(2)], ids=["StandardDropout", "MalDrop"])
 def test_a_fit_of_one_layer_cut_short(situation: str, dropout: DropoutFactory, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_from_the_command_line_with_two_processes() -> None:
     assert run.result()["fit"]["epochs"] == 2
     tags = events(run.path).Tags()
     assert {"predictions/right", "predictions/wrong", "confusion/validation"} <= set(tags["images"])
-    for start in ("pass_rate/", "dead/", "gap/", "time/", "p/"):
+    for start in ("pass_rate/", "dead/", "gap/", "time/", "p/", "train_eval/"):
         assert any(tag.startswith(start) for tag in tags["scalars"]), start
 
 

@@ -207,7 +207,8 @@ def test_law_of_a_number_of_units(schedule: Schedule, units: int, first: int, la
         (LogUniform(0.01), stats.loguniform(0.01, 1).cdf),
         (LogUniform(0.1, 0.8), stats.loguniform(0.1, 0.8).cdf),
     ],
-    ids=repr,
+    # A law's repr has an address, which no two processes share.
+    ids=lambda each: repr(each) if isinstance(each, Schedule) else "law",
 )
 def test_law_of_a_probability(
     schedule: Schedule, cdf: Callable[[float], float], monkeypatch: pytest.MonkeyPatch

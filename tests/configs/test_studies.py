@@ -1,5 +1,6 @@
 """Every shipped study reads, has the runs that it says, and its settings build what they name."""
 
+import math
 import re
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -28,13 +29,19 @@ RUNS = {
     "dropalan-future": (11 * 2, 7 * 2 + 4),
     "dropin-history": (3 * 9, 2 * 9 + 1),
     "dropin-table": (4 * 3 * 9, 3 * 3 * 9 + 3),
-    "gavier-cifar10": (5, 5),
+    "gavier-cifar10": (8, 8),
     "gavier-future": (9, 9),
-    "gavier-mnist": (7, 7),
+    "gavier-mnist": (11, 11),
     "isic-baseline": (3, 3),
+    "maldrop-chain": (5 * 2, 3 * 2 + 2),
     "maldrop-cifar10": (10 * 4 - 2 * 3, 24),
+    "maldrop-dropconnect": (5 * 3, 3 * 3 + 1 + 2),
+    "maldrop-exact": (6 * 3, 5 * 3 + 1),
+    "maldrop-googlenet": (3 * 2, 3 * 2),
     "maldrop-mnist": (5, 5),
+    "maldrop-omega": (5 * 4 * 2, 4 * 4 * 2 + 4),
     "maldrop-randomized": (7 * 3, 6 * 3 + 1),
+    "maldrop-spatial": (4 * 3, 3 * 3 + 1),
     "maldrop-tinyimagenet": (3 * 2, 3 * 2),
     "notebook-regularization": (2, 2),
     "notebook-width": (4 * 4, 4 * 4),
@@ -157,3 +164,23 @@ def test_every_key_says_what_it_means(file: Path) -> None:
         explained = depth == 0 and key in ("title", "source")
         if depth == 0 or (depth == 2 and section in ("base", "grid", "report", *FORMS)):
             assert explained or "#" in rest, f"{file.name}: {key.strip()} has no comment"
+
+
+@pytest.mark.parametrize("name", ["dropalan-cifar10", "dropalan-mnist"])
+def test_published_logs_are_of_their_rows(name: str) -> None:
+    study = read_study(CONFIGS / "studies" / f"{name}.yaml")
+    table = {str(row.labels["method"]): row.metrics for row in study.paper}
+    assert [curve.labels["method"] for curve in study.curves] == list(table)
+    for curve in study.curves:
+        accuracy = dict(zip(curve.steps, curve.series["val/accuracy"], strict=True))
+        # Of 1,600 images, to four decimals, and none above the table's best.
+        assert all(abs(1600 * each - round(1600 * each)) <= 0.09 for each in accuracy.values()), curve.source
+        assert max(accuracy.values()) <= table[str(curve.labels["method"])]["val/accuracy"] + 0.0006
+        assert [*accuracy][:10] == list(range(1000, 11000, 1000))
+
+
+def test_the_published_collapse() -> None:
+    (curve,) = read_study(CONFIGS / "studies" / "dropalan-collapse.yaml").curves
+    loss = dict(zip(curve.steps, curve.series["train/loss"], strict=True))
+    assert loss[54000] < 0.6
+    assert {loss[step] for step in curve.steps if step > 55000} == {round(math.log(10), 4)}

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 from dropout_lab.datamodules import (
     CIFAR10DataModule,
@@ -188,3 +190,36 @@ def test_fewer_images_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 11)
     with pytest.raises(DataError, match=r"11 processes \(trainer.devices\) are more than the 10 image"):
         data.val_dataloader()
+
+
+def test_training_images_to_be_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitsDataModule(batch_size=7, train_limit=50, seed=3, augment=True)
+    data.prepare_data()
+    train = data.splits.train
+
+    def seen(images: int | None, step: int) -> list[tuple[list[float], int]]:
+        batches = list(data.training_batches(images, step))
+        assert all(len(labels) <= 7 for _, labels in batches)
+        return [
+            (image.flatten().tolist(), int(label))
+            for batch in batches
+            for image, label in zip(*batch, strict=True)
+        ]
+
+    def expected(index: list[int]) -> list[tuple[list[float], int]]:
+        pixels = data.normalization(train.pixels)
+        return [(pixels[i].flatten().tolist(), int(train.labels[i])) for i in index]
+
+    before = torch.get_rng_state()
+    # All of a split that has no more, and as they are stored: not augmented.
+    assert seen(None, 5) == seen(50, 5) == seen(1000, 9) == expected(list(range(50)))
+    # Fewer are drawn, anew at each step.
+    drawn = np.random.default_rng((3, 5, 50)).integers(50, size=30).tolist()
+    assert seen(30, 5) == expected(drawn) == seen(30, 5)
+    assert seen(30, 6) != seen(30, 5)
+    assert torch.equal(before, torch.get_rng_state())
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        assert seen(30, 5) == expected(drawn[rank::2])

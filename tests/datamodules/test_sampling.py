@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
@@ -17,6 +18,7 @@ from dropout_lab.datamodules.sampling import (
     EpochOrder,
     InEpochs,
     Shuffled,
+    WithReplacement,
     batches_done,
     samples_of_epoch,
 )
@@ -291,6 +293,59 @@ def test_loaders_of_torch_go_on_to_the_next_epoch() -> None:
     first, second = (torch.cat([labels for _, labels in loader]) for _ in range(2))
     assert not torch.equal(first, second)
     assert torch.equal(first.sort().values, second.sort().values)
+
+
+def test_with_replacement_each_image_is_as_likely_at_each_draw() -> None:
+    images, epochs = 40, 500
+    drawn = np.asarray(orders(WithReplacement(images, seed=1), epochs))
+    assert drawn.shape == (epochs, images)
+    # By loops: how often each image was drawn, and how often it was drawn in no epoch.
+    counts, unseen = [0] * images, 0
+    for epoch in drawn.tolist():
+        for index in epoch:
+            counts[index] += 1
+        unseen += images - len(set(epoch))
+    total, p = epochs * images, 1 / images
+    assert max(abs(count - epochs) for count in counts) < 5 * (total * p * (1 - p)) ** 0.5
+    # Neighbours are independent: the same image twice in a row is as likely as any other.
+    pairs = int((drawn[:, 1:] == drawn[:, :-1]).sum())
+    assert pairs == pytest.approx(epochs * (images - 1) * p, abs=5 * (epochs * images * p) ** 0.5)
+    never = (1 - p) ** images
+    # Images of an epoch share its draws, which only brings the spread down.
+    assert unseen / total == pytest.approx(never, abs=5 * (never * (1 - never) / total) ** 0.5)
+
+
+def test_with_replacement_follows_seed_and_epoch_and_is_entered_anywhere() -> None:
+    whole = orders(WithReplacement(50, 0), 3)
+    assert whole == orders(WithReplacement(50, 0), 3)
+    assert whole[0] != whole[1] != orders(WithReplacement(50, 1), 2)[1]
+    late = WithReplacement(50, 0)
+    late.begin(1, 20)
+    assert list(late) == whole[1][20:]
+    late.set_epoch(2)
+    assert list(late) == whole[2]
+
+
+def test_processes_share_one_sequence_of_draws_with_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitsDataModule(batch_size=20, train_limit=110, normalize="none", replacement=True)
+    data.prepare_data()
+    alone = [image.tobytes() for images, _ in data.train_dataloader() for image in images.numpy()]
+    assert len(alone) == 110 > len(set(alone))
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        mine = [image.tobytes() for images, _ in data.train_dataloader() for image in images.numpy()]
+        assert mine == alone[rank::2]
+
+
+def test_replacement_does_not_go_with_a_sampler_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        DigitsDataModule, "train_sampler", lambda self: BalancedSampler(self.splits.train.labels, 0)
+    )
+    data = DigitsDataModule(replacement=True)
+    with pytest.raises(ValueError, match="replacement must be false where the data .* got a BalancedSampler"):
+        data.prepare_data()
 
 
 def test_balanced_classes_are_as_frequent() -> None:

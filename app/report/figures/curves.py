@@ -1,6 +1,6 @@
 """Figures of a metric: lines over training, over seconds, over the values of an axis; a dot for each method."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,13 @@ from dropout_lab.app.plotting import BAND, BASELINE, FAINT, Look, label_ends, le
 from dropout_lab.app.report.formatting import is_share, label_words, metric_name, scaled
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.report.statistics import Estimate, estimate
-from dropout_lab.app.study.spec import Labels
+from dropout_lab.app.study.spec import Labels, SourceCurve
 
 SOURCE = "x"  # marks the curve of a source
+# A curve of the source is thin.
+THIN: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
+# Splits, of which the first that there is is drawn.
+TRAINING = {"train_eval": "training, dropout off", "train": "training"}
 PAPER: dict[str, Any] = {"color": FAINT, "marker": "D", "markerfacecolor": "white", "linestyle": ""}
 
 End = tuple[float, float, str, Look]
@@ -33,18 +37,37 @@ def training(results: Results, metric: str, table: Labels, name: str) -> Figure 
     """Draw accuracy or loss of validation and training over epochs, or over steps if those are finer."""
     over = time_axis(results)
     marks = [Line2D([], [], color=FAINT, linestyle="-", label="validation")]
-    # A fit of less than an epoch has nothing to say of training.
-    if np.isfinite(results.history.get(f"train/{name}", np.nan)).any():
-        marks.append(Line2D([], [], color=FAINT, linestyle=":", label="training"))
+    # What was measured with dropout off, as validation is, compares with it. A fit of less than an epoch has neither.
+    there = [each for each in TRAINING if np.isfinite(results.history.get(f"{each}/{name}", np.nan)).any()]
+    marks += [Line2D([], [], color=FAINT, linestyle=":", label=TRAINING[each]) for each in there[:1]]
     if any(f"/{name}@" in each for numbers in results.study.paper for each in numbers.metrics):
         marks.append(Line2D([], [], color=FAINT, linestyle="", marker=SOURCE, label="the source's run"))
-    return _lines(results, table, [f"train/{name}", f"val/{name}"], over, name, marks)
+    return _lines(
+        results, table, [*(f"{each}/{name}" for each in there[:1]), f"val/{name}"], over, name, marks
+    )
 
 
 def _lines(
     results: Results, table: Labels, metrics: list[str], over: str, name: str, marks: Sequence[Line2D] = ()
 ) -> Figure | None:
-    """Draw metrics called ``name``, those of training dotted, over a column of ``epochs.csv``."""
+    """Draw metrics called ``name``, those of training dotted, over a column of ``epochs.csv``.
+
+    The source's curves are as long as these lines, and are named once by their name.
+    """
+    sources: dict[str, Line2D] = {}
+
+    def draw_sources(axes: Axes, labels: Labels, metric: str, found: pd.DataFrame, look: Look) -> None:
+        for curve in results.curves(labels, metric) if over != "seconds" else ():
+            places = source_places(results, labels, curve, over)
+            shown = [
+                (x, scaled(metric, y))
+                for x, y in zip(places, curve.series[metric], strict=True)
+                if x <= found["x"].iloc[-1]
+            ]
+            if shown:
+                marker = "." if len(shown) == 1 else ""
+                axes.plot(*zip(*shown, strict=True), color=look.color, marker=marker, **THIN)
+                sources[curve.name] = Line2D([], [], color=FAINT, label=curve.name, **THIN)
 
     def draw(axes: Axes, column: Labels) -> list[End]:
         ends, drawn = [], set()
@@ -55,17 +78,18 @@ def _lines(
             for metric in metrics if runs not in drawn else ():
                 if (found := history(results, labels, metric, over)) is None:
                     continue
-                if metric.startswith("train/"):
+                if metric.partition("/")[0] in TRAINING:
                     draw_line(axes, found, Look(look.color, dashes=":"), len(results.rows))
                 else:
-                    ends.append((*draw_line(axes, found, look, len(results.rows)), label_words(row), look))
+                    ends.append((*draw_line(axes, found, look, len(results.rows)), results.words(row), look))
+                draw_sources(axes, labels, metric, found, look)
                 if over == "epoch" and (points := _source_points(results, labels, metric)):
                     axes.plot(*zip(*points, strict=True), SOURCE, color=look.color, markersize=4.5, alpha=0.8)
             drawn.add(runs)
         place_time(axes, over, wide=len(results.columns) == 1)
         return ends
 
-    return _panels(results.rows, results.columns, draw, over, name, marks, seconds=over == "seconds")
+    return _panels(results, results.rows, results.columns, draw, over, name, (marks, sources.values()))
 
 
 def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -92,7 +116,7 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
         _place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
         return ends
 
-    return _panels(rows, columns, draw, axis, metric)
+    return _panels(results, rows, columns, draw, axis, metric)
 
 
 def bars(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -122,11 +146,11 @@ def bars(results: Results, metric: str, table: Labels) -> Figure | None:
         if band is not None and band.half is not None:
             low, high = unit * (band.mean - band.half), unit * (band.mean + band.half)
             axes.axvspan(low, high, color=BASELINE, alpha=0.08, linewidth=0)
-        axes.set(title=label_words(column), xlabel=metric_name(metric))
+        axes.set(title=results.words(column), xlabel=metric_name(metric))
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if len(panels) > 1 else 8))
         axes.tick_params(labelleft=axes is panels[0])
-    panels[0].set_yticks(range(len(rows)), [label_words(row) for row, _ in rows], color="#1c1f26")
+    panels[0].set_yticks(range(len(rows)), [results.words(row) for row, _ in rows], color="#1c1f26")
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     if with_paper:
         marks = [Line2D([], [], **PAPER, label="the paper")]
@@ -135,22 +159,26 @@ def bars(results: Results, metric: str, table: Labels) -> Figure | None:
 
 
 def _panels(
+    results: Results,
     rows: Sequence[Labels],
     columns: Sequence[Labels],
     draw: Callable[[Axes, Labels], list[End]],
     over: str,
     metric: str,
-    marks: Sequence[Line2D] = (),
-    seconds: bool = False,
+    marks: Sequence[Iterable[Line2D]] = (),
 ) -> Figure | None:
-    """Draw a panel a column with the lines whose ends ``draw`` returns, named there or once above; None without any."""
+    """Draw a panel a column with the lines whose ends ``draw`` returns, named there or once above; None without any.
+
+    ``marks`` are looked through when all is drawn.
+    """
+    seconds = over == "seconds"
     # Beside a single panel stand the names of all rows. Over seconds lines end anywhere, in each panel elsewhere.
     at_ends, height = len(columns) == 1 and not seconds, 0.27 * len(rows) if len(columns) == 1 else 0
     figure, panels = new_figure(len(columns), max(4.4, height), share_x=not seconds)
     ends: list[End] = []
     for axes, column in zip(panels, columns, strict=True):
         ends += draw(axes, column)
-        axes.set(title=label_words(column), xlabel="seconds of training" if seconds else over)
+        axes.set(title=results.words(column), xlabel="seconds of training" if seconds else over)
     panels[0].set_ylabel(metric_name(metric))
     if is_share(metric):
         # A band of few seeds may reach below 0 % and above 100 %.
@@ -160,8 +188,9 @@ def _panels(
         label_ends(figure, panels[0], ends)
     # A line may be missing in some of the panels.
     names = {} if at_ends else {name: look for _, _, name, look in ends}
-    if ends and (marks or names):
-        legend_above(figure, list(names.items()), others=marks)
+    others = [mark for each in marks for mark in each]
+    if ends and (others or names):
+        legend_above(figure, list(names.items()), others=others)
     return figure if ends else None
 
 
@@ -176,9 +205,11 @@ def history(results: Results, labels: Labels, metric: str, over: str) -> pd.Data
     """Return a metric of a cell over training: its :func:`line` over seeds, and ``least`` and ``most`` of them.
 
     It has the rows of ``epochs.csv`` in which all seeds have the metric: where one was stopped early, the line ends.
+    Seeds without the file, as those that were taken from a table, are left out.
     ``over`` is the column that says where: ``epoch``, ``step`` or ``seconds``, of which the mean is taken.
     """
-    runs = list(results.of(labels).values())
+    without = {run.hash for run in results.without_curves}
+    runs = [run for run in results.of(labels).values() if run not in without]
     if not runs or not {metric, over} <= set(results.history):
         return None
     by_run = (results.history[name].unstack("run") for name in (metric, over))
@@ -193,8 +224,19 @@ def history(results: Results, labels: Labels, metric: str, over: str) -> pd.Data
 
 
 def time_axis(results: Results) -> str:
-    """Return ``step`` where a study validates more than once an epoch, else ``epoch``."""
-    return "step" if results.history.reset_index()[["run", "epoch"]].duplicated().any() else "epoch"
+    """Return ``step`` where validation is more often than epochs, or the source's curves have steps, else ``epoch``."""
+    often = results.history.reset_index()[["run", "epoch"]].duplicated().any()
+    return "step" if often or any(curve.steps for curve in results.study.curves) else "epoch"
+
+
+def source_places(results: Results, labels: Labels, curve: SourceCurve, over: str) -> list[float]:
+    """Return where the numbers of a source's curve stand: at its steps or epochs, or epochs' steps in these runs."""
+    if curve.steps or over == "epoch":
+        return [float(place) for place in curve.steps or curve.epochs]
+    epochs = history(results, labels, "epoch", over)
+    assert epochs is not None, "what is drawn has rows"
+    last = epochs.iloc[-1]
+    return [place * last["x"] / (last["mean"] + 1) for place in curve.epochs]
 
 
 def sweep_axis(results: Results) -> str | None:
@@ -254,9 +296,12 @@ def _place_values(axes: Axes, values: Sequence[float], most: int) -> None:
 
 def methods(results: Results, rows: Sequence[Labels]) -> Iterator[tuple[Labels, Look]]:
     """Give each row its look; numbers in order are given shades in order."""
-    baseline = next((place for place, row in enumerate(rows) if results.is_baseline(row)), None)
-    ordered = len(rows) > 2 and all(not isinstance(label, str) for row in rows for label in row.values())
-    return zip(rows, looks(len(rows), baseline, ordered), strict=True)
+    # Those that others stand for keep their look, so that it is the same in every figure.
+    every = results.every_row if all(row in results.every_row for row in rows) else rows
+    baseline = next((place for place, row in enumerate(every) if results.is_baseline(row)), None)
+    ordered = len(every) > 2 and all(not isinstance(label, str) for row in every for label in row.values())
+    found = zip(every, looks(len(every), baseline, ordered), strict=True)
+    return ((row, look) for row, look in found if row in rows)
 
 
 def _without(axis: str, labels: Sequence[Labels]) -> list[Labels]:

@@ -27,7 +27,7 @@ def distributions(results: Results, metric: str, table: Labels) -> Figure | None
     The settings are those of the first finished seed. Columns of one and the same dropout share a line.
     """
     names, drops, means, without = [("ReLU", RELU)], [], [], []
-    for row, look in methods(results, results.rows):
+    for row, look in methods(results, results.every_row):
         seen: list[tuple[Labels, Settings]] = []
         for column in results.columns:
             for run in list(results.of(table | row | column).values())[:1]:

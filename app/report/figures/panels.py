@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from dropout_lab.app.plotting import WIDTH
 from dropout_lab.app.records import damaged
-from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.run_files import REMEDY
 from dropout_lab.app.study.spec import Labels
@@ -69,7 +68,7 @@ def chosen_runs(results: Results, table: Labels) -> dict[str, str]:
             runs = [results.best(runs, by, mode)] if measured.keys() & runs else []
             named |= {axis: results.finished[run][0].labels[axis] for run in runs for axis in over}
         for run in runs:
-            found.setdefault(run, label_words(named))
+            found.setdefault(run, results.words(named))
     return found
 
 

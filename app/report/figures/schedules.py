@@ -13,7 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 from dropout_lab.app.config.settings import Settings, dropout_of, merge
 from dropout_lab.app.plotting import Look, figure_of_pairs, legend_above
 from dropout_lab.app.report.figures.curves import draw_line, history, methods, place_time, time_axis
-from dropout_lab.app.report.formatting import label_words, metric_name
+from dropout_lab.app.report.formatting import metric_name
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import Labels
 
@@ -54,13 +54,15 @@ def schedules(results: Results, metric: str, table: Labels) -> Figure | None:
             if found or results.is_baseline(labels):
                 draw_line(right, result, look, len(rows))
                 named[place] = look
-        left.set(title=label_words(column), ylabel=KINDS[kind])
+        left.set(title=results.words(column), ylabel=KINDS[kind])
         right.set_ylabel(metric_name(RESULT))
         place_time(left, over, wide=False)
         _place_strength(left, tops)
     for axes in pairs[-1]:
         axes.set_xlabel(over)
-    legend_above(figure, [(label_words(rows[place][0]), named[place]) for place in sorted(named)], columns=5)
+    legend_above(
+        figure, [(results.words(rows[place][0]), named[place]) for place in sorted(named)], columns=5
+    )
     return figure
 
 

@@ -143,6 +143,7 @@ CALLBACKS = {
     "CollapseDetector --trainer.callbacks.every_n_steps 0": r"every_n_steps must be a whole number, 1 or more, got 0",
     "CollapseDetector --trainer.callbacks.loss_tolerance -1": r"loss_tolerance must be a number above 0, got -1",
     "InferenceGap --trainer.callbacks.passes 0": r"passes must be .* got 0",
+    "TrainAccuracy --trainer.callbacks.images 0": r"images must be .* got 0",
     "PredictionPanels --trainer.callbacks.images 0": r"images must be a whole number, 1 or more, got 0",
     "ConfusionMatrix --trainer.callbacks.every_n_epochs -1": r"every_n_epochs must be .* got -1",
 }

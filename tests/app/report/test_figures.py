@@ -73,6 +73,22 @@ def test_crosses_are_the_source_s_own_curve(tmp_path: Path) -> None:
     assert "the source's run" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
+def test_training_with_dropout_off_is_drawn_where_it_was_measured(tmp_path: Path) -> None:
+    content = study()
+    content["paper"] += [
+        {"method": "none", "layers": 3, "train_eval/accuracy@1": 0.2, "train/accuracy@1": 0.1}
+    ]
+    results = read_results(write_study(tmp_path / "s", content))
+    results.history["train_eval/accuracy"] = results.history["val/accuracy"] + 0.2
+    figure = drawn("curves", results)
+    names = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert names[-3:] == ["validation", "training, dropout off", "the source's run"]
+    dotted, solid = (np.asarray(line.get_ydata()) for line in figure.axes[0].lines[:2])
+    assert (dotted - solid).tolist() == pytest.approx([20.0] * 6)
+    crosses = [line for axes in figure.axes for line in axes.lines if line.get_marker() == SOURCE]
+    assert [np.asarray(line.get_ydata()).tolist() for line in crosses] == [[20.0]]
+
+
 def test_the_baseline_is_a_band_across_the_sweep(results: Results) -> None:
     lines = drawn("sweep", results).axes[0].lines
     assert [len(np.asarray(line.get_xdata())) for line in lines] == [3, 3, 2]
@@ -123,7 +139,7 @@ def test_nothing_to_show(tmp_path: Path) -> None:
     for file in folder.glob("runs/*/epochs.csv"):
         file.unlink()
     results = read_results(folder)
-    assert [kind for kind in KINDS if draw(kind, results, TEST, {}) is not None] == ["bars"]
+    assert [kind for kind in KINDS if draw(kind, results, TEST, {}) is not None] == ["cost", "bars"]
 
 
 def test_each_kind_that_a_study_may_ask_for_is_drawn() -> None:
@@ -138,7 +154,9 @@ def test_names_above_several_panels(tmp_path: Path) -> None:
     methods |= {name: {"model": {"dropout": place}} for name, place in long.items()}
 
     def metrics(labels: Labels, seed: int) -> dict[str, float]:
-        return metrics_of({**labels, "method": "dropin"}, seed)
+        found = metrics_of({**labels, "method": "dropin"}, seed)
+        # Runs that never differ would be one row.
+        return {**found, "test/accuracy": [*methods].index(labels["method"]) / 100}
 
     results = read_results(write_study(tmp_path / "s", content, metrics))
     figure = drawn("curves", results)

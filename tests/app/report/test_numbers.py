@@ -27,6 +27,10 @@ from dropout_lab.app.report.statistics import Estimate, estimate
         ("train_seconds", 77.06, "77.1"),
         ("test/accuracy", -0.01, "−1.00"),
         ("test/accuracy", -1e-9, "0.00"),
+        ("dead/network.head.activation@last4", 0.25, "25.00"),
+        ("dead_channels/network.features.1", 0.5, "50.00"),
+        ("scale_factor/network.head.stage.dropout", 19.99, "19.9900"),
+        ("collapse/logit_std", 0.5, "0.5000"),
     ],
 )
 def test_numbers(metric: str, value: float, text: str) -> None:
@@ -39,9 +43,15 @@ def test_numbers(metric: str, value: float, text: str) -> None:
         ("test/accuracy", "test accuracy (%)"),
         ("val/balanced_accuracy", "validation balanced accuracy (%)"),
         ("train/loss@10", "training loss after epoch 10"),
+        ("train_eval/accuracy@25", "dropout-off training accuracy after epoch 25 (%)"),
         ("val/accuracy@last20", "validation accuracy, mean of the last 20 (%)"),
         ("first_steps/0.6", "first step at 0.6 or more"),
         ("step_seconds", "step seconds (s)"),
+        ("val/top5", "validation top-5 accuracy (%)"),
+        ("dead/network.head.act_1@last4", "dead units of network.head.act_1, mean of the last 4 (%)"),
+        ("dead_channels/network.features.1", "dead channels of network.features.1 (%)"),
+        ("scale_factor/network.dropout#2@3", "largest factor of network.dropout#2 after epoch 3"),
+        ("collapse/logit_std@last4", "standard deviation of the logits, mean of the last 4"),
     ],
 )
 def test_names_of_metrics(metric: str, name: str) -> None:
@@ -59,8 +69,17 @@ def test_of_which_less_is_better() -> None:
         "best_step",
         "train_seconds",
         "first_steps/0.6",
+        "dead/network.head.activation@last4",
+        "dead_channels/network.features.1",
     ):
-        assert not highest_is_best(metric)
+        assert highest_is_best(metric) is False
+
+
+@pytest.mark.parametrize(
+    "metric", ["scale_factor/network.dropout@last4", "collapse/logit_std", "pass_rate/d/mean", "rho_mean/d"]
+)
+def test_of_which_neither_is_better(metric: str) -> None:
+    assert highest_is_best(metric) is None
 
 
 def test_means_with_their_intervals() -> None:
@@ -69,6 +88,7 @@ def test_means_with_their_intervals() -> None:
     assert mean_and_half("test/accuracy", one) == "40.00"
     assert span("test/accuracy", three) == "95 % interval +38.52 to +43.48"
     assert span("test/accuracy", one) == "no interval: one seed"
+    assert span("test/accuracy", estimate([0.2, 0.2, 0.2])) == "the same in all 3 seeds"
     assert (
         span("test/accuracy", Estimate(float("nan"), None, None, 3)) == "no interval: a value is not finite"
     )

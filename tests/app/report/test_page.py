@@ -25,7 +25,7 @@ def test_a_finished_study(folder: Path) -> None:
         "- 10 epochs instead of 100",
         "| dropin | 45.00 ± 4.72 | 42.00 | +3.00 |",
         "- dropin against none (layers 2): +5.00, 95 % interval +4.75 to +5.25; in the paper +3.10: "
-        "the paper's ranking holds.",
+        "same direction, another size.",
         "in the paper −3.90: cannot be told apart.",
         "in the paper −2.50: the paper's ranking is reversed.",
         "- dropout against none (layers 3): +0.10, 95 % interval −2.38 to +2.58; cannot be told apart.",

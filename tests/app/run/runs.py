@@ -38,6 +38,7 @@ def write_fit(
     workers: int = 0,
     scheduler: dict[str, Any] | None = None,
     reader: str = "ImageFolderDataModule",
+    replacement: bool = False,
     **trainer: Any,
 ) -> list[str]:
     """Write images and a config; return the command.
@@ -56,8 +57,10 @@ def write_fit(
     }
     schedule = {"class_path": "Randomized", "init_args": {"low": 0, "high": 8}}
     names = ["PassRateTracker", "DeadUnits", "CollapseDetector", "Timing"]
+    measured: list[dict[str, Any]] = []
     if trainer.get("limit_val_batches") != 0:
         names.append("InferenceGap")
+        measured.append({"class_path": "TrainAccuracy", "init_args": {"images": 40}})
     callbacks = [
         {"class_path": "RhoScheduler", "init_args": {"layers": "*layers.1", "schedule": schedule}},
         {"class_path": "ConfusionMatrix", "init_args": {"every_n_epochs": EPOCHS}},
@@ -73,6 +76,7 @@ def write_fit(
                 "batch_size": 10,
                 "augment": True,
                 "num_workers": workers,
+                "replacement": replacement,
             },
         },
         "model": {
@@ -86,7 +90,7 @@ def write_fit(
             "accelerator": "cpu",
             "max_epochs": EPOCHS,
             "log_every_n_steps": 2,
-            "callbacks": [*callbacks, *({"class_path": name} for name in names)],
+            "callbacks": [*callbacks, *({"class_path": name} for name in names), *measured],
             **trainer,
         },
     }

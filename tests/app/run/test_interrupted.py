@@ -123,6 +123,12 @@ def test_however_often_and_however_many_prepare_its_batches(workers: int, undist
     assert check_same(moments, undisturbed=undisturbed, workers=workers) == [143] * len(moments)
 
 
+@pytest.mark.slow
+def test_goes_on_to_the_bit_with_images_drawn_with_replacement() -> None:
+    moments = [2, STEPS - 1, STEPS + 4]
+    assert check_same(moments, replacement=True) == [143] * len(moments)
+
+
 PLATEAU = {
     "class_path": "pytorch_lightning.cli.ReduceLROnPlateau",
     "init_args": {"monitor": "val/loss", "patience": 0, "factor": 0.5, "threshold": 1.0},

@@ -88,7 +88,7 @@ def test_fit_makes_one_run_folder(trained: Path) -> None:
 def test_callbacks_log_and_draw(trained: Path) -> None:
     tags = events(trained / RUN).Tags()
     assert {"predictions/wrong", "confusion/validation"} <= set(tags["images"])
-    for start in ("pass_rate/", "dead/", "gap/", "time/", "rho/"):
+    for start in ("pass_rate/", "dead/", "gap/", "time/", "rho/", "train_eval/"):
         assert any(tag.startswith(start) for tag in tags["scalars"]), start
 
 

@@ -15,6 +15,7 @@ from dropout_lab.app.study.spec import PaperNumbers, Select
 from tests.app.study.studies import BASE, content, dropout, write_study
 
 REPORT = {"rows": "method", "metric": "test/accuracy"}
+CURVE: dict[str, Any] = {"name": "n", "source": "s", "steps": [10, 20], "series": {"val/loss": [2, 1.5]}}
 
 
 def test_a_whole_study() -> None:
@@ -25,6 +26,7 @@ def test_a_whole_study() -> None:
             skip=[{"method": "none", "p": [0.25]}],
             report={**REPORT, "baseline": {"method": "none"}, "figures": ["sweep"]},
             paper=[{"method": "none", "test/accuracy": 0.4}],
+            curves=[CURVE, {**CURVE, "labels": {"method": "none"}}],
             deviations=["d"],
         )
     )
@@ -32,6 +34,7 @@ def test_a_whole_study() -> None:
     assert study.axes["p"] == {0.25: {}}
     assert study.report.baseline == {"method": "none"}
     assert study.report.metrics == ("test/accuracy",)
+    assert study.curves[0].series == {"val/loss": (2, 1.5)}
     assert study.paper == (PaperNumbers(labels={"method": "none"}, metrics={"test/accuracy": 0.4}),)
     Path("copy.yaml").write_text(yaml.safe_dump(study.as_file(), sort_keys=False))
     assert read_study(Path("copy.yaml")) == study
@@ -54,6 +57,7 @@ def test_the_short_form() -> None:
         grid={**content()["grid"], "p": [0.1, 0.2]},
         skip=[{"method": "none", "p": [0.2]}],
         paper=[{"p": 0.2, "test/accuracy": 0.4}],
+        curves=[{**CURVE, "labels": {"p": 0.2}}, CURVE],
         quick={
             "seeds": [5],
             "settings": {"trainer": {"max_epochs": 1}},
@@ -65,6 +69,7 @@ def test_the_short_form() -> None:
     assert (short.name, run.labels, run.seed) == ("tiny-quick", {"method": "standard", "p": 0.7}, 5)
     assert run.settings["trainer"]["max_epochs"] == 1
     assert short.paper == ()
+    assert [curve.labels for curve in short.curves] == [{}]
     assert short.shortened == (
         "seeds 5 instead of 0, 1",
         "method standard instead of none, standard",
@@ -137,7 +142,26 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
                           "report.baseline: must not name p, which is selected over"),
     "text": ({"title": 3}, "title: must be a text, got 3"),
     "texts": ({"deviations": ["a", 1]}, "deviations.1: must be a text, got 1"),
-    "flag": ({"report": {**REPORT, "time": "yes"}}, "report.time: must be true or false, got 'yes'"),
+    "flag": ({"report": {**REPORT, "recommend": "yes"}}, "report.recommend: must be true or false, got 'yes'"),
+    "time": ({"report": {**REPORT, "time": "yes"}}, "report.time: must be true, false or the labels .* got 'yes'"),
+    "time's label": ({"report": {**REPORT, "time": {"method": "x"}}}, "report.time: no value of method 'x'"),
+    "time's axis": ({"report": {**REPORT, "time": {"q": 1}}}, "report.time: no axis 'q'"),
+    "curve key": ({"curves": [{**CURVE, "step": [1]}]}, "curves.0.: no key 'step'; did you mean steps?"),
+    "curve": ({"curves": ["x"]}, "curves.0.: must be keys and values, got 'x'"),
+    "curve axis": ({"curves": [{**CURVE, "labels": {"q": 1}}]}, "curves.0..labels: no axis 'q'"),
+    "curve label": ({"curves": [CURVE, {**CURVE, "labels": {"p": 9}}]}, "curves.1..labels: no value of p '9'"),
+    "curve places": ({"curves": [{**CURVE, "epochs": [1, 2]}]}, "curves.0.: needs steps or epochs, one of the two"),
+    "curve nowhere": ({"curves": [{**CURVE, "steps": []}]}, "curves.0.: needs steps or epochs, one of the two"),
+    "curve falls": ({"curves": [{**CURVE, "steps": [2, 2]}]}, "curves.0..steps: must be whole numbers of 1 .* rise"),
+    "curve at 0": ({"curves": [{**CURVE, "steps": [0, 2]}]}, "curves.0..steps: must be whole numbers of 1 or more"),
+    "curve metric": ({"curves": [{**CURVE, "series": {"top": [1, 2]}}]}, "curves.0..series: must be a metric such as"),
+    "curve long": ({"curves": [{**CURVE, "series": {"val/loss": [1]}}]},
+                   "curves.0..series.val/loss: must be 2 numbers, one a place, got 1"),
+    "curve numbers": ({"curves": [{**CURVE, "series": {"val/loss": [1, None]}}]},
+                      "curves.0..series.val/loss: must be a list of numbers, got .1, None."),
+    "curve empty": ({"curves": [{**CURVE, "series": {}}]}, "curves.0..series: must be metrics, each with a list"),
+    "curve source": ({"curves": [{**CURVE, "source": 3}]}, "curves.0..source: must be a text, got 3"),
+    "curve name": ({"curves": [{"steps": [1]}]}, "curves.0..name: is missing"),
     "section": ({"report": "x"}, "report: must be keys and values, got 'x'"),
     "settings of a number": ({"grid": {"layers": {2: {"model": "x"}}}}, "grid.layers.2.model: must be keys and values"),
     "rule": ({"skip": [{"method": "none"}, "x"]}, "skip.1.: must be keys and values, got 'x'"),
@@ -182,6 +206,11 @@ def test_a_short_form_keeps_the_baseline() -> None:
     )
     assert read_study(file).report.baseline == {"method": "none"}
     with pytest.raises(UserError, match="quick.grid.method: lacks none, with which report.baseline compares"):
+        read_study(file, "quick")
+    file = write_study(
+        report={**REPORT, "time": {"method": "none"}}, quick={"grid": {"method": ["standard"]}}
+    )
+    with pytest.raises(UserError, match="quick.grid.method: lacks none, with which report.time compares"):
         read_study(file, "quick")
 
 

@@ -44,13 +44,15 @@ def settings(sets: int) -> list[Dropout]:
     layers: list[Dropout] = [NoDropout()]
     for p in RATES:
         layers += [StandardDropout(p), StandardDropout(p, inverted=False), SpatialDropout(p)]
-        layers += [GaussianDropout(p), MultinomialDropout(p)]
-        layers += [DropAct(p, True), DropInv(p, True), DropCorr(p, "unit", "sample", True)]
+        layers += [GaussianDropout(p), GaussianDropout(p, "zero"), MultinomialDropout(p)]
+        for of in ("all", "positive"):
+            layers += [DropAct(p, True, of), DropInv(p, True, of), DropCorr(p, "unit", "sample", True, of)]
     layers += [DropAct(0.5), DropInv(0.5), DropCorr(0.5, "sample", "batch"), DropCorr(0.5, "unit", "batch")]
     layers += [DropCorr(0.5, keep=2, growth=1.5), DropCorr(0.5, "sample", "batch", True, keep=5)]
     layers += [NestedDropout(p) for p in (1e-30, 1e-3, 0.5, 1.0)]
     for p, value, scope in itertools.product((0.0, 1e-6, 0.5, 1.0), ("mean", 0.3), ("batch", "sample")):
         layers += [DropIn(p, value, scale, scope) for scale in ("count", "mass", "none")]  # type: ignore[arg-type]
+        layers += [DropIn(p, value, "count", scope, scale_revived=False)]  # type: ignore[arg-type]
     layers += [DropIn(0.5, "uniform"), DropIn(0.5, 0.0), DropIn(1.0, 1e30), DropIn(1.0, 1e5)]
     layers += [
         DropAlan(distribution, scaled, inference, 0.999)  # type: ignore[arg-type]
@@ -71,6 +73,8 @@ def settings(sets: int) -> list[Dropout]:
     ]
     for rho in sorted({0, 1, sets}):
         layers += [SpatialMalDrop(rho), MalDrop(rho), MalDrop(rho, 0.0, "loss"), MalDrop(rho, 2.0, "exact")]
+        layers += [MalDrop(rho, mask="batch"), MalDrop(rho, score="exact", mask="batch")]
+        layers += [SpatialMalDrop(rho, mask="batch")]
     layers += [
         Standout(1.0, 0.0, "sigmoid", True),
         Standout(100.0, -100.0),

@@ -57,6 +57,8 @@ def law(layer: Dropout, module: nn.Module, x: Tensor, seed: int) -> Wide | None:
         if isinstance(layer, VariationalDropout):
             return np.asarray(units * (1 + np.exp(wide(layer.log_alpha) / 2) * noise))
         p = wide(layer.drop_probability)
+        if layer.noise == "zero":
+            return np.asarray(units * (p / (1 - p)) * noise)
         return np.asarray(units * (1 + np.sqrt(p / (1 - p)) * noise))
     if layer.kept is None:
         return None
@@ -67,9 +69,13 @@ def law(layer: Dropout, module: nn.Module, x: Tensor, seed: int) -> Wide | None:
     if isinstance(layer, NoDropout | NestedDropout | MalDrop | SpatialMalDrop):
         return units * kept
     if isinstance(layer, DropAct | DropInv | DropCorr):
-        size = units[0].size
-        count = min(math.floor(layer.p * size * (1 + 1e-7)), size - 1)
-        return units * kept / (np.longdouble(1) - np.longdouble(count) / size if layer.rescale else 1)
+        samples = []
+        for sample, passed in zip(units, kept.repeat(len(units) // len(kept), axis=0), strict=True):
+            size = sample.size if layer.of == "all" else int((sample > 0).sum())
+            count = max(0, min(math.floor(layer.p * size * (1 + 1e-7)), size - 1))
+            share = np.longdouble(count) / max(size, 1)
+            samples.append(sample * passed / (np.longdouble(1) - share if layer.rescale else 1))
+        return np.asarray(samples)
     if isinstance(layer, Standout):
         return np.maximum(units, 0) * kept
     if isinstance(layer, DropAlan):

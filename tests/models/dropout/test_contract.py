@@ -24,6 +24,7 @@ from dropout_lab.models.dropout import (
     ForeignDropout,
     GaussianDropout,
     MalDrop,
+    MaliciousDropConnect,
     MultinomialDropout,
     NestedDropout,
     NoDropout,
@@ -51,6 +52,7 @@ VARIANTS = [
 ARGUMENTS: dict[type[Dropout], Callable[[], dict[str, object]]] = {
     Chain: lambda: {"layers": [StandardDropout(), DropIn()]},
     MalDrop: lambda: {"rho": 1},
+    MaliciousDropConnect: lambda: {"rho": 1},
     NestedDropout: lambda: {"p": 0.3},
     SpatialMalDrop: lambda: {"rho": 1},
 }
@@ -58,7 +60,8 @@ ARGUMENTS: dict[type[Dropout], Callable[[], dict[str, object]]] = {
 COMPILED = {Chain, DropConnect, MalDrop, StandardDropout}
 """What `make test` compiles: one that is called alone, one with a stage, one with labels, a chain."""
 
-WITHOUT_MASK = (DropConnect, GaussianDropout, VariationalDropout)
+OF_WEIGHTS = (DropConnect, MaliciousDropConnect)
+WITHOUT_MASK = (*OF_WEIGHTS, GaussianDropout, VariationalDropout)
 
 
 def make(variant: type[Dropout]) -> Dropout:
@@ -67,7 +70,7 @@ def make(variant: type[Dropout]) -> Dropout:
 
 def place(layer: Dropout, units: int = 7) -> nn.Module:
     """What is called with (x, target, weight): the layer, or the stage of one that cannot be called by itself."""
-    if isinstance(layer, DropConnect):
+    if isinstance(layer, OF_WEIGHTS):
         return layer.join(nn.Linear(units, units), nn.Identity())
     return layer
 
@@ -111,7 +114,7 @@ SHAPES = ((8, 12), (4, 3, 5, 5), (1, 12), (1, 3, 5, 5), (1, 1))
 def test_shape_dtype_and_finite_values(variant: type[Dropout]) -> None:
     # test_finite tries each argument of each variant; a new one is tried here before it is listed there.
     for shape, dtype in product(SHAPES, DTYPES):
-        if variant is DropConnect and len(shape) == 4:
+        if variant in OF_WEIGHTS and len(shape) == 4:
             # A linear layer's input is (B, D).
             continue
         module = place(make(variant), shape[1]).to(dtype)
@@ -139,7 +142,7 @@ def test_kept_is_a_detached_mask_and_no_buffer(variant: type[Dropout]) -> None:
     for shape in ((6, 7), (3, 2, 4, 4)):
         layer = make(variant)
         assert layer.kept is None
-        if isinstance(layer, DropConnect) and len(shape) == 4:
+        if isinstance(layer, OF_WEIGHTS) and len(shape) == 4:
             # A linear layer's input is (B, D).
             continue
         x = torch.randn(shape, requires_grad=True)
@@ -259,7 +262,7 @@ def test_what_is_scheduled_can_be_set(layer: Dropout) -> None:
         assert isinstance(layer, CountDropout)
         assert layer.units is None
         place(layer)(*inputs(torch.randn(4, 7)))
-        assert layer.units == 7
+        assert layer.units == (7 * 7 if isinstance(layer, OF_WEIGHTS) else 7)
     parts = [part for part in layer.modules() if isinstance(part, Dropout) and part.scheduled]
     assert list(scheduled_layers(layer).values()) == parts
 
@@ -269,6 +272,27 @@ def test_what_is_scheduled_can_be_set(layer: Dropout) -> None:
     [pytest.param(variant, marks=() if variant in COMPILED else pytest.mark.slow) for variant in VARIANTS],
 )
 def test_compiles_in_a_head_to_the_same_whatever_the_rate(layer: Dropout) -> None:
+    check_compiled(layer)
+
+
+OTHER_READINGS: dict[str, Callable[[], Dropout]] = {
+    "DropAct": lambda: DropAct(rescale=True, of="positive"),
+    "DropInv": lambda: DropInv(rescale=True, of="positive"),
+    "DropCorr": lambda: DropCorr(rescale=True, of="positive"),
+    "DropCorr of a batch": lambda: DropCorr(mask="batch", of="positive"),
+    "DropIn": lambda: DropIn(scale_revived=False),
+    "GaussianDropout": lambda: GaussianDropout(noise="zero"),
+}
+"""What a default leaves out, and runs other code."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", OTHER_READINGS.values(), ids=OTHER_READINGS.keys())
+def test_other_readings_compile_too(make: Callable[[], Dropout]) -> None:
+    check_compiled(make())
+
+
+def check_compiled(layer: Dropout) -> None:
     torch._dynamo.reset()
     head = Head(layer.join(nn.Linear(5, 7), nn.ReLU()), nn.Linear(7, 3))
     # Before its first forward.
@@ -393,11 +417,20 @@ BAD: list[tuple[type[Dropout], str, list[object], str]] = [
     (DropCorr, "keep", [0, 1.5, math.nan], "a whole number, 1 or more"),
     (DropCorr, "growth", [0.9, math.nan, math.inf], "a number of 1 or more"),
     (DropCorr, "mask", ["unit"], "one of sample, batch"),
+    (DropAct, "of", ["some"], "one of all, positive"),
+    (DropInv, "of", ["some"], "one of all, positive"),
+    (DropCorr, "of", ["some"], "one of all, positive"),
+    (GaussianDropout, "noise", ["two"], "one of one, zero"),
     (MalDrop, "rho", [*COUNT], "a whole number, 0 or more"),
     (SpatialMalDrop, "rho", [*COUNT], "a whole number, 0 or more"),
     (MalDrop, "omega", ["equal", -1.0, math.nan, math.inf], "'balanced' or a number of 0 or more"),
     (SpatialMalDrop, "omega", ["equal", -1.0, math.nan], "'balanced' or a number of 0 or more"),
     (MalDrop, "score", ["gradient"], "one of contribution, loss, exact"),
+    (MalDrop, "mask", ["unit"], "one of sample, batch"),
+    (SpatialMalDrop, "mask", ["unit"], "one of sample, batch"),
+    (MaliciousDropConnect, "rho", [*COUNT], "a whole number, 0 or more"),
+    (MaliciousDropConnect, "omega", ["equal", -1.0, math.nan], "'balanced' or a number of 0 or more"),
+    (MaliciousDropConnect, "mask", ["unit"], "one of sample, batch"),
     (Standout, "gate", ["relu"], "one of sigmoid, inverted"),
     (Standout, "alpha", [math.nan, math.inf], "a finite number"),
     (Standout, "beta", [math.nan, -math.inf], "a finite number"),

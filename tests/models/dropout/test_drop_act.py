@@ -8,6 +8,7 @@ import torch
 
 from dropout_lab.models.dropout import DropAct, DropInv
 from dropout_lab.models.dropout.drop_act import ActivationDropout
+from dropout_lab.models.dropout.numerics import Of
 
 KINDS = [DropAct, DropInv]
 UNITS = [0.5, -1.0, 3.0, 1.0, 0.0, 0.2]
@@ -31,11 +32,12 @@ def probabilities_of_sets(weight: list[float], count: int) -> dict[frozenset[int
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("of", "size"), [("all", 6), ("positive", 4)])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_sets_drop_with_the_probabilities_of_sequential_sampling(
-    kind: type[DropAct | DropInv], count: int
+    kind: type[DropAct | DropInv], of: Of, size: int, count: int
 ) -> None:
-    layer, draws = kind(count / 6), 40_000
+    layer, draws = kind(count / size, of=of), 40_000
     layer(torch.tensor(UNITS).expand(draws, -1))
     assert layer.kept is not None
     exact = probabilities_of_sets(weights(kind, UNITS), count)
@@ -66,6 +68,56 @@ def test_training_equals_a_loop(kind: type[DropAct | DropInv], rescale: bool, sh
     np.testing.assert_allclose(out.numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rescale", [False, True])
+@pytest.mark.parametrize("shape", [(5, 10), (3, 2, 3, 5)])
+def test_a_share_of_the_positive_units_equals_a_loop(
+    kind: type[DropAct | DropInv], rescale: bool, shape: tuple[int, ...]
+) -> None:
+    layer, x = kind(0.6, rescale, "positive"), torch.randn(shape, dtype=torch.float64)
+    # None, one and two that are positive: of one or none nothing drops.
+    x[0] = -1.0
+    x[1].view(-1)[:] = -1.0
+    x[1].view(-1)[0] = 2.0
+    x.requires_grad_()
+    out = layer(x)
+    out.sum().backward()
+    assert layer.kept is not None
+    assert x.grad is not None
+    expected, slope = np.zeros(shape), np.zeros(shape)
+    for n in range(shape[0]):
+        positive = sum(1 for position in np.ndindex(*shape[1:]) if x[n][position] > 0)
+        k = int(0.6 * positive + 1e-9)
+        assert (~layer.kept[n]).sum() == k
+        for position in np.ndindex(*shape[1:]):
+            assert layer.kept[n][position] or x[n][position] > 0
+            if layer.kept[n][position]:
+                slope[n][position] = 1 / (1 - k / positive) if rescale and positive else 1
+                expected[n][position] = x[n][position].item() * slope[n][position]
+    np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), slope, rtol=1e-6)
+    assert layer.shortfall.item() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_behind_a_relu_the_literal_share_drops_nearly_all_that_is_active(
+    kind: type[DropAct | DropInv],
+) -> None:
+    x = torch.randn(1000, 256).relu()
+    positive = x > 0
+    left = {}
+    for of in ("all", "positive"):
+        layer = kind(0.5, of=of)
+        layer(x)
+        assert layer.kept is not None
+        left[of] = layer.kept & positive
+    # N₊ ~ Binomial(256, 0.5): the mean of max(N₊ − 128, 0) is √(64/2π), 2.5 % of 128; half of the samples keep none.
+    assert left["all"].sum() / positive.sum() == pytest.approx((64 / 6.2832) ** 0.5 / 128, rel=0.2)
+    assert 0.4 < 1 - left["all"].any(1).double().mean() < 0.65
+    assert left["positive"].sum() / positive.sum() == pytest.approx(0.5, abs=0.01)
+    assert left["positive"].any(1).all()
+
+
 @pytest.mark.parametrize(("p", "size", "count"), [(0.29, 100, 29), (0.7, 10, 7), (0.1, 9, 0), (0.999, 10, 9)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_floor_of_p_times_n(kind: type[DropAct | DropInv], p: float, size: int, count: int) -> None:
@@ -75,8 +127,9 @@ def test_floor_of_p_times_n(kind: type[DropAct | DropInv], p: float, size: int, 
     assert (~layer.kept).sum(1).tolist() == [count] * 4
 
 
-def test_a_p_just_below_1_leaves_a_unit() -> None:
-    out = DropAct(0.99999995, rescale=True)(torch.ones(3, 10))
+@pytest.mark.parametrize("of", ["all", "positive"])
+def test_a_p_just_below_1_leaves_a_unit(of: Of) -> None:
+    out = DropAct(0.99999995, rescale=True, of=of)(torch.ones(3, 10))
     assert out.isfinite().all()
     assert (out > 0).sum(1).tolist() == [1, 1, 1]
 

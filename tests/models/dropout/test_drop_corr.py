@@ -98,6 +98,34 @@ def test_training_equals_a_loop(
     np.testing.assert_allclose(out.flatten(1).numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("mask", ["sample", "batch"])
+@pytest.mark.parametrize("rescale", [False, True])
+@pytest.mark.parametrize("shape", [(4, 10), (3, 2, 5, 3)])
+def test_a_share_of_the_positive_units_equals_a_loop(
+    mask: Literal["sample", "batch"], rescale: bool, shape: tuple[int, ...]
+) -> None:
+    layer = DropCorr(0.6, "unit", mask, rescale, "positive")
+    x = torch.randn(shape, dtype=torch.float64).relu()
+    x[0] = 0.0
+    torch.manual_seed(7)
+    out = layer(x)
+    torch.manual_seed(7)
+    noise = torch.randn(shape[0] if mask == "sample" else 1, shape[0], dtype=torch.float64).numpy()
+    units = x.flatten(1).numpy()
+    centred = units - units.mean(0)
+    expected = units.copy()
+    for n in range(len(units)):
+        z = noise[n if mask == "sample" else 0]
+        s = [sum(z[m] * centred[m, j] for m in range(len(units))) for j in range(units.shape[1])]
+        positive = [j for j in range(units.shape[1]) if units[n, j] > 0]
+        k = int(0.6 * len(positive) + 1e-9)
+        for j in sorted(positive, key=lambda j: -s[j])[:k]:
+            expected[n, j] = 0
+        if rescale and positive:
+            expected[n] /= 1 - k / len(positive)
+    np.testing.assert_allclose(out.flatten(1).numpy(), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("rescale", [False, True])
 def test_gradient_with_a_fixed_mask(rescale: bool) -> None:
     layer, x = DropCorr(0.4, rescale=rescale), torch.randn(3, 5, dtype=torch.float64)

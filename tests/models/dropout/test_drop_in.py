@@ -18,7 +18,9 @@ def relu_outputs(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64).relu()
 
 
-def reference(x: Tensor, kept: Tensor, p: float, value: float | str, scale: Scale) -> np.ndarray:
+def reference(
+    x: Tensor, kept: Tensor, p: float, value: float | str, scale: Scale, scale_revived: bool = True
+) -> np.ndarray:
     """One scope, from the formulas: kept units that were 0 were revived."""
     units, passed = x.flatten().tolist(), kept.flatten().tolist()
     living = [unit for unit in units if unit != 0]
@@ -35,7 +37,7 @@ def reference(x: Tensor, kept: Tensor, p: float, value: float | str, scale: Scal
         if unit != 0:
             out.append(unit * s)
         else:
-            out.append(r * s if alive else 0.0)
+            out.append(r * (s if scale_revived else 1) if alive else 0.0)
     return np.array(out).reshape(x.shape)
 
 
@@ -54,6 +56,47 @@ def test_training_equals_a_loop(value: Value, scale: Scale, scope: Scope, shape:
     else:
         expected = np.stack([reference(x[n], layer.kept[n], 0.25, r, scale) for n in range(len(x))])
     np.testing.assert_allclose(out.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", ["uniform", "mean", 3.0])
+@pytest.mark.parametrize("scope", ["batch", "sample"])
+@pytest.mark.parametrize("shape", [(5, 8), (3, 2, 3, 3)])
+def test_scaling_the_rest_alone_equals_a_loop(value: Value, scope: Scope, shape: tuple[int, ...]) -> None:
+    layer = DropIn(0.25, value, scope=scope, scale_revived=False)
+    x = relu_outputs(*shape).requires_grad_()
+    out = layer(x)
+    assert layer.kept is not None
+    revived = (x == 0) & layer.kept
+    assert revived.any()
+    r = layer.value.item() if value == "uniform" else value
+    parts = [slice(None)] if scope == "batch" else [slice(n, n + 1) for n in range(len(x))]
+    expected = np.concatenate(
+        [reference(x[part], layer.kept[part], 0.25, r, "count", scale_revived=False) for part in parts]
+    )
+    np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-12)
+    out.sum().backward()
+    # R and s are constants: none through revived units, s through living ones.
+    assert x.grad is not None
+    assert (x.grad[revived] == 0).all()
+    living = x.detach() != 0
+    torch.testing.assert_close(x.grad[living], (out / x).detach()[living])
+
+
+def test_scaling_the_rest_alone_keeps_no_mean() -> None:
+    x = (torch.rand(2000, 100, dtype=torch.float64) < 0.4).double()
+    out = DropIn(0.5, value=0.5, scale_revived=False)(x)
+    living, dead = int(x.sum()), int((x == 0).sum())
+    mean = living * living / (living + 0.25 * dead) + 0.25 * dead
+    assert mean > 1.05 * living
+    # The number revived is binomial.
+    assert out.sum().item() == pytest.approx(mean, abs=5 * 0.5 * (dead * 0.25) ** 0.5)
+    assert DropIn(scale_revived=False).eval()(x) is x
+
+
+@pytest.mark.parametrize("scale", ["mass", "none"])
+def test_scaling_the_rest_alone_goes_with_the_sources_scale(scale: Scale) -> None:
+    with pytest.raises(ValueError, match=f"scale_revived=False goes with scale='count', as scale='{scale}'"):
+        DropIn(scale=scale, scale_revived=False)
 
 
 def test_dead_units_are_revived_with_probability_p_and_living_ones_all_pass() -> None:

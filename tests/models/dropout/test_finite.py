@@ -85,7 +85,10 @@ def _check_output(case: Case, layer: Dropout, module: nn.Module, x: Tensor, out:
             held = held and float(layer.value) <= most
         assert out.isfinite().all() or not held, (case, layer)
         return
-    saturates = isinstance(layer, DropAlan) and layer.scaled and layer.training
+    saturates = layer.training and (
+        (isinstance(layer, DropAlan) and layer.scaled)
+        or (isinstance(layer, GaussianDropout) and layer.noise == "zero")
+    )
     limit = most * (1 - ROUNDING[case.dtype])
     whole = np.abs(exact)
     if isinstance(layer, DropConnect):
@@ -110,7 +113,8 @@ def _check_output(case: Case, layer: Dropout, module: nn.Module, x: Tensor, out:
     scale = whole if isinstance(layer, DropConnect) else np.abs(exact)
     if isinstance(layer, GaussianDropout):
         p = wide(layer.drop_probability)
-        scale = np.abs(units) * (1 + 6 * np.sqrt(p / (1 - p)))
+        spread = p / (1 - p) if layer.noise == "zero" else np.sqrt(p / (1 - p))
+        scale = np.abs(units) * (1 + 6 * spread)
     rounding = ROUNDING[case.dtype]
     if isinstance(layer, DropAlan | Standout | DropAct | DropInv | DropCorr):
         # 1 − d and 1 − k/N lose as much as they are smaller than 1.

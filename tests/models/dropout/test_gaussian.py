@@ -44,3 +44,37 @@ def test_gradient_with_fixed_noise() -> None:
     assert torch.autograd.gradcheck(
         lambda units: multiplicative_noise(units, noise, variance), x.requires_grad_()
     )
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 2, 2)])
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.9])
+def test_noise_as_printed_equals_a_loop(shape: tuple[int, ...], p: float) -> None:
+    x = torch.randn(shape, dtype=torch.float64)
+    torch.manual_seed(4)
+    out = GaussianDropout(p, noise="zero")(x)
+    torch.manual_seed(4)
+    noise = torch.randn(shape).double()
+    expected = np.zeros(shape)
+    for position in np.ndindex(*shape):
+        expected[position] = x[position].item() * p / (1 - p) * noise[position].item()
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("p", [0.2, 0.8])
+def test_as_printed_output_and_gradient_are_0_in_the_mean(p: float) -> None:
+    count, alpha = 400_000, p / (1 - p)
+    x = torch.full((400, count // 400), 3.0, dtype=torch.float64, requires_grad=True)
+    out = GaussianDropout(p, noise="zero")(x)
+    out.sum().backward()
+    assert x.grad is not None
+    for noise in (out.detach() / 3, x.grad):
+        assert noise.mean().item() == pytest.approx(0, abs=5 * alpha / count**0.5)
+        assert noise.std().item() == pytest.approx(alpha, abs=5 * alpha / (2 * count) ** 0.5)
+        # A sign is a coin's.
+        assert (noise > 0).double().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / count**0.5)
+
+
+def test_as_printed_evaluation_is_the_identity_and_not_the_mean() -> None:
+    layer, x = GaussianDropout(0.5, noise="zero"), torch.randn(5, 20)
+    assert layer.eval()(x) is x
+    assert torch.equal(GaussianDropout(0.0, noise="zero")(x), torch.zeros(5, 20))

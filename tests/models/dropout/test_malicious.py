@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.models.dropout import MalDrop, NoDropout, SpatialMalDrop
-from dropout_lab.models.dropout.mal_drop import Omega, contributions, losses_without
+from dropout_lab.models.dropout.mal_drop import Mask, Omega, contributions, losses_without
 from dropout_lab.models.networks.base import Head
 
 CLASSES = 4
@@ -115,7 +115,8 @@ def test_exact_score_is_the_best_of_all_subsets(rho: int) -> None:
 def test_exact_score_refuses_more_than_a_million_subsets() -> None:
     x, target, weight = given(2, 40)
     with pytest.raises(
-        ValueError, match="there are 137,846,528,820 of rho=20 out of 40 units, more than 1,000,0"
+        ValueError,
+        match="there are 137,846,528,820 of rho=20 out of 40 units, more than 1,000,000; take a smaller",
     ):
         MalDrop(20, score="exact")(x, target, weight)
 
@@ -290,3 +291,76 @@ def test_huge_activations_drop_rho_units(score: Literal["contribution", "loss"])
     layer(x.sign() * 3e38, target, weight)
     assert layer.kept is not None
     assert (~layer.kept).sum(1).tolist() == [3] * 4
+
+
+@pytest.mark.parametrize("score", ["contribution", "loss", "exact"])
+@pytest.mark.parametrize("rho", [0, 1, 3])
+def test_one_mask_a_batch_drops_what_helps_most_in_sum(
+    score: Literal["contribution", "loss", "exact"], rho: int
+) -> None:
+    x, target, weight = given(7, 6)
+    layer = MalDrop(rho, 0.5, score, mask="batch")
+    out = layer(x, target, weight)
+    subsets = {}
+    for subset in itertools.combinations(range(6), rho):
+        if score == "contribution":
+            subsets[subset] = values(x, target, weight, 0.5).sum(0)[list(subset)].sum()
+            continue
+        joint = [subset] if score == "exact" else [(j,) for j in subset]
+        subsets[subset] = 0.0
+        for n, dropped in itertools.product(range(7), joint):
+            h = x[n].numpy().copy()
+            h[list(dropped)] = 0
+            subsets[subset] += cross_entropy(h, int(target[n]), weight.numpy())
+    best = max(subsets, key=lambda subset: subsets[subset])
+    expected = x.numpy().copy()
+    expected[:, list(best)] = 0
+    np.testing.assert_array_equal(out.numpy(), expected)
+    assert layer.kept is not None
+    assert layer.kept.shape == (1, 6)
+    rate = [float(j not in best) for j in range(6)]
+    assert layer.pass_rate.tolist() == rate
+    assert layer.state_dict()["pass_samples"].item() == 7
+
+
+def test_spatial_with_one_mask_a_batch() -> None:
+    x, target, weight = given(5, 3, 2, 2)
+    layer = SpatialMalDrop(1, 0.7, mask="batch")
+    out = layer(x, target, weight)
+    v = values(x.flatten(1), target, weight, 0.7).reshape(5, 3, 4).sum((0, 2))
+    expected = x.numpy().copy()
+    expected[:, v.argmax()] = 0
+    np.testing.assert_array_equal(out.numpy(), expected)
+    assert layer.kept is not None
+    assert layer.kept.shape == (1, 3, 1, 1)
+
+
+@pytest.mark.parametrize("kind", [MalDrop, SpatialMalDrop])
+def test_a_batch_of_one_is_the_same_either_way(kind: type[MalDrop | SpatialMalDrop]) -> None:
+    one, other = kind(2), kind(2, mask="batch")
+    for _ in range(3):
+        batch = given(1, 5)
+        assert torch.equal(one(*batch), other(*batch))
+    assert torch.equal(one.pass_rate, other.pass_rate)
+
+
+def test_one_mask_a_batch_counts_in_compiled_code_too() -> None:
+    torch._dynamo.reset()
+    layer, other = MalDrop(2, mask="batch"), MalDrop(2, mask="batch")
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for rho in (2, 0, 5, 1):
+            layer.rho = other.rho = rho
+            batch = given(6, 5)
+            assert torch.equal(compiled(*batch), other(*batch))
+    assert torch.equal(layer.pass_rate, other.pass_rate)
+
+
+def test_the_exact_choice_is_the_same_however_many_samples_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, target, weight = given(9, 6)
+    masks: tuple[Mask, ...] = ("sample", "batch")
+    for mask in masks:
+        whole = MalDrop(2, score="exact", mask=mask)(x, target, weight)
+        with monkeypatch.context() as patch:
+            patch.setattr("dropout_lab.models.dropout.mal_drop.CHUNK", 130)
+            assert torch.equal(MalDrop(2, score="exact", mask=mask)(x, target, weight), whole)

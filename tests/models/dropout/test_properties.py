@@ -20,6 +20,7 @@ from dropout_lab.models.dropout import (
     ForeignDropout,
     GaussianDropout,
     MalDrop,
+    MaliciousDropConnect,
     MultinomialDropout,
     NestedDropout,
     NoDropout,
@@ -97,6 +98,13 @@ def layers(variant: type[Dropout]) -> st.SearchStrategy[Dropout]:
             st.integers(0, 1),
             st.sampled_from(["balanced", 0.0, 2.0]),
             st.sampled_from(["contribution", "loss", "exact"]),
+            st.sampled_from(["sample", "batch"]),
+        ),
+        MaliciousDropConnect: st.builds(
+            MaliciousDropConnect,
+            st.integers(0, 1),
+            st.sampled_from(["balanced", 0.0, 2.0]),
+            st.sampled_from(["sample", "batch"]),
         ),
         MultinomialDropout: st.builds(MultinomialDropout, rates),
         NestedDropout: st.builds(NestedDropout, st.integers(1, 100).map(lambda percent: percent / 100)),
@@ -119,7 +127,7 @@ def test_finite_and_of_the_same_shape(variant: type[Dropout]) -> None:
     assert variant is not ForeignDropout
 
     @lasting
-    @given(layers(variant), tensors(images=variant is not DropConnect))
+    @given(layers(variant), tensors(images=variant not in (DropConnect, MaliciousDropConnect)))
     def check(layer: Dropout, x: Tensor) -> None:
         module = place(layer, x.shape[1])
         for mode in (True, False):
@@ -194,6 +202,21 @@ def test_dropcorr_drops_exactly_floor_of_p_times_n(x: Tensor, percent: int, cent
     assert layer.kept is not None
     k = percent * x[0].numel() // 100
     assert (~layer.kept.flatten(1)).sum(1).tolist() == [k] * (len(x) if mask == "sample" else 1)
+
+
+@pytest.mark.parametrize("kind", [DropAct, DropInv, DropCorr])
+def test_floor_of_p_times_the_positive_ones(kind: type[DropAct | DropInv | DropCorr]) -> None:
+    @lasting
+    @given(tensors(), st.integers(0, 99))
+    def check(x: Tensor, percent: int) -> None:
+        layer = kind(percent / 100, of="positive")
+        layer(x)
+        assert layer.kept is not None
+        dropped, positive = (~layer.kept).flatten(1), (x > 0).flatten(1)
+        assert not (dropped & ~positive).any()
+        assert dropped.sum(1).tolist() == [percent * n // 100 for n in positive.sum(1).tolist()]
+
+    check()
 
 
 @lasting

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout import DropAlan, Dropout, NoDropout, RateDropout, StandardDropout
+from dropout_lab.models.dropout import (
+    DropAlan,
+    Dropout,
+    NoDropout,
+    RateDropout,
+    SpatialMalDrop,
+    StandardDropout,
+)
 from dropout_lab.models.networks import AlanCNN, FullyConnected, GavierCIFAR, GavierMNIST, MalDropCNN, Network
 
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -220,3 +227,16 @@ def test_bad_arguments(make: Callable[[], Network], message: str) -> None:
 @pytest.mark.parametrize("shape", [(1, 18, 18), (3, 64, 64), (1, 28, 20)])
 def test_alan_cnn_takes_any_image_that_is_large_enough(shape: tuple[int, int, int]) -> None:
     assert AlanCNN(shape)(torch.randn(2, *shape)).shape == (2, 10)
+
+
+def test_maldrop_cnn_with_feature_maps_at_its_place() -> None:
+    network = MalDropCNN((1, 6, 5), 4, lambda: SpatialMalDrop(2), channels=7)
+    assert network.head.linear.in_features == 7 * 6 * 5
+    images, target = torch.randn(3, 1, 6, 5), torch.arange(3)
+    assert network(images, target).shape == (3, 4)
+    (layer,) = network.dropout_layers().values()
+    assert layer.kept is not None
+    assert layer.kept.shape == (3, 7, 1, 1)
+    assert (~layer.kept).flatten(1).sum(1).tolist() == [2] * 3
+    with pytest.raises(ValueError, match="channels must be a whole number, 1 or more, got 0"):
+        MalDropCNN(channels=0)
