@@ -75,20 +75,6 @@ SOURCES = [
         printed="val/accuracy@10",
         short="3,000 of 55,000 images",
     ),
-    Source(
-        "Gavier, MNIST",
-        "gavier-mnist-reduced",
-        against({}, "technique", ["dropact", "dropinv", "dropcorr", "gaussian", "variational"], "standard"),
-        "one run, 10,000 test images: ± 0.2 to 0.4 points each",
-        short="5,000 of 57,000 images and 6 of 20 epochs",
-    ),
-    Source(
-        "Gavier, CIFAR-10",
-        "gavier-cifar10-reduced",
-        against({}, "technique", ["dropact", "dropinv", "gaussian"], "standard"),
-        "one run, 10,000 test images: ± 0.8 points each",
-        short="2,500 of 47,500 images and 8 of 100 epochs",
-    ),
 ]
 
 
