@@ -1,14 +1,13 @@
 """Units that are 0 whatever comes in."""
 
-from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
+from dropout_lab.callbacks.forwards import WatchesForwards
 from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts
 from dropout_lab.models.dropout import dropout_layers
@@ -73,7 +72,7 @@ def dead_shares(alive: Tensor) -> dict[str, float]:
 
 
 @final
-class DeadUnits(Callback, Charted):
+class DeadUnits(WatchesForwards, Charted):
     """Measures the share of units that are 0 for every training sample of an epoch.
 
     Watched are each ``torch.nn.ReLU`` and ``ReLU6`` and each dropout layer; logged once an epoch, over all ranks'
@@ -91,7 +90,7 @@ class DeadUnits(Callback, Charted):
     charts: ClassVar[Charts] = {"share of units": [r"dead/.*"], "share of channels": [r"dead_channels/.*"]}
 
     def __init__(self) -> None:
-        self._hooks: dict[str, RemovableHandle] = {}
+        super().__init__()
         self._seen: dict[str, AliveUnits] = {}
         self._calls: dict[str, int] = {}
         # What compiled code has seen of a batch, in the order of calls: which units were alive.
@@ -100,15 +99,13 @@ class DeadUnits(Callback, Charted):
         self._warned = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._remove()
-        self._warned = False
+        self._warned = self._training = False
         modules = dict(pl_module.named_modules())
         watched: dict[str, nn.Module] = {
             name: each for name, each in modules.items() if isinstance(each, nn.ReLU | nn.ReLU6)
         }
         watched |= dropout_layers(pl_module)
-        for name, module in watched.items():
-            self._hooks[name] = module.register_forward_hook(partial(self._look, name))
+        self._watch(watched)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen = {}
@@ -143,13 +140,6 @@ class DeadUnits(Callback, Charted):
         # Equal on all ranks; sync_dist tells Lightning so.
         pl_module.log_dict(logged, sync_dist=True)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # Lightning does not come to teardown then.
-        self._remove()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._remove()
-
     def state_dict(self) -> dict[str, Any]:
         return {"alive": self._of_all_ranks()}
 
@@ -179,9 +169,3 @@ class DeadUnits(Callback, Charted):
     def _of_all_ranks(self) -> dict[str, Tensor]:
         own = {name: units.alive() for name, units in self._seen.items()}
         return gathered_by_name(own, lambda name, one, other: one | other)
-
-    def _remove(self) -> None:
-        for hook in self._hooks.values():
-            hook.remove()
-        self._hooks = {}
-        self._training = False

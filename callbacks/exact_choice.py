@@ -1,15 +1,14 @@
 """How near the units that MalDrop drops are to the best choice of all."""
 
-from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
+from dropout_lab.callbacks.forwards import WatchesForwards
 from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts
 from dropout_lab.models.dropout import MalDrop
@@ -43,7 +42,7 @@ def measured(layer: MalDrop, units: Tensor, target: Tensor, weight: Tensor) -> d
 
 
 @final
-class ExactChoice(Callback, Charted):
+class ExactChoice(WatchesForwards, Charted):
     """Compares what MalDrop drops with the exact best choice, by trying every subset of ρ units of a small layer.
 
     Logged once an epoch for each :class:`~dropout_lab.models.dropout.MalDrop`, whatever its own score, over all ranks'
@@ -72,22 +71,19 @@ class ExactChoice(Callback, Charted):
     }
 
     def __init__(self, every_n_steps: int = 10) -> None:
+        super().__init__()
         check_count("every_n_steps", every_n_steps, least=1)
         self.every_n_steps = int(every_n_steps)
-        self._hooks: list[RemovableHandle] = []
         self._layers: dict[str, MalDrop] = {}
         self._seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
         # Of each layer sums over samples, and how many there were.
         self._sums: dict[str, dict[str, float]] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._remove()
         self._layers = {name: each for name, each in pl_module.named_modules() if isinstance(each, MalDrop)}
         if not self._layers:
             rank_zero_warn("ExactChoice measures nothing: the network has no MalDrop layer")
-        self._hooks = [
-            layer.register_forward_hook(partial(self._look, name)) for name, layer in self._layers.items()
-        ]
+        self._watch(self._layers)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._sums = {}
@@ -119,13 +115,6 @@ class ExactChoice(Callback, Charted):
             pl_module.log_dict(logged, sync_dist=True)
         self._sums = {}
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # Lightning does not come to teardown then.
-        self._remove()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._remove()
-
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self._of_all_ranks()}
 
@@ -143,11 +132,6 @@ class ExactChoice(Callback, Charted):
 
     def _of_all_ranks(self) -> dict[str, dict[str, float]]:
         return {name: dict(sums) for name, sums in gathered_by_name(self._sums, _add).items()}
-
-    def _remove(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks, self._seen = [], {}
 
 
 def _add(layer: str, one: dict[str, float], other: dict[str, float]) -> dict[str, float]:

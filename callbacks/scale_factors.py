@@ -1,13 +1,12 @@
 """How much a dropout layer scales the units up that it keeps."""
 
-from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
+from dropout_lab.callbacks.forwards import WatchesForwards
 from dropout_lab.callbacks.ranks import gathered_by_name, is_first_rank
 from dropout_lab.callbacks.tensorboard import Charted, Charts
 from dropout_lab.models.dropout import dropout_layers
@@ -20,7 +19,7 @@ def largest_factor(inputs: Tensor, outputs: Tensor) -> Tensor:
 
 
 @final
-class ScaleFactors(Callback, Charted):
+class ScaleFactors(WatchesForwards, Charted):
     """Measures the largest factor |y / x| by which each dropout layer multiplied a unit in an epoch of training.
 
     Logged once an epoch, over all ranks' samples, as ``scale_factor/<layer>``. Standard dropout has 1/(1 − p);
@@ -35,16 +34,12 @@ class ScaleFactors(Callback, Charted):
     charts: ClassVar[Charts] = {"largest |y / x|": [r"scale_factor/.*"]}
 
     def __init__(self) -> None:
-        self._hooks: list[RemovableHandle] = []
+        super().__init__()
         self._found: list[tuple[str, Tensor]] = []
         self._largest: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._remove()
-        self._hooks = [
-            layer.register_forward_hook(partial(self._look, name))
-            for name, layer in dropout_layers(pl_module).items()
-        ]
+        self._watch(dropout_layers(pl_module))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._largest = {}
@@ -66,13 +61,6 @@ class ScaleFactors(Callback, Charted):
         pl_module.log_dict(logged, sync_dist=True)
         self._largest = {}
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # Lightning does not come to teardown then.
-        self._remove()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._remove()
-
     def state_dict(self) -> dict[str, Any]:
         return {"largest": self._of_all_ranks()}
 
@@ -87,8 +75,3 @@ class ScaleFactors(Callback, Charted):
     def _of_all_ranks(self) -> dict[str, Tensor]:
         own = {name: factor.cpu() for name, factor in self._largest.items()}
         return gathered_by_name(own, lambda name, one, other: torch.maximum(one, other))
-
-    def _remove(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks, self._found = [], []
