@@ -16,7 +16,7 @@ from scipy import stats
 
 from dropout_lab.app.report.compare import Verdict, verdict
 from dropout_lab.app.report.formatting import label_words
-from dropout_lab.app.report.statistics import Estimate, paired_difference
+from dropout_lab.app.statistics.estimate import Estimate, paired_difference
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.spec import FORMS, Labels
 

@@ -20,7 +20,7 @@ GROUND = {
 }  # fmt: skip
 SETTINGS = {"app.config", *GROUND}
 RUN = {"app.run", *SETTINGS}
-STUDY = {"app.study", *RUN}
+STUDY = {"app.study", "app.statistics", *RUN}
 ARROWS: dict[str, set[str]] = {
     "ground": set(),
     "cli": {"app"},
@@ -35,6 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "app.console": GROUND,
     "app.plotting": GROUND,
     "app.organize": GROUND,
+    "app.statistics": {"app.statistics", "app.errors"},
     "app.config": SETTINGS,
     "app.run": RUN,
     "app.study": STUDY,

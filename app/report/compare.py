@@ -16,7 +16,7 @@ from dropout_lab.app.report.formatting import (
     span,
 )
 from dropout_lab.app.report.results import Cell, Results
-from dropout_lab.app.report.statistics import Estimate
+from dropout_lab.app.statistics.estimate import Estimate
 from dropout_lab.app.study.spec import Labels
 
 

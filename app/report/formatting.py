@@ -4,7 +4,7 @@ import math
 import re
 
 from dropout_lab.app.config.settings import LOWER_IS_BETTER
-from dropout_lab.app.report.statistics import Estimate
+from dropout_lab.app.statistics.estimate import Estimate
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.spec import Labels
 

@@ -14,7 +14,7 @@ from dropout_lab.app.errors import UserError
 from dropout_lab.app.records import damaged
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
-from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
+from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.read_spec import read_study

@@ -12,7 +12,7 @@ from dropout_lab.app.report.formatting import (
     scaled,
     span,
 )
-from dropout_lab.app.report.statistics import Estimate, estimate
+from dropout_lab.app.statistics.estimate import Estimate, estimate
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from dropout_lab.app.report.figures.curves import history, sweep_axis, sweep_line, time_axis
 from dropout_lab.app.report.results import Results
-from dropout_lab.app.report.statistics import estimate
+from dropout_lab.app.statistics.estimate import estimate
 from dropout_lab.app.study.spec import Labels
 
 DROPIN: Labels = {"method": "dropin", "layers": 2}

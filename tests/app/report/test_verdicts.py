@@ -8,7 +8,7 @@ from scipy import stats
 
 from dropout_lab.app.report.compare import Order, Verdict, paper_order, rankings, verdict
 from dropout_lab.app.report.results import Results, read_results
-from dropout_lab.app.report.statistics import Estimate, estimate
+from dropout_lab.app.statistics.estimate import Estimate, estimate
 from tests.data.studies import study, write_study
 
 CLEAR = Estimate(0.05, 0.01, 0.02, 3)

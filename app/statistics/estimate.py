@@ -11,6 +11,9 @@ LEVEL = 0.95
 # Equal differences of floating-point numbers are apart by less than this share of themselves.
 ROUNDING = 1e-9
 
+Scale = tuple[float, float]
+"""The least and the most that a mean can be."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -20,6 +23,18 @@ class Estimate:
     deviation: float | None  # standard deviation between seeds, with n − 1 (ddof=1)
     half: float | None  # half the width of the 95 % interval of the mean
     count: int  # of seeds
+    freedom: float | None = None  # degrees of freedom of the error, where they are not those of the seeds
+    scale: Scale | None = None  # ends of what the mean can be, as 0 and 1 of an accuracy
+
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean."""
+        return None if self.half is None else self.half / _factor(self.degrees_of_freedom)
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the error, n − 1 unless it has other parts than the seeds' spread."""
+        return self.count - 1 if self.freedom is None else self.freedom
 
     @property
     def is_constant(self) -> bool:
@@ -36,13 +51,14 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Ends of the 95 % interval."""
+        """Ends of the 95 % interval; what lies beyond the scale's ends is none of it, and costs no coverage."""
         if self.half is None or not (math.isfinite(self.mean) and math.isfinite(self.half)):
             return None
-        return (self.mean - self.half, self.mean + self.half)
+        lowest, highest = self.scale or (-math.inf, math.inf)
+        return max(lowest, self.mean - self.half), min(highest, self.mean + self.half)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float], scale: Scale | None = None) -> Estimate:
     """Return the mean with its 95 % interval, mean ± t(0.975; n − 1) · s / √n, by Student's t.
 
     Student (W. S. Gosset), The Probable Error of a Mean, 1908. It takes the values of the seeds as independent and
@@ -53,20 +69,26 @@ def estimate(values: Sequence[float]) -> Estimate:
     array = np.asarray(values, dtype=np.float64)
     mean = float(array.mean())
     if len(array) == 1 or not np.isfinite(array).all():
-        return Estimate(mean, None, None, len(array))
+        return Estimate(mean, None, None, len(array), scale=scale)
     deviation = float(array.std(ddof=1))
-    factor = float(stdtrit(len(array) - 1, (1 + LEVEL) / 2))
-    return Estimate(mean, deviation, factor * deviation / math.sqrt(len(array)), len(array))
+    half = _factor(len(array) - 1) * deviation / math.sqrt(len(array))
+    return Estimate(mean, deviation, half, len(array), scale=scale)
 
 
-def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
+def _factor(freedom: float) -> float:
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+
+
+def paired_difference(
+    values: Mapping[int, float], baseline: Mapping[int, float], scale: Scale | None = None
+) -> Estimate | None:
     """Return the mean of value − baseline over the seeds that both have; None if there is no such seed.
 
     Runs of one seed share their data split, order and often their initial weights, so that what the seed alone
     makes better or worse falls out of the difference.
     """
     seeds = sorted(values.keys() & baseline.keys())
-    return estimate([values[seed] - baseline[seed] for seed in seeds]) if seeds else None
+    return estimate([values[seed] - baseline[seed] for seed in seeds], scale) if seeds else None
 
 
 def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:

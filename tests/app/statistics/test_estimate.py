@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dropout_lab.app.report.statistics import Estimate, estimate, paired_difference, paired_ratio
+from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
 
 
 def test_three_values_by_hand() -> None:
