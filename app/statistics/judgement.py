@@ -48,8 +48,8 @@ def judge(
     A difference :math:`\bar d` over n seeds with standard error s has t = d̄ / s under "no difference", and
     t± = (d̄ ± m) / s under "as large as what matters", m. It is *equivalent* where both one-sided tests of ±m are
     rejected (TOST; Schuirmann 1987), whether or not its sign is known; else *better* or *worse* where the two-sided
-    test of 0 is rejected; else *not settled*. Either family of p-values is corrected by Holm's method (1979): the chance of
-    one false "better" or "worse" among all is ``alpha`` at most, and so is that of one false "equivalent".
+    test of 0 is rejected; else *not settled*. Either family of p-values is corrected by Holm's method (1979): the
+    chance of one false "better" or "worse" among all is ``alpha`` at most, and so is that of one false "equivalent".
 
     Args:
         differences: candidate − baseline, in the metric's unit.

@@ -237,6 +237,10 @@ class ReportSpec(Section):
     # A column with the training time of a step, relative to the baseline's, or to that of other labels.
     time: Annotated[bool | Labels, PlainValidator(_reference)] = False
     recommend: Flag = False  # end in advice: which of the rows to take
+    # The smallest difference that matters, in the metric's unit: half a point of accuracy.
+    matters: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.005
+    # What is reached without having learned: the share of the commonest class, where the runs do not know it.
+    chance: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "ReportSpec":
