@@ -75,6 +75,8 @@ def run_settings(study: Study, labels: Labels, seed: int) -> Settings:
         named = settings.pop(VALUES, {})
         values |= {f"{axis}.{name}": value for name, value in named.items()}
     filled: Settings = fill_placeholders(merge(settings, study.overrides), values)
+    if "split" in study.seeding.vary:
+        filled = merge(filled, {"data": {"init_args": {"seed": seed}}})
     return {"seed_everything": seed, **filled}
 
 

@@ -99,7 +99,7 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
             "axes": axes,
             "overrides": reduce(merge, [whole.overrides, short.settings, *changes]),
             "skip": tuple(skip),
-            "seeds": seeds,
+            "seeding": whole.seeding.model_copy(update={"values": seeds}),
             "paper": tuple(row for row in whole.paper if is_there(row.labels)),
             "curves": tuple(curve for curve in whole.curves if is_there(curve.labels)),
             "shortened": (*whole.shortened, *told),

@@ -288,6 +288,31 @@ class SourceCurve(Section):
         return {"labels": self.labels, "name": self.name, "source": self.source, **places, "series": series}
 
 
+class Seeding(Section):
+    """The seeds of every combination, the same for all so that runs are paired, and what they decide."""
+
+    values: Annotated[tuple[int, ...], PlainValidator(_seeds)]
+    # Weights, order and masks always; the split too, so that an interval covers other images. Where the data have
+    # official splits, only the order of the training images is another then.
+    vary: Annotated[tuple[Literal["weights", "split"], ...], BeforeValidator(_many)] = ("weights",)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Seeding":
+        if "weights" not in self.vary:
+            raise SpecError("must name weights, which a seed always decides", "vary")
+        return self
+
+    @pydantic.model_serializer
+    def _as_section(self) -> Any:
+        values, vary = list(self.values), list(self.vary)
+        return values if vary == ["weights"] else {"values": values, "vary": vary}
+
+
+def _seeding(value: Any) -> Any:
+    """Return seeds with what they decide; a list of them alone decides the weights."""
+    return value if isinstance(value, dict) else Seeding.model_construct(values=_seeds(value))
+
+
 class ShortForm(Section):
     """What a short form has instead of the study's seeds and labels, and settings over all others."""
 
@@ -306,7 +331,7 @@ class Study(Section):
     axes: Grid = Field(alias="grid")  # laid over base in this order
     overrides: RunSettings = {}  # win over the axes'
     skip: Rules = ()  # what matches a rule on all its axes is not run
-    seeds: Seeds  # the same for all combinations, so that runs are paired
+    seeding: Annotated[Seeding, BeforeValidator(_seeding)] = Field(alias="seeds")
     select: Select | None = None  # None: every combination is shown
     report: ReportSpec
     paper: tuple[PaperNumbers, ...] = ()
@@ -315,6 +340,11 @@ class Study(Section):
     shortened: Texts = ()  # what these runs have instead of the whole study's; empty: they are the whole
     quick: ShortForm | None = Field(None, exclude=True)
     reduced: ShortForm | None = Field(None, exclude=True)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of every combination."""
+        return self.seeding.values
 
     @pydantic.field_validator("paper", mode="before")
     @classmethod
