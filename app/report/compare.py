@@ -173,8 +173,7 @@ def advice(results: Results, metric: str, table: Labels, column: Labels) -> list
     name, other = _row_words(results, labels), label_words(baseline)
     where = f"For {results.words(table | column)}: " if table | column else ""
     values = results.chosen(labels)
-    counts = Counter(map(label_words, values)).most_common()
-    chosen = ", ".join(f"{words} ({count} of {len(values)} seeds)" for words, count in counts)
+    chosen = label_words(values)
     first = f"{where}{name}{f' with {chosen}' if chosen else ''} is best by {metric_name(by)}, {reached}"
     missing = sum(cell.here is None for cell in cells)
     last = [f"This may change: of {len(cells)} candidates {missing} have no finished run."] if missing else []
