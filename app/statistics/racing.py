@@ -83,7 +83,9 @@ class Race:
     leader: Whole  # (B,): pair that is best in validation
     ending: Whole  # (B,): place in ENDINGS, or GOES_ON
     todo: Flags  # (B, P, S): runs that the round lacks
-    rounds: list[tuple[Flags, Flags]]  # of each that is complete: pairs that had a run in it, pairs dropped after it
+    rounds: list[
+        tuple[Flags, Flags]
+    ]  # of each that is complete: pairs that had a run in it, pairs dropped after it
 
 
 def looks(seeds: int) -> list[int]:
@@ -112,7 +114,6 @@ def race(runs: Runs, rules: Rules) -> Race:
     is so worse, or equivalent (TOST), is out. Had every run been made, the chance of a false "better" at a look were
     its level at most, and at any look alpha (Bonferroni); what was not run can only take some of them away.
     """
-    base = runs.variant == BASELINE
     studies, pairs, seeds = runs.validation.shape
     usable = runs.ended & np.isfinite(runs.validation) & np.isfinite(runs.test)
     state = Race(
@@ -130,7 +131,9 @@ def race(runs: Runs, rules: Rules) -> Race:
             break
         state.counts[chosen] = number
         before = state.left.copy()
-        part = Runs(runs.variant, runs.validation[place], runs.test[place], usable[place])
+        # What is not there, or not finite, is never looked at: its pair is lost.
+        validation, test = (np.where(usable, each, 0.0)[place] for each in (runs.validation, runs.test))
+        part = Runs(runs.variant, validation, test, usable[place])
         chosen[place] = _end_round(state, place, part, rules, number)
         state.rounds.append((state.counts == number, before & ~state.left))
     return state
@@ -179,7 +182,7 @@ def _lost(runs: Runs, counts: Whole, rules: Rules) -> Flags:
         best = np.where(had & runs.ended, runs.validation, rules.chance).max((1, 2), keepdims=True)
         worthless = runs.validation <= rules.chance + LEARNED * (best - rules.chance)
         lost |= had & worthless & (runs.variant != BASELINE)[:, None]
-    return lost.any(2)
+    return np.asarray(lost.any(2))
 
 
 class _Fit:
@@ -234,11 +237,11 @@ class _Fit:
             mine = self.there & group
             rank = np.argsort(np.argsort(np.where(mine, -self.pairs, np.inf), axis=1, kind="stable"), axis=1)
             found |= mine & (rank < np.ceil(SHARE * mine.sum(1))[:, None])
-        return found
+        return np.asarray(found)
 
 
 def _pooled(residuals: Floats, counts: Whole, freedom: Whole) -> Floats:
-    """Return the noise's variance, residuals beyond WIDEST robust standard deviations cut; without freedom it is UNKNOWN."""
+    """Return the noise's variance, residuals beyond WIDEST robust standard deviations cut; or that it is UNKNOWN."""
     variance = np.full(len(residuals), UNKNOWN)
     place = np.flatnonzero(freedom > 0)
     if not len(place):
@@ -254,15 +257,15 @@ def _pooled(residuals: Floats, counts: Whole, freedom: Whole) -> Floats:
 
 def _behind(fit: _Fit, base: Flags, rules: Rules) -> Flags:
     """Return the pairs that are surely behind the best of theirs, or cannot be better than the baseline by enough."""
-    behind = np.zeros_like(fit.in_front)
+    behind: Flags = np.zeros_like(fit.in_front)
     if fit.number == 1:
         return behind
     for group in (base, ~base):
         together = DROPPED / np.maximum((fit.there & group).sum(1) - 1, 1)
-        behind |= group & (fit.bound(fit.best(group), together) < 0)
+        behind = behind | (group & (fit.bound(fit.best(group), together) < 0))
     if rules.comparable:
         together = DROPPED / np.maximum((fit.there & ~base).sum(1), 1)
-        behind |= ~base & (fit.bound(fit.best(base), together) < rules.matters)
+        behind = behind | (~base & (fit.bound(fit.best(base), together) < rules.matters))
     return behind
 
 
