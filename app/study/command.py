@@ -26,8 +26,8 @@ from dropout_lab.app.study.folder import (
 from dropout_lab.app.study.grid import Run, expand, only
 from dropout_lab.app.study.known import read_known, take
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.rounds import Outcomes, Rounds, WholeGrid
 from dropout_lab.app.study.run_files import RunResult, RunTask
-from dropout_lab.app.study.schedule import Outcomes, Schedule, WholeGrid
 from dropout_lab.app.study.scheduler import Engine, Event, Failed, OnEvent, Started
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
 from dropout_lab.app.terminal import Terminal
@@ -136,7 +136,7 @@ def run(words: list[str]) -> None:
     wanted = only(study, runs, options.only)
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
-    schedule = make_schedule(study, wanted, options)
+    rounds = make_rounds(study, wanted, options)
     folder = StudyFolder(expand_home(options.studies) / study.name)
     folder.check_links()
     known = [] if options.known is None else read_known(options.known, study, runs)
@@ -154,7 +154,7 @@ def run(words: list[str]) -> None:
             f"known    {options.known}: {len(known):,} runs, which would be taken where they are not here"
         )
     if options.dry_run:
-        for run in schedule.todo(there):
+        for run in rounds.todo(there):
             console.print(f"  {run.hash}  {run.title}")
         return
     folder.write(study)
@@ -168,13 +168,13 @@ def run(words: list[str]) -> None:
         keeper.add(run, result)
     panels = PANELS in study.report.figures
     try:
-        while todo := schedule.todo(outcomes):
+        while todo := rounds.todo(outcomes):
             if not _has_time(engine, todo, outcomes, options.jobs):
                 console.print(
                     f"the next {len(todo):,} runs would not end within the {options.minutes:g} minutes"
                 )
                 break
-            for line in schedule.before(outcomes):
+            for line in rounds.before(outcomes):
                 console.print(line)
             tasks = [
                 RunTask(run, folder.run(run), panels, options.command, options.tensorboard) for run in todo
@@ -195,15 +195,15 @@ def run(words: list[str]) -> None:
         raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
         write_results(folder.results_file, study.axes, finished(folder, runs))
-        schedule.note(folder, outcomes)
-    for line in schedule.after(outcomes):
+        rounds.note(folder, outcomes)
+    for line in rounds.after(outcomes):
         console.print(line)
     asked = [run for run in wanted if run.hash in outcomes] if options.race or options.plan else wanted
     if not _report(console, folder, asked):
         raise SystemExit(1)
 
 
-def make_schedule(study: Study, wanted: Sequence[Run], options: Namespace) -> Schedule:
+def make_rounds(study: Study, wanted: Sequence[Run], options: Namespace) -> Rounds:
     """Make what decides which runs are next."""
     if options.plan:
         from dropout_lab.app.study.plan import Plan

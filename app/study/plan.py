@@ -17,7 +17,7 @@ from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.lanes import Lane, Yardstick, label_line, lanes
 from dropout_lab.app.study.metrics import is_share, scaled
-from dropout_lab.app.study.schedule import Outcomes, Schedule
+from dropout_lab.app.study.rounds import Outcomes, Rounds
 from dropout_lab.app.study.spec import Study
 
 # What the lines are about, in times what matters.
@@ -25,7 +25,7 @@ SIZES = (1, 2, 4)
 
 
 @dataclass(frozen=True)
-class Spread:
+class RowSpread:
     """How much the paired differences of a row to the baseline vary between seeds."""
 
     name: str
@@ -50,7 +50,7 @@ class Spread:
         return self.deviation * low, self.deviation * high
 
 
-class Plan(Schedule):
+class Plan(Rounds):
     """Three seeds of the baseline and of each row that has no such runs yet, and what follows from all that there is.
 
     A pilot's runs are real ones, and the study's first: nothing of them is lost. Of the values that are selected over
@@ -150,7 +150,7 @@ class Plan(Schedule):
             lines.append(f"{self._size(difference)}{matters} needs {many} seeds{time}")
         return lines
 
-    def spreads(self, lane: Lane, outcomes: Outcomes) -> list[Spread]:
+    def spreads(self, lane: Lane, outcomes: Outcomes) -> list[RowSpread]:
         """Return the spread of each row's differences, the rate chosen on the other seeds where there is a choice."""
         figures = []
         for variant in range(len(lane.variants)):
@@ -169,7 +169,9 @@ class Plan(Schedule):
             chosen = cross_fitted(by, self._by.by_highest)
             figures.append({seed: test[place][seed] for seed, place in chosen.items() if seed in test[place]})
         return [
-            Spread(label_line(lane.variants[variant]), paired_difference(figures[variant], figures[BASELINE]))
+            RowSpread(
+                label_line(lane.variants[variant]), paired_difference(figures[variant], figures[BASELINE])
+            )
             for variant in range(1, len(figures))
         ]
 

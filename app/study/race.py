@@ -17,7 +17,7 @@ from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.lanes import Lane, Yardstick, label_line, lanes
 from dropout_lab.app.study.metrics import own_name
-from dropout_lab.app.study.schedule import Outcomes, Schedule
+from dropout_lab.app.study.rounds import Outcomes, Rounds
 from dropout_lab.app.study.spec import Labels, Study
 
 
@@ -77,7 +77,7 @@ class Standing:
         return [self.lane.pairs[pair].labels for pair in np.flatnonzero(chosen)]
 
 
-class StudyRace(Schedule):
+class StudyRace(Rounds):
     """The races of a study, one a lane; UserError if nothing can be compared."""
 
     def __init__(self, study: Study, runs: Sequence[Run]) -> None:

@@ -11,7 +11,7 @@ Outcomes = Mapping[str, RunResult | None]
 """What has become of the runs that have ended, by hash; None of those that have failed."""
 
 
-class Schedule(ABC):
+class Rounds(ABC):
     """Decides by outcomes alone, so that runs at a time, and interruptions, change nothing."""
 
     @abstractmethod
@@ -31,7 +31,7 @@ class Schedule(ABC):
         """Write into the study's folder what was decided, if anything was."""
 
 
-class WholeGrid(Schedule):
+class WholeGrid(Rounds):
     """All runs in one round."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
