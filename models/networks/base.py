@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.models.dropout import Dropout, DropoutFactory, dropout_layers, made_layers
+from dropout_lab.models.dropout.base import weight_of
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -29,7 +30,7 @@ class Head(nn.Module):
         self.activation = activation or nn.Identity()
 
     def forward(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        units = self.stage(x, target, self.linear.weight)
+        units = self.stage(x, target, weight_of(self.linear, x))
         logits: Tensor = self.activation(self.linear(units.flatten(1)))
         return logits
 
