@@ -30,7 +30,7 @@ RUNS = {
     "dropin-history": (3 * 9, 2 * 9 + 1),
     "dropin-table": (4 * 3 * 9, 3 * 3 * 9 + 3),
     "gavier-cifar10": (8, 8),
-    "gavier-future": (9, 9),
+    "gavier-future": (14, 14),
     "gavier-mnist": (11, 11),
     "isic-baseline": (3, 3),
     "maldrop-chain": (5 * 2, 3 * 2 + 2),
