@@ -7,7 +7,7 @@ from itertools import chain, combinations, islice
 from typing import Any
 
 from dropout_lab.app.config.explain import GROUPS, class_named
-from dropout_lab.app.config.nulls import Argument, arguments
+from dropout_lab.app.config.nulls import EMPTY, arguments
 from dropout_lab.app.config.settings import Settings, hash_of, what_is_learned
 
 Path = tuple[str | int, ...]
@@ -56,7 +56,7 @@ def _defaults(owner: type) -> dict[str, str]:
     return {
         each.name: _written(each.default)
         for each in arguments(owner)
-        if each.default is not Argument.empty and each.name not in unlike_before
+        if each.default is not EMPTY and each.name not in unlike_before
     }
 
 

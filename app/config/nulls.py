@@ -28,14 +28,15 @@ def check_nulls(parsed: Any, path: str = "") -> None:
             check_nulls(each, f"{path}.{place}")
 
 
+EMPTY = inspect.Parameter.empty
+
+
 class Argument(NamedTuple):
-    """An argument of a class: its default, ``empty`` for none, and the type that its annotation allows."""
+    """An argument of a class: its default, ``EMPTY`` for none, and the type that its annotation allows."""
 
     name: str
     default: Any
     allowed: Any
-
-    empty = inspect.Parameter.empty
 
 
 def arguments(owner: Any) -> Iterator[Argument]:
@@ -55,7 +56,7 @@ def never_null(owner: Any) -> Iterator[tuple[str, object]]:
     """Yield the arguments of a class that have a default and may not be None, each with its default."""
     for name, default, allowed in arguments(owner):
         needed = allowed not in (Any, object) and type(None) not in get_args(allowed)
-        if needed and default is not None and default is not Argument.empty:
+        if needed and default is not None and default is not EMPTY:
             yield name, default
 
 
