@@ -22,7 +22,7 @@ STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
 
 # Combinations a seed, and trainings a seed: combinations with the same settings share one.
 RUNS = {
-    "compare": (18 * 3, 14 * 3 + 4),
+    "compare": (19 * 3, 15 * 3 + 4),
     "dropalan-cifar10": (6 * 2, 6 * 2),
     "dropalan-collapse": (2 * 2, 2 * 2),
     "dropalan-mnist": (5 * 2, 5 * 2),

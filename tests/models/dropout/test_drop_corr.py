@@ -273,7 +273,8 @@ def test_kept_covariance_compiles_once() -> None:
 def test_ranks_of_unequal_batches_go_on_with_the_first(
     sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers, sent = [DropCorr(keep=2) for _ in sizes], []
+    layers = [DropCorr(keep=2) for _ in sizes]
+    sent: list[torch.Tensor] = []
 
     def broadcast(rows: torch.Tensor, source: int) -> None:
         # What gloo and NCCL ask for, which do not say so.
