@@ -12,13 +12,14 @@ import pandas as pd
 from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.records import damaged
-from dropout_lab.app.report.formatting import is_share, label_words
+from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
 from dropout_lab.app.statistics.clusters import Measured, estimate_over_images
 from dropout_lab.app.statistics.estimate import Estimate, Scale, estimate, paired_difference, paired_ratio
 from dropout_lab.app.statistics.selection import WIDER, best_choice, cross_fitted
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
+from dropout_lab.app.study.metrics import is_share
 from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
