@@ -21,6 +21,7 @@ from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.metrics import is_share
 from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
+from dropout_lab.app.study.race import RaceRecord, read_races
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
 from dropout_lab.app.study.spec import Labels, Select, SourceCurve, Study
@@ -66,6 +67,7 @@ class Results:
     rows: list[Labels]  # of a table
     columns: list[Labels]  # of a table; a single empty one where no axis is named
     tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
+    races: list[RaceRecord] = field(default_factory=list)  # where a race has decided which runs were made
     # Rows, or columns, whose runs never differ: the first stands in the tables, for all of them.
     identical: list[list[Labels]] = field(default_factory=list)
 
@@ -363,6 +365,7 @@ def read_results(folder: Path) -> Results:
         rows=_combinations(study, report.rows),
         columns=_combinations(study, report.columns),
         tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
+        races=read_races(place),
     ).merged()  # fmt: skip
 
 
