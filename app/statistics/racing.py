@@ -18,6 +18,7 @@ from scipy.special import stdtr, stdtrit
 
 from dropout_lab.app.statistics.estimate import ROUNDING
 from dropout_lab.app.statistics.judgement import ALPHA, FEWEST_SEEDS
+from dropout_lab.app.statistics.selection import WIDER
 
 # Seeds at which it is looked whether something can be taken; the last look is at all seeds.
 LOOKS = (3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
@@ -109,9 +110,9 @@ def race(runs: Runs, rules: Rules) -> Race:
     level 5 % / pairs (Bonferroni), or if it is so below the baseline + what matters. It waits if that holds at 10 % for
     itself alone. A pair with a run that failed, is not finite or has learned nothing is dropped at once.
 
-    At each look, 3, 5, 8, 13, … seeds, a variant's differences to the baseline are those of its rate in front that is
-    best in validation on the *other* seeds. The leader is taken if its paired two-sided t-test is significant at
-    level of the look (:func:`levels`) by Holm's method over all variants, those that were dropped with p = 1; one that
+    At each look, 3, 5, 8, 13, … seeds, a variant's differences to the baseline are those of its rate in front that the
+    other half of the seeds chooses. The leader is taken if its paired two-sided t-test is significant at the level of
+    the look (:func:`levels`) by Holm's method over all variants, those that were dropped with p = 1; one that
     is so worse, or equivalent (TOST), is out. Had every run been made, the chance of a false "better" at a look were
     its level at most, and at any look alpha (Bonferroni); what was not run can only take some of them away.
     """
@@ -286,7 +287,8 @@ def _judge(runs: Runs, front: Flags, rules: Rules, number: int) -> tuple[Flags, 
             runs.validation[:, mine, :number], runs.test[:, mine, :number], front[:, mine]
         )
     difference = figures - figures[:, :1]
-    mean, error = difference.mean(2), difference.std(2, ddof=1) / np.sqrt(number)
+    wider = np.stack([_choices(front[:, runs.variant == variant]) for variant in range(variants)], axis=1)
+    mean, error = difference.mean(2), wider * difference.std(2, ddof=1) / np.sqrt(number)
     # Seeds that are all alike are one, unless there is no difference at all.
     known = error > ROUNDING * np.abs(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -302,9 +304,18 @@ def _judge(runs: Runs, front: Flags, rules: Rules, number: int) -> tuple[Flags, 
 
 
 def _cross_fitted(validation: Floats, test: Floats, there: Flags) -> Floats:
-    """Return (B, n) the test of the rate that is best in validation on the other seeds, of rates that are there."""
-    others = np.where(there[:, :, None], validation.sum(2, keepdims=True) - validation, -np.inf)
-    return np.asarray(np.take_along_axis(test, others.argmax(1)[:, None], 1)[:, 0])
+    """Return (B, n) the test of the rate that the other half of the seeds chooses, of rates that are there."""
+    found = np.empty((len(test), test.shape[2]))
+    for choosing in (0, 1):
+        sums = np.where(there, validation[:, :, choosing::2].sum(2), -np.inf)
+        judged = test[:, :, 1 - choosing :: 2]
+        found[:, 1 - choosing :: 2] = np.take_along_axis(judged, sums.argmax(1)[:, None, None], 1)[:, 0]
+    return found
+
+
+def _choices(there: Flags) -> Floats:
+    """Return how many times as large the error is, (B,): where there are several rates to choose from."""
+    return np.where(there.sum(1) > 1, WIDER, 1.0)
 
 
 def _reject(p: Floats, level: float) -> Flags:

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, TypeAdapter
 
-from dropout_lab.app.records import write_record
+from dropout_lab.app.records import read_record, write_record
 from dropout_lab.app.statistics.racing import ENDINGS, GOES_ON, Ending, Race, Rules, Runs, levels, race
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.lanes import Lane, Yardstick, label_line, lanes
 from dropout_lab.app.study.metrics import own_name
 from dropout_lab.app.study.rounds import Outcomes, Rounds
+from dropout_lab.app.study.run_files import REMEDY
 from dropout_lab.app.study.spec import Labels, Study
 
 
@@ -75,6 +77,27 @@ class Standing:
 
     def _labels(self, chosen: NDArray[np.bool_]) -> list[Labels]:
         return [self.lane.pairs[pair].labels for pair in np.flatnonzero(chosen)]
+
+
+class RaceRecord(BaseModel):
+    """What ``race.json`` says of a lane, as far as a report needs it."""
+
+    where: Labels
+    ending: str | None
+    level: float | None
+    variants: int
+    runs: int
+    of: int
+
+
+class _RaceFile(BaseModel):
+    races: list[RaceRecord] = []
+
+
+def read_races(folder: StudyFolder) -> list[RaceRecord]:
+    """Return what the study's race has decided, by lane; none where it was no race."""
+    found = read_record(folder.race_file, TypeAdapter(_RaceFile), REMEDY)
+    return [] if found is None else found.races
 
 
 class StudyRace(Rounds):
