@@ -90,10 +90,7 @@ def parse(words: list[str]) -> Namespace:
     options = parser.parse_args(words)
     # The end of a line within a word becomes a space.
     options.command = " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
-    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
-        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
-            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
-            raise UserError(f"--{name} must be {allowed}, got {value}")
+    check_workers(options)
     gpus = options.gpus_per_run
     if gpus is not None and not (0 <= gpus <= 1 or (gpus.is_integer() and gpus > 0)):
         raise UserError(f"--gpus_per_run must be a share between 0 and 1 or a whole number, got {gpus:g}")
@@ -102,6 +99,14 @@ def parse(words: list[str]) -> Namespace:
             f"--timeout must be above 0 seconds, got {options.timeout:g}; leave it out for no limit"
         )
     return options
+
+
+def check_workers(options: Namespace) -> None:
+    """Check how many runs are done at a time, and with how many threads."""
+    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
+        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
+            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
+            raise UserError(f"--{name} must be {allowed}, got {value}")
 
 
 def make_engine(options: Namespace) -> Engine:

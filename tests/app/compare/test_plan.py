@@ -1,0 +1,59 @@
+"""Runs as long as fit into the minutes."""
+
+from typing import NamedTuple
+
+import pytest
+
+from dropout_lab.app.compare.plan import FILLED, LEAST_EPOCHS, MOST_EPOCHS, batch_size, duration, make_plan
+
+
+class Fixed(NamedTuple):
+    around: float
+    epoch: float
+
+    def of(self, epochs: float) -> float:
+        return self.around + epochs * self.epoch
+
+
+CANDIDATES = [Fixed(1.0, 0.1), Fixed(1.0, 0.3)]
+
+
+def test_epochs_fill_the_time() -> None:
+    plan = make_plan(CANDIDATES, seeds=10, jobs=1, seconds=100, epochs=None)
+    # Half of five seeds of two candidates, three runs each: 3 · (2 + 0.4 e) s.
+    assert plan.epochs == 61
+    assert plan.seconds == pytest.approx(3 * (2 + 0.4 * 61)) <= FILLED * 100 < 3 * (2 + 0.4 * 62)
+    assert (plan.first, plan.planned, plan.fits) == (2, 6, True)
+    assert plan.first_seconds == pytest.approx(2 + 0.4 * 61)
+
+
+def test_two_jobs_have_twice_the_time_and_no_more_workers_than_candidates() -> None:
+    assert make_plan(CANDIDATES, 10, 2, 50, None) == make_plan(CANDIDATES, 10, 9, 50, None)
+    assert make_plan(CANDIDATES, 10, 2, 50, None).epochs == make_plan(CANDIDATES, 10, 1, 100, None).epochs
+
+
+def test_bounds() -> None:
+    short, long = (make_plan(CANDIDATES, 10, 1, seconds, None) for seconds in (5, 1e6))
+    assert (short.epochs, short.fits) == (LEAST_EPOCHS, False)
+    assert (long.epochs, long.fits) == (MOST_EPOCHS, True)
+
+
+def test_epochs_that_are_given_stay() -> None:
+    plan = make_plan(CANDIDATES, 3, 1, 5, 200)
+    assert (plan.epochs, plan.fits, plan.planned) == (200, False, 4)
+
+
+@pytest.mark.parametrize(
+    ("images", "size"), [(3, 8), (100, 8), (128, 8), (160, 16), (639, 32), (640, 64), (999, 64), (1000, 100)]
+)
+def test_a_batch_of_few_images_is_small(images: int, size: int) -> None:
+    assert batch_size(images) == size
+
+
+def test_times_in_words() -> None:
+    assert [duration(seconds) for seconds in (0.2, 89, 150, 7200)] == [
+        "1 s",
+        "89 s",
+        "2 minutes",
+        "2.0 hours",
+    ]
