@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from dropout_lab.app.compare.plan import Plan, duration, make_plan
-from dropout_lab.app.compare.question import LIMITS, ask, title
+from dropout_lab.app.compare.plan import Plan, duration, given_epochs, make_plan
+from dropout_lab.app.compare.question import BASELINE, ask, title
 from dropout_lab.app.config.settings import Settings, network_of, short_name
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.files import expand_home, local_path
@@ -192,9 +192,10 @@ def _new(options: Namespace, question: Settings, name: str, console: Terminal) -
 def _plan(options: Namespace, fitting: "Fitting", jobs: int, seconds: float) -> Plan:
     """Choose how long a run is; where the shortest are too long, each variant has one rate, if no --rates are given."""
     from dropout_lab.app.compare.fitting import candidates_of, keep_one_rate
+    from dropout_lab.app.compare.trial import steps_of_epoch
 
     trainer = fitting.content["base"]["settings"].setdefault("trainer", {})
-    given = next((trainer[key] for key in LIMITS if key in trainer), None)
+    given = given_epochs(trainer, steps_of_epoch(fitting.parts.data))
 
     def plan() -> Plan:
         candidates = [fitting.costs[str(run.labels["variant"])] for run in candidates_of(fitting.content)]
@@ -205,7 +206,7 @@ def _plan(options: Namespace, fitting: "Fitting", jobs: int, seconds: float) -> 
         keep_one_rate(fitting.content)
         made = plan()
     if given is None:
-        trainer["max_epochs"] = made.epochs
+        trainer["max_epochs"] = int(made.epochs)
     return made
 
 
@@ -231,20 +232,18 @@ def _subject(fitting: "Fitting") -> list[str]:
 def _planned(options: Namespace, fitting: "Fitting", plan: Plan, jobs: int) -> list[str]:
     """Say what will be done and how long it takes."""
     grid = fitting.content["grid"]
-    variants, rates = [*grid["variant"]], grid.get("rate", {})
-    step = fitting.costs[variants[0]].step
+    others, rates = [each for each in grid["variant"] if each != BASELINE], grid.get("rate", {})
+    step = fitting.costs[BASELINE].step
+    at = f" at {'rates' if len(rates) > 1 else 'rate'} {', '.join(map(str, rates))}" if rates else ""
     lines = [
-        f"candidates {len(variants)} variants, {len(rates) or 'no'} rate{'' if len(rates) == 1 else 's'}"
-        f"{' (' + ', '.join(map(str, rates)) + ')' if rates else ''}: {plan.first} of them; against {variants[0]}",
-        f"plan       {plan.first} runs at first, one seed each; further seeds, {options.seeds} at most, for those that "
-        f"may be best: {plan.planned} runs or so",
+        f"candidates {plan.first}: {BASELINE}, and {len(others)} variants{at}",
+        f"plan       a run of each; then further seeds, {options.seeds} at most, for those that may be best: "
+        f"{plan.planned} runs or so",
     ]
-    if plan.epochs is not None:
-        steps = -(-len(fitting.parts.data.splits.train.labels) // fitting.parts.data.batch_size)
-        lines.append(
-            f"a run      {plan.epochs} epochs of {steps} steps, {1000 * step:.3g} ms each without dropout; "
-            "--trainer.max_epochs gives it another length"
-        )
+    lines.append(
+        f"a run      {plan.epochs:.3g} epochs, a step takes {1000 * step:.3g} ms without dropout; --trainer.max_epochs "
+        "gives it another length"
+    )
     lines.append(
         f"time       {duration(plan.first_seconds)} for the first round, {duration(plan.seconds)} in all, {jobs} runs "
         f"at a time; {'no end is set' if options.full else f'it ends after {options.minutes:g} minutes'}"
@@ -265,17 +264,11 @@ def with_seeds(study: Study, count: int) -> Study:
 
 def _do(options: Namespace, folder: StudyFolder, seconds: float) -> bool:
     """Do the study's runs; return whether none has failed."""
-    words = [
-        "study",
-        str(folder.study_file),
-        "--studies",
-        str(folder.path.parent),
-        "--threads",
-        str(options.threads),
-    ]
+    words = [str(folder.study_file), "--studies", str(folder.path.parent), "--threads", str(options.threads)]
     words += [] if options.jobs is None else ["--jobs", str(options.jobs)]
+    words += [] if options.full else ["--race", "--minutes", f"{max(seconds, 1) / 60:.6f}"]
     try:
-        run_study(words)
+        run_study(["study", *words])
     except SystemExit as end:
         return not end.code
     return True

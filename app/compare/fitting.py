@@ -115,9 +115,12 @@ def _scale_units(content: Settings) -> dict[str, str]:
         own = f"{UNITS}_{re.sub(r'[^A-Za-z0-9]', '_', str(label))}"
         renamed = _renamed(variants[label], own)
         trial = deepcopy(content)
-        trial["grid"] = {"variant": {label: renamed}, "rate": {1: {VALUES: {own: 1}}}}
+        trial["grid"] = {
+            "variant": {BASELINE: variants[BASELINE], label: renamed},
+            "rate": {1: {VALUES: {own: 1}}},
+        }
         try:
-            units = width(candidates_of(trial)[0])
+            units = width(candidates_of(trial)[1])
         except UserError as error:
             left_out[str(label)] = str(error)
             del variants[label]

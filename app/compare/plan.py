@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from dropout_lab.app.config.settings import Settings
+from dropout_lab.app.errors import UserError
+
 # Of the minutes; workers disturb each other, and are not all busy at the end of a round.
 FILLED = 0.8
 LEAST_EPOCHS, MOST_EPOCHS = 5, 100
@@ -23,7 +26,7 @@ class RunCosts(Protocol):
 class Plan(NamedTuple):
     """What is going to be done, as far as it can be said before."""
 
-    epochs: int | None  # None: the settings say when a run ends
+    epochs: float
     first: int  # runs of the first round, of each candidate one
     planned: int  # runs until the survivors have had five seeds, roughly
     first_seconds: float  # of the first round
@@ -51,15 +54,31 @@ def make_plan(
     def seconds_of(count: float) -> float:
         return sum(each.of(count) for each in candidates) / workers
 
-    chosen = epochs
-    if chosen is None:
+    if epochs is None:
         around = seconds_of(0)
-        each = seconds_of(1) - around
-        chosen = math.floor((FILLED * seconds / share - around) / each)
-        chosen = min(max(chosen, LEAST_EPOCHS), MOST_EPOCHS)
-    first = seconds_of(chosen)
+        fitting = math.floor((FILLED * seconds / share - around) / (seconds_of(1) - around))
+        epochs = min(max(fitting, LEAST_EPOCHS), MOST_EPOCHS)
+    first = seconds_of(epochs)
     planned = share * first
-    return Plan(chosen, len(candidates), round(share * len(candidates)), first, planned, planned <= seconds)
+    return Plan(epochs, len(candidates), round(share * len(candidates)), first, planned, planned <= seconds)
+
+
+def given_epochs(trainer: Settings, steps: int) -> float | None:
+    """Return how many epochs of so many steps the settings of a trainer ask for at most; None where they do not.
+
+    Raises:
+        UserError: they ask for a time alone, of which each candidate would make something else.
+    """
+    if "max_time" in trainer and not {"max_epochs", "max_steps"} & trainer.keys():
+        raise UserError(
+            "trainer.max_time alone ends no two runs alike: give --trainer.max_epochs or max_steps too"
+        )
+    limits = [(trainer.get("max_epochs"), 1), (trainer.get("max_steps"), steps)]
+    given = [(limit, length) for limit, length in limits if isinstance(limit, int)]
+    # Without an end, -1, a callback has the say.
+    return (
+        min((limit / length for limit, length in given if limit > 0), default=MOST_EPOCHS) if given else None
+    )
 
 
 def batch_size(images: int) -> int:

@@ -1,26 +1,29 @@
 """What fits a network, found by building it and by a few steps of a real fit, and how long these take."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from dropout_lab.app.config.settings import Settings, merge
+from dropout_lab.app.config.settings import merge
 from dropout_lab.app.errors import UserError, remedy
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.one_run import build_run
+from dropout_lab.callbacks import TrainingCollapsed
 from dropout_lab.callbacks.timing import seconds
+from dropout_lab.datamodules import ImageDataModule
 from dropout_lab.models.dropout.base import CountDropout
 
 # A pass forward alone takes about a third of a step, which goes back too.
 FORWARD = 1 / 3
-WITHOUT_FILES: Settings = {"trainer": {"enable_checkpointing": False, "logger": False}}
 
 
 @dataclass(frozen=True)
@@ -89,36 +92,49 @@ class StepClock(Callback):
 
 
 def try_out(run: Run, limit: float) -> Costs:
-    """Begin a run, with nothing written, and end it after ``limit`` seconds; UserError if it cannot be.
+    """Begin a run on one device, and end it after ``limit`` seconds; nothing of it stays.
 
     Raises:
         UserError: the candidate cannot be built, or not be trained.
     """
     start = perf_counter()
-    parts = build_run(merge(run.settings, WITHOUT_FILES))
     clock = StepClock(limit)
-    parts.callbacks.append(clock)
-    built = perf_counter()
-    try:
-        parts.trainer.fit(parts.model, datamodule=parts.data)
-    except EnoughError:
-        pass
-    except (RuntimeError, ValueError) as error:
-        first = str(error).partition("\n")[0]
-        line = remedy(error, "model.compile", "a smaller data.batch_size, a smaller data.image_size")
-        raise UserError(line or f"{type(error).__name__}: {first}") from error
-    if not any(clock.begins):
+    with TemporaryDirectory() as folder:
+        trainer = {
+            "default_root_dir": folder,
+            "devices": 1,
+            "strategy": "auto",
+            "enable_checkpointing": False,
+        }
+        parts = build_run(merge(run.settings, {"trainer": trainer}))
+        parts.callbacks.append(clock)
+        try:
+            parts.trainer.fit(parts.model, datamodule=parts.data)
+        except (EnoughError, TrainingCollapsed):
+            pass
+        except (RuntimeError, ValueError) as error:
+            first = str(error).partition("\n")[0]
+            line = remedy(error, "model.compile", "a smaller data.batch_size or data.image_size")
+            raise UserError(line or f"{type(error).__name__}: {first}") from error
+        finally:
+            # Lightning does not where a fit is broken off.
+            parts.trainer.profiler.teardown(stage="fit")  # type: ignore[attr-defined]
+    if not clock.last:
         raise UserError("nothing was trained: the limits of the trainer leave no batch")
-    return costs_of(parts, clock, built - start + clock.begins[0][0] - built)
+    return costs_of(parts, clock, clock.begins[0][0] - start)
 
 
 def costs_of(parts: Parts, clock: StepClock, before: float) -> Costs:
     """Return what a run takes; what was not seen of it, as of a long epoch, is worked out from its steps."""
     of_image = FORWARD * clock.step / parts.data.batch_size
     splits = parts.data.splits
-    steps = -(-len(splits.train.labels) // parts.data.batch_size)
-    epoch = clock.epoch or steps * clock.step + len(splits.val.labels) * of_image
+    epoch = clock.epoch or steps_of_epoch(parts.data) * clock.step + len(splits.val.labels) * of_image
     return Costs(clock.step, epoch, before + len(splits.test.labels) * of_image)
+
+
+def steps_of_epoch(data: ImageDataModule) -> int:
+    """Return how many batches of training images there are."""
+    return math.ceil(len(data.splits.train.labels) / data.batch_size)
 
 
 def baseline_parts(run: Run) -> Parts:

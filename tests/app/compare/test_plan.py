@@ -4,7 +4,16 @@ from typing import NamedTuple
 
 import pytest
 
-from dropout_lab.app.compare.plan import FILLED, LEAST_EPOCHS, MOST_EPOCHS, batch_size, duration, make_plan
+from dropout_lab.app.compare.plan import (
+    FILLED,
+    LEAST_EPOCHS,
+    MOST_EPOCHS,
+    batch_size,
+    duration,
+    given_epochs,
+    make_plan,
+)
+from dropout_lab.app.errors import UserError
 
 
 class Fixed(NamedTuple):
@@ -41,6 +50,15 @@ def test_bounds() -> None:
 def test_epochs_that_are_given_stay() -> None:
     plan = make_plan(CANDIDATES, 3, 1, 5, 200)
     assert (plan.epochs, plan.fits, plan.planned) == (200, False, 4)
+
+
+def test_how_long_a_run_is_by_its_settings() -> None:
+    assert given_epochs({}, 10) is None
+    assert given_epochs({"max_epochs": 7}, 10) == 7
+    assert given_epochs({"max_epochs": 7, "max_steps": 25, "max_time": "00:00:01:00"}, 10) == 2.5
+    assert given_epochs({"max_epochs": -1}, 10) == MOST_EPOCHS
+    with pytest.raises(UserError, match="max_time alone .*max_epochs"):
+        given_epochs({"max_time": "00:00:01:00"}, 10)
 
 
 @pytest.mark.parametrize(
