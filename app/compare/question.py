@@ -63,7 +63,7 @@ def ask(options: Namespace, words: Sequence[str]) -> Settings:
     given = reduce(merge, map(setting, pairs(words)), given)
     if not short_name(given.get("data")):
         raise UserError(NO_DATA)
-    content = {key: value for key, value in shipped.items() if key != "quick"}
+    content = {key: value for key, value in shipped.items() if key not in ("name", "quick")}
     content["base"] = {"settings": merge(default, given)}
     content["grid"] = _grid(shipped["grid"], options.variants, options.rates)
     drop_unused_rate(content)

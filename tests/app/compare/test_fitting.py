@@ -1,6 +1,5 @@
 """What does not fit a network is left out, all at once, and what counts units is scaled to it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from dropout_lab.app.compare.fitting import Fitting, candidates_of, fit_to_netwo
 from dropout_lab.app.compare.question import ask
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.grid import expand
-from dropout_lab.models.dropout import Dropout
+from dropout_lab.models.dropout import DropoutFactory
 from dropout_lab.models.networks import Head, Network
-from dropout_lab.models.networks.base import ImageShape
+from dropout_lab.models.networks.base import ImageShape, dropout_places
 
 HERE = "tests.app.compare.test_fitting"
 SMALL = "--data digits --data.train_limit 60 --model.network.hidden [16,12] --trainer.accelerator cpu"
@@ -31,9 +30,19 @@ class NoPlace(Network):
 class Deaf(Network):
     """A network that takes dropout, and makes nothing of it."""
 
-    def __init__(self, image_shape: ImageShape, num_classes: int, dropout: Callable[[], Dropout]) -> None:
+    def __init__(self, image_shape: ImageShape, num_classes: int, dropout: DropoutFactory) -> None:
         body = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU())
         super().__init__(image_shape, num_classes, body, Head(_Hand(), nn.Linear(8, num_classes)))
+
+
+class Alone(Network):
+    """A network whose dropout stands behind no affine map."""
+
+    def __init__(self, image_shape: ImageShape, num_classes: int, dropout: DropoutFactory) -> None:
+        (layer,) = dropout_places(dropout, 1)
+        super().__init__(
+            image_shape, num_classes, nn.Flatten(), Head(layer.alone("pixels"), nn.Linear(64, num_classes))
+        )
 
 
 class _Hand(nn.Module):
@@ -87,11 +96,16 @@ def test_a_rate_that_does_not_fit_is_skipped(monkeypatch: pytest.MonkeyPatch) ->
     assert labels == {("none", 0.1), ("standard", 0.1)}
 
 
-def test_variants_without_a_stage_of_their_own_are_left_out_of_a_convolutional_network() -> None:
-    found = fitted("--data digits --data.image_size 18 --network AlanCNN --rates 0.5 --trainer.accelerator cpu "
-                   "--variants standard dropconnect standout")  # fmt: skip
+def test_one_reason_is_one_line() -> None:
+    found = fitted(
+        f"--data digits --network {HERE}.Alone --variants standard dropconnect standout --rates 0.5"
+    )
     assert [*found.content["grid"]["variant"]] == ["none", "standard"]
-    assert len(found.left_out) == 2
+    (first, second) = found.left_out
+    assert first.startswith(
+        "dropconnect: DropConnect works on an affine map and its activation and cannot stand after"
+    )
+    assert second.startswith("standout: Standout works on")
 
 
 def test_the_split_varies_where_a_seed_draws_it() -> None:
