@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from dropout_lab.app.report.formatting import highest_is_best, label_words, mean_and_half, number
+from dropout_lab.app.report.formatting import label_words, mean_and_half, number
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.statistics.estimate import Estimate
 from dropout_lab.app.statistics.judgement import FEWEST_SEEDS, Finding, Judgement, judge
+from dropout_lab.app.study.metrics import highest_is_best
 from dropout_lab.app.study.spec import Labels
 
 CALIBRATION = "test/ece"

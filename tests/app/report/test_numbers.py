@@ -2,17 +2,9 @@
 
 import pytest
 
-from dropout_lab.app.report.formatting import (
-    highest_is_best,
-    label_words,
-    mean_and_half,
-    metric_name,
-    number,
-    ratio,
-    scaled,
-    span,
-)
+from dropout_lab.app.report.formatting import label_words, mean_and_half, metric_name, number, ratio, span
 from dropout_lab.app.statistics.estimate import Estimate, estimate
+from dropout_lab.app.study.metrics import highest_is_best, scaled
 
 
 @pytest.mark.parametrize(
