@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from dropout_lab.app.compare.plan import Plan, duration, given_epochs, make_plan
+from dropout_lab.app.compare.budget import Budget, duration, given_epochs, make_budget
 from dropout_lab.app.compare.question import BASELINE, ask, title
 from dropout_lab.app.config.settings import Settings, network_of, short_name
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
 from dropout_lab.app.files import expand_home, local_path
 from dropout_lab.app.records import read_record, write_record
-from dropout_lab.app.study.command import check_workers
-from dropout_lab.app.study.command import run as run_study
+from dropout_lab.app.study.command import check_workers, do_study
+from dropout_lab.app.study.command import parse as parse_study
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.spec import Study
@@ -107,7 +107,8 @@ def run(words: list[str]) -> None:
     question = ask(options, settings)
     folder = folder_of(options, question)
     start = perf_counter()
-    if folder.study_file.exists():
+    begun = folder.study_file.exists()
+    if begun:
         console.print(f"study      {folder.study_file}, which is gone on with")
         study = with_seeds(read_study(folder.study_file), options.seeds)
     else:
@@ -115,11 +116,10 @@ def run(words: list[str]) -> None:
     if options.plan:
         return
     folder.write(study)
-    folder.note(options.command)
     write_record(folder.path / QUESTION, _same(question))
-    console.print(f"study      {folder.study_file}")
+    console.print(f"written    {folder.study_file}")
     try:
-        done = _do(options, folder, 60 * options.minutes - (perf_counter() - start))
+        done = _do(options, folder, study, 60 * options.minutes - (perf_counter() - start), tried=not begun)
     except StoppedByUser as stop:
         again = "give the command again to go on"
         raise StoppedByUser(
@@ -183,13 +183,13 @@ def _new(options: Namespace, question: Settings, name: str, console: Terminal) -
         )
     jobs = options.jobs or cpu_count()
     left = 60 * options.minutes - (perf_counter() - start)
-    plan = _plan(options, fitting, jobs, left)
-    for line in [*_subject(fitting), *_planned(options, fitting, plan, jobs)]:
+    budget = _budget(options, fitting, jobs, left)
+    for line in [*_subject(fitting), *_planned(options, fitting, budget, jobs)]:
         console.print(line)
     return study_of(fitting.content)
 
 
-def _plan(options: Namespace, fitting: "Fitting", jobs: int, seconds: float) -> Plan:
+def _budget(options: Namespace, fitting: "Fitting", jobs: int, seconds: float) -> Budget:
     """Choose how long a run is; where the shortest are too long, each variant has one rate, if no --rates are given."""
     from dropout_lab.app.compare.fitting import candidates_of, keep_one_rate
     from dropout_lab.app.compare.trial import steps_of_epoch
@@ -197,14 +197,14 @@ def _plan(options: Namespace, fitting: "Fitting", jobs: int, seconds: float) -> 
     trainer = fitting.content["base"]["settings"].setdefault("trainer", {})
     given = given_epochs(trainer, steps_of_epoch(fitting.parts.data))
 
-    def plan() -> Plan:
+    def budget() -> Budget:
         candidates = [fitting.costs[str(run.labels["variant"])] for run in candidates_of(fitting.content)]
-        return make_plan(candidates, options.seeds, jobs, seconds, given)
+        return make_budget(candidates, options.seeds, jobs, seconds, given)
 
-    made = plan()
+    made = budget()
     if not made.fits and options.rates is None and not options.full:
         keep_one_rate(fitting.content)
-        made = plan()
+        made = budget()
     if given is None:
         trainer["max_epochs"] = int(made.epochs)
     return made
@@ -229,26 +229,27 @@ def _subject(fitting: "Fitting") -> list[str]:
     ]
 
 
-def _planned(options: Namespace, fitting: "Fitting", plan: Plan, jobs: int) -> list[str]:
+def _planned(options: Namespace, fitting: "Fitting", budget: Budget, jobs: int) -> list[str]:
     """Say what will be done and how long it takes."""
     grid = fitting.content["grid"]
     others, rates = [each for each in grid["variant"] if each != BASELINE], grid.get("rate", {})
     step = fitting.costs[BASELINE].step
     at = f" at {'rates' if len(rates) > 1 else 'rate'} {', '.join(map(str, rates))}" if rates else ""
     lines = [
-        f"candidates {plan.first}: {BASELINE}, and {len(others)} variants{at}",
+        f"candidates {budget.first}: {BASELINE}, and {len(others)} variants{at}",
         f"plan       a run of each; then further seeds, {options.seeds} at most, for those that may be best: "
-        f"{plan.planned} runs or so",
+        f"{budget.planned} runs or so",
     ]
     lines.append(
-        f"a run      {plan.epochs:.3g} epochs, a step takes {1000 * step:.3g} ms without dropout; --trainer.max_epochs "
-        "gives it another length"
+        f"a run      {budget.epochs:.3g} epochs, a step takes {1000 * step:.3g} ms without dropout; "
+        "--trainer.max_epochs gives it another length"
     )
+    end = "no end is set" if options.full else f"it ends after {options.minutes:g} minutes"
     lines.append(
-        f"time       {duration(plan.first_seconds)} for the first round, {duration(plan.seconds)} in all, {jobs} runs "
-        f"at a time; {'no end is set' if options.full else f'it ends after {options.minutes:g} minutes'}"
+        f"time       {duration(budget.first_seconds)} for the first round, {duration(budget.seconds)} in all, "
+        f"{jobs} runs at a time; {end}"
     )
-    if not plan.fits and not options.full:
+    if not budget.fits and not options.full:
         lines.append(
             f"note       that is more than {options.minutes:g} minutes, so that there may be no verdict: give more "
             "--minutes, fewer --variants, or a smaller --data.image_size"
@@ -262,16 +263,14 @@ def with_seeds(study: Study, count: int) -> Study:
     return study.model_copy(update={"seeding": study.seeding.model_copy(update={"values": values})})
 
 
-def _do(options: Namespace, folder: StudyFolder, seconds: float) -> bool:
+def _do(options: Namespace, folder: StudyFolder, study: Study, seconds: float, tried: bool) -> bool:
     """Do the study's runs; return whether none has failed."""
     words = [str(folder.study_file), "--studies", str(folder.path.parent), "--threads", str(options.threads)]
     words += [] if options.jobs is None else ["--jobs", str(options.jobs)]
     words += [] if options.full else ["--race", "--minutes", f"{max(seconds, 1) / 60:.6f}"]
-    try:
-        run_study(["study", *words])
-    except SystemExit as end:
-        return not end.code
-    return True
+    asked = parse_study(words)
+    asked.command = options.command
+    return do_study(study, asked, tried)
 
 
 def _report_command(folder: StudyFolder) -> str:

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropout_lab.app.compare.plan import batch_size
+from dropout_lab.app.compare.budget import batch_size
 from dropout_lab.app.compare.question import BASELINE, drop_unused_rate, placeholders
 from dropout_lab.app.compare.trial import Costs, baseline_parts, draws_split, try_all, width
 from dropout_lab.app.config.settings import VALUES, Settings, fill_placeholders, find_placeholders

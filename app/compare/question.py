@@ -55,7 +55,7 @@ def ask(options: Namespace, words: Sequence[str]) -> Settings:
     configs, settings = _default(options.data, shipped["base"])
     default = merge(reduce(merge, map(_without_names, configs), {}), settings)
     default["trainer"] = {key: value for key, value in default["trainer"].items() if key not in LIMITS}
-    given = reduce(merge, map(_without_names, options.config), {})
+    given: Settings = reduce(merge, map(_without_names, options.config), {})
     if options.data is not None:
         given = merge(given, {"data": _data(options.data, default)})
     if options.network:

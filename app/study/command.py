@@ -135,8 +135,20 @@ def make_engine(options: Namespace) -> Engine:
 def run(words: list[str]) -> None:
     """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
-    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     study = read_study(find_config(options.file, group="studies"), options.form, options.changes)
+    if not do_study(study, options):
+        raise SystemExit(1)
+
+
+def do_study(study: Study, options: Namespace, tried: bool = False) -> bool:
+    """Do a study's runs; return whether none has failed.
+
+    Args:
+        study: what is asked.
+        options: how, as :func:`parse` returns them.
+        tried: it is known that all of its runs can be built.
+    """
+    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     runs = expand(study)
     wanted = only(study, runs, options.only)
     if not wanted:
@@ -151,7 +163,8 @@ def run(words: list[str]) -> None:
     engine.until = math.inf if options.minutes is None else monotonic() + 60 * options.minutes
     hashes = {run.hash for run in wanted}
     there = {row.run.hash: row.result for row in known if row.run.hash in hashes} | outcomes
-    check(options.file, study, [run for run in wanted if run.hash not in there])
+    if not tried:
+        check(options.file, study, [run for run in wanted if run.hash not in there])
     most = "at most " if options.race else ""
     console.print(f"study {study.name}: {most}{len(wanted):,} runs, {len(there):,} done before")
     if options.known is not None and options.dry_run:
@@ -161,7 +174,7 @@ def run(words: list[str]) -> None:
     if options.dry_run:
         for run in schedule.todo(there):
             console.print(f"  {run.hash}  {run.title}")
-        return
+        return True
     folder.write(study)
     folder.note(options.command)
     if options.known is not None:
@@ -204,8 +217,7 @@ def run(words: list[str]) -> None:
     for line in schedule.after(outcomes):
         console.print(line)
     asked = [run for run in wanted if run.hash in outcomes] if options.race or options.plan else wanted
-    if not _report(console, folder, asked):
-        raise SystemExit(1)
+    return _report(console, folder, asked)
 
 
 def make_schedule(study: Study, wanted: Sequence[Run], options: Namespace) -> Schedule:

@@ -8,7 +8,7 @@ import pytest
 from dropout_lab.app.compare.command import parse
 from dropout_lab.app.compare.fitting import WIDTH
 from dropout_lab.app.compare.question import SHIPPED, ask, at, drop_unused_rate, pairs, placeholders, title
-from dropout_lab.app.config.settings import network_of
+from dropout_lab.app.config.settings import Label, Settings, network_of
 from dropout_lab.app.config.shipped import find_config
 from dropout_lab.app.config.yaml_files import read_yaml
 from dropout_lab.app.errors import UserError
@@ -91,7 +91,7 @@ def test_variants_stand_beside_none() -> None:
 
 
 def test_a_rate_between_two_stands_for_what_is_between() -> None:
-    axis = {
+    axis: dict[Label, Settings] = {
         0.1: {"values": {"p": 0.1, "units": 8, "beta": 2.0}},
         0.5: {"values": {"p": 0.5, "units": 64, "beta": 0.0}},
     }

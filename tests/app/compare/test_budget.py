@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import pytest
 
-from dropout_lab.app.compare.plan import (
+from dropout_lab.app.compare.budget import (
     FILLED,
     LEAST_EPOCHS,
     MOST_EPOCHS,
     batch_size,
     duration,
     given_epochs,
-    make_plan,
+    make_budget,
 )
 from dropout_lab.app.errors import UserError
 
@@ -28,29 +28,29 @@ CANDIDATES = [Fixed(1.0, 0.1), Fixed(1.0, 0.3)]
 
 
 def test_epochs_fill_the_time() -> None:
-    plan = make_plan(CANDIDATES, seeds=10, jobs=1, seconds=100, epochs=None)
+    budget = make_budget(CANDIDATES, seeds=10, jobs=1, seconds=100, epochs=None)
     # Half of five seeds of two candidates, three runs each: 3 · (2 + 0.4 e) s.
-    assert plan.epochs == 61
-    assert plan.seconds == pytest.approx(3 * (2 + 0.4 * 61))
-    assert plan.seconds <= FILLED * 100 < 3 * (2 + 0.4 * 62)
-    assert (plan.first, plan.planned, plan.fits) == (2, 6, True)
-    assert plan.first_seconds == pytest.approx(2 + 0.4 * 61)
+    assert budget.epochs == 61
+    assert budget.seconds == pytest.approx(3 * (2 + 0.4 * 61))
+    assert budget.seconds <= FILLED * 100 < 3 * (2 + 0.4 * 62)
+    assert (budget.first, budget.planned, budget.fits) == (2, 6, True)
+    assert budget.first_seconds == pytest.approx(2 + 0.4 * 61)
 
 
 def test_two_jobs_have_twice_the_time_and_no_more_workers_than_candidates() -> None:
-    assert make_plan(CANDIDATES, 10, 2, 50, None) == make_plan(CANDIDATES, 10, 9, 50, None)
-    assert make_plan(CANDIDATES, 10, 2, 50, None).epochs == make_plan(CANDIDATES, 10, 1, 100, None).epochs
+    assert make_budget(CANDIDATES, 10, 2, 50, None) == make_budget(CANDIDATES, 10, 9, 50, None)
+    assert make_budget(CANDIDATES, 10, 2, 50, None).epochs == make_budget(CANDIDATES, 10, 1, 100, None).epochs
 
 
 def test_bounds() -> None:
-    short, long = (make_plan(CANDIDATES, 10, 1, seconds, None) for seconds in (5, 1e6))
+    short, long = (make_budget(CANDIDATES, 10, 1, seconds, None) for seconds in (5, 1e6))
     assert (short.epochs, short.fits) == (LEAST_EPOCHS, False)
     assert (long.epochs, long.fits) == (MOST_EPOCHS, True)
 
 
 def test_epochs_that_are_given_stay() -> None:
-    plan = make_plan(CANDIDATES, 3, 1, 5, 200)
-    assert (plan.epochs, plan.fits, plan.planned) == (200, False, 4)
+    budget = make_budget(CANDIDATES, 3, 1, 5, 200)
+    assert (budget.epochs, budget.fits, budget.planned) == (200, False, 4)
 
 
 def test_how_long_a_run_is_by_its_settings() -> None:

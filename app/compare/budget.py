@@ -23,7 +23,7 @@ class RunCosts(Protocol):
         """Return the seconds of a run of so many epochs."""
 
 
-class Plan(NamedTuple):
+class Budget(NamedTuple):
     """What is going to be done, as far as it can be said before."""
 
     epochs: float
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
 
 def make_plan(
     candidates: Sequence[RunCosts], seeds: int, jobs: int, seconds: float, epochs: int | None
-) -> Plan:
+) -> Budget:
     """Choose the epochs of a run: as many as fit, from 5 to 100.
 
     Half of the runs that would give each candidate five seeds are planned, since a race drops most of them early.
@@ -60,7 +60,7 @@ def make_plan(
         epochs = min(max(fitting, LEAST_EPOCHS), MOST_EPOCHS)
     first = seconds_of(epochs)
     planned = share * first
-    return Plan(epochs, len(candidates), round(share * len(candidates)), first, planned, planned <= seconds)
+    return Budget(epochs, len(candidates), round(share * len(candidates)), first, planned, planned <= seconds)
 
 
 def given_epochs(trainer: Settings, steps: int) -> float | None:
