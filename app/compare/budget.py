@@ -34,7 +34,7 @@ class Budget(NamedTuple):
     fits: bool  # whether that is within the minutes
 
 
-def make_plan(
+def make_budget(
     candidates: Sequence[RunCosts], seeds: int, jobs: int, seconds: float, epochs: int | None
 ) -> Budget:
     """Choose the epochs of a run: as many as fit, from 5 to 100.

@@ -249,6 +249,10 @@ def _planned(options: Namespace, fitting: "Fitting", budget: Budget, jobs: int) 
         f"time       {duration(budget.first_seconds)} for the first round, {duration(budget.seconds)} in all, "
         f"{jobs} runs at a time; {end}"
     )
+    if len(rates) == 1 and options.rates is None:
+        lines.append(
+            "note       one rate each, as more do not fit into the minutes: --rates or more --minutes"
+        )
     if not budget.fits and not options.full:
         lines.append(
             f"note       that is more than {options.minutes:g} minutes, so that there may be no verdict: give more "

@@ -1,14 +1,15 @@
 """From what is asked to a study all of whose runs fit: candidates are tried out, and left out where they do not."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 from dropout_lab.app.compare.budget import batch_size
 from dropout_lab.app.compare.question import BASELINE, drop_unused_rate, placeholders
-from dropout_lab.app.compare.trial import Costs, baseline_parts, draws_split, try_all, width
+from dropout_lab.app.compare.trial import Costs, Misfit, baseline_parts, draws_split, try_all, width
 from dropout_lab.app.config.settings import VALUES, Settings, fill_placeholders, find_placeholders
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.build import Parts
@@ -69,9 +70,8 @@ def fit_to_network(question: Settings, minutes: float, on_tried: Callable[[int, 
     costs, misfits = try_all(candidates, limit, lambda done: on_tried(done, len(candidates)))
     if at_fault := [each.reason for each in misfits if each.run.labels["variant"] == BASELINE]:
         raise UserError(at_fault[0])
-    left_out |= {_name(each.run.labels, content): each.reason for each in misfits}
+    told = by_reason([*left_out.items(), *_named(misfits, candidates)])
     _leave_out(content, [each.run.labels for each in misfits])
-    told = _by_reason(left_out)
     if [*content["grid"]["variant"]] == [BASELINE]:
         raise UserError(f"no variant fits: {'; '.join(told)}; name other --variants or another --network")
     content["deviations"] = [
@@ -96,12 +96,14 @@ def keep_one_rate(content: Settings) -> None:
         return
     kept = sorted(rates)[len(rates) // 2]
     content["grid"]["rate"] = {kept: rates[kept]}
-    rules = content.get("skip", [])
-    content["skip"] = [rule for rule in rules if rule["rate"] == kept]
-    # A variant that has no other rate would have no run.
-    for rule in content["skip"]:
-        content["grid"]["variant"].pop(rule["variant"], None)
-    del content["skip"]
+    for rule in content.pop("skip", []):
+        if rule["rate"] == kept:
+            # It has no other rate.
+            del content["grid"]["variant"][rule["variant"]]
+    content["deviations"] = [
+        *content["deviations"],
+        "Each variant has one rate, as more do not fit into the minutes.",
+    ]
 
 
 def _scale_units(content: Settings) -> dict[str, str]:
@@ -153,16 +155,21 @@ def _leave_out(content: Settings, misfits: Sequence[Labels]) -> None:
     drop_unused_rate(content)
 
 
-def _name(labels: Labels, content: Settings) -> str:
-    """Return what a candidate is called: ``maldrop at 0.5``."""
-    variant = labels["variant"]
-    has_rate = placeholders(content["grid"]["variant"][variant])
-    return f"{variant} at {labels['rate']}" if has_rate else str(variant)
+def _named(misfits: Sequence[Misfit], candidates: Sequence[Run]) -> Iterator[tuple[str, str]]:
+    """Yield what does not fit, ``maldrop at 0.5`` or the variant alone where no rate does, and the reason."""
+    counts = Counter(run.labels["variant"] for run in candidates)
+    out = Counter(each.run.labels["variant"] for each in misfits)
+    for each in misfits:
+        variant = each.run.labels["variant"]
+        yield (
+            f"{variant}" if out[variant] == counts[variant] else f"{variant} at {each.run.labels['rate']}",
+            each.reason,
+        )
 
 
-def _by_reason(left_out: dict[str, str]) -> list[str]:
+def by_reason(left_out: Sequence[tuple[str, str]]) -> list[str]:
     """Return a line for each reason, with all that it is about."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
-        reasons.setdefault(reason, []).append(name)
+    reasons: dict[str, dict[str, None]] = {}
+    for name, reason in left_out:
+        reasons.setdefault(reason, {})[name] = None
     return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]

@@ -7,7 +7,14 @@ import pytest
 from torch import nn
 
 from dropout_lab.app.compare.command import parse
-from dropout_lab.app.compare.fitting import Fitting, candidates_of, fit_to_network, keep_one_rate, study_of
+from dropout_lab.app.compare.fitting import (
+    Fitting,
+    by_reason,
+    candidates_of,
+    fit_to_network,
+    keep_one_rate,
+    study_of,
+)
 from dropout_lab.app.compare.question import ask
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.grid import expand
@@ -96,9 +103,9 @@ def test_a_rate_that_does_not_fit_is_skipped(monkeypatch: pytest.MonkeyPatch) ->
     assert labels == {("none", 0.1), ("standard", 0.1)}
 
 
-def test_one_reason_is_one_line() -> None:
+def test_what_fits_at_no_rate_is_named_alone() -> None:
     found = fitted(
-        f"--data digits --network {HERE}.Alone --variants standard dropconnect standout --rates 0.5"
+        f"--data digits --network {HERE}.Alone --variants standard dropconnect standout --rates 0.2 0.5"
     )
     assert [*found.content["grid"]["variant"]] == ["none", "standard"]
     (first, second) = found.left_out
@@ -106,6 +113,13 @@ def test_one_reason_is_one_line() -> None:
         "dropconnect: DropConnect works on an affine map and its activation and cannot stand after"
     )
     assert second.startswith("standout: Standout works on")
+
+
+def test_one_reason_is_one_line() -> None:
+    assert by_reason([("a at 0.1", "no"), ("b", "why"), ("c", "no"), ("c", "no")]) == [
+        "a at 0.1, c: no",
+        "b: why",
+    ]
 
 
 def test_the_split_varies_where_a_seed_draws_it() -> None:
