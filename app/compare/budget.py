@@ -35,7 +35,7 @@ class Budget(NamedTuple):
 
 
 def make_budget(
-    candidates: Sequence[RunCosts], seeds: int, jobs: int, seconds: float, epochs: int | None
+    candidates: Sequence[RunCosts], seeds: int, jobs: int, seconds: float, epochs: float | None
 ) -> Budget:
     """Choose the epochs of a run: as many as fit, from 5 to 100.
 
