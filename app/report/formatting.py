@@ -4,7 +4,7 @@ import math
 import re
 
 from dropout_lab.app.config.settings import LOWER_IS_BETTER
-from dropout_lab.app.statistics.estimate import Estimate
+from dropout_lab.app.statistics.estimate import Estimate, Scale
 from dropout_lab.app.study.grid import Run
 from dropout_lab.app.study.spec import Labels
 
@@ -35,6 +35,16 @@ def highest_is_best(metric: str) -> bool | None:
 def is_share(metric: str) -> bool:
     """Return whether a metric is written in percent."""
     return _family(metric) in DEAD or (_own_name(metric) in SHARES and not NEITHER.match(metric))
+
+
+def scale_of(metric: str) -> Scale | None:
+    """Return the least and the most that a metric's mean can be; None where that is not known."""
+    return (0.0, 1.0) if is_share(metric) else None
+
+
+def scale_of_difference(metric: str) -> Scale | None:
+    """Return the least and the most that the difference of two means can be; None where that is not known."""
+    return (-1.0, 1.0) if is_share(metric) else None
 
 
 def scaled(metric: str, value: float) -> float:
@@ -77,9 +87,12 @@ def number(metric: str, value: float | None, signed: bool = False) -> str:
 
 
 def mean_and_half(metric: str, found: Estimate | None) -> str:
-    """Write a mean ± half its 95 % interval; of a single seed the value alone."""
-    if found is None or found.interval is None:
+    """Write a mean ± half its 95 % interval, or its ends where the scale cuts one; of a single seed the value alone."""
+    if found is None or found.interval is None or found.half is None:
         return number(metric, None if found is None else found.mean)
+    low, high = found.interval
+    if (low, high) != (found.mean - found.half, found.mean + found.half):
+        return f"{number(metric, found.mean)} ({number(metric, low)} to {number(metric, high)})"
     return f"{number(metric, found.mean)} ± {number(metric, found.half)}"
 
 
@@ -91,6 +104,18 @@ def span(metric: str, found: Estimate) -> str:
         return "no interval: one seed" if found.count == 1 else "no interval: a value is not finite"
     low, high = (number(metric, end, signed=True) for end in found.interval)
     return f"95 % interval {low} to {high}"
+
+
+def points(metric: str, value: float, signed: bool = False) -> str:
+    """Write a difference with its unit: ``+1.20 points`` of a metric that is read in percent."""
+    return number(metric, value, signed=signed) + (" points" if is_share(metric) else "")
+
+
+def probability(p: float | None) -> str:
+    """Write a p-value with two digits that count: ``0.012``, ``< 0.001``."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def ratio(found: Estimate | None) -> str:

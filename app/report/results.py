@@ -12,7 +12,7 @@ import pandas as pd
 from dropout_lab.app.config.settings import settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.records import damaged
-from dropout_lab.app.report.formatting import label_words
+from dropout_lab.app.report.formatting import label_words, scale_of, scale_of_difference
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
 from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
 from dropout_lab.app.study.folder import StudyFolder
@@ -189,11 +189,12 @@ class Results:
     def estimate(self, labels: Labels, metric: str) -> Estimate | None:
         """Return a metric's mean over seeds; None without a run."""
         values = list(self.by_seed(labels, metric).values())
-        return estimate(values) if values else None
+        return estimate(values, scale_of(metric)) if values else None
 
     def difference(self, labels: Labels, other: Labels, metric: str) -> Estimate | None:
         """Return the paired difference to other labels; None where there is none."""
-        return paired_difference(self.by_seed(labels, metric), self.by_seed(other, metric))
+        values, baseline = self.by_seed(labels, metric), self.by_seed(other, metric)
+        return paired_difference(values, baseline, scale_of_difference(metric))
 
     def cells(self, metric: str, table: Labels, column: Labels) -> list[Cell]:
         """Return the cells of a column, from top to bottom."""

@@ -15,7 +15,8 @@ from rich.console import Console
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for
 from dropout_lab.app.plotting import save, styled
-from dropout_lab.app.report.compare import recommendations
+from dropout_lab.app.report.answer import Answer, answers
+from dropout_lab.app.report.cards import card
 from dropout_lab.app.report.figures.cost import cost
 from dropout_lab.app.report.figures.curves import bars, sweep, time, training
 from dropout_lab.app.report.figures.distributions import distributions
