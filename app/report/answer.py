@@ -3,13 +3,19 @@
 It is computed here and shown by the page, the terminal and the Markdown; nothing of these decides anything.
 """
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+from dropout_lab.app.report.formatting import highest_is_best, label_words, mean_and_half, number
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.statistics.estimate import Estimate
-from dropout_lab.app.statistics.judgement import Judgement
+from dropout_lab.app.statistics.judgement import FEWEST_SEEDS, Finding, Judgement, judge
 from dropout_lab.app.study.spec import Labels
+
+CALIBRATION = "test/ece"
 
 
 class Word(Enum):
@@ -34,6 +40,7 @@ class Candidate:
     cost: Estimate | None  # time of a training step relative to the baseline's
     calibration: Estimate | None  # expected calibration error on the same split
     learned: bool | None  # above chance level; None where that is not known
+    is_baseline: bool
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,176 @@ class Answer:
     candidates: list[Candidate]
     chance: float | None  # of the metric; None where that is not known
     reasons: list[str]  # why the word is what it is, a sentence each
-    planned: bool  # metric, baseline and what matters were fixed before the runs
 
 
 def answers(results: Results) -> list[Answer]:
-    """Return the answer of each table and column; none where the study names no baseline."""
-    raise NotImplementedError
+    """Return the answer of each table and column in the first metric, whose candidates are judged together.
+
+    None where the study names no baseline, or of the metric neither more nor less is better.
+    """
+    report = results.study.report
+    highest = highest_is_best(report.metrics[0])
+    if not report.baseline or highest is None:
+        return []
+    places = [table | column for table in results.tables for column in results.columns]
+    return [_answer(results, place, highest) for place in places]
+
+
+def _answer(results: Results, where: Labels, highest: bool) -> Answer:
+    report, select = results.study.report, results.study.select
+    metric = report.metrics[0]
+    by = select.by if select else metric.replace("test/", "val/")
+    chance = _chance(results, metric, where)
+    cells = [results.cell(metric, where | row) for row in results.rows]
+    compared = [
+        place
+        for place, cell in enumerate(cells)
+        if cell.difference is not None and not results.is_baseline(cell.labels)
+    ]
+    differences = [difference for place in compared if (difference := cells[place].difference) is not None]
+    judged = dict(zip(compared, judge(differences, report.matters, highest), strict=True))
+    candidates = [
+        Candidate(
+            labels=row,
+            chosen=results.chosen(where | row),
+            here=cell.here,
+            judgement=judged.get(place),
+            cost=cell.time,
+            calibration=results.estimate(where | row, CALIBRATION) if CALIBRATION in results.values else None,
+            learned=_learned(cell.here, chance),
+            is_baseline=results.is_baseline(cell.labels),
+        )
+        for place, (row, cell) in enumerate(zip(results.rows, cells, strict=True))
+    ]
+    ranked = _by_validation(results, where, candidates, by)
+    verdict = _verdict(results, ranked, candidates, metric)
+    found = [each for each in candidates if each.here is not None and math.isfinite(each.here.mean)]
+    found.sort(key=lambda each: _mean(each.here), reverse=highest)
+    merit = [*found, *(each for each in candidates if each not in found)]
+    return Answer(
+        verdict.word, where, metric, by, highest, report.matters, report.baseline, verdict.leader, merit, chance,
+        verdict.reasons,
+    )  # fmt: skip
+
+
+class _Verdict(NamedTuple):
+    word: Word
+    leader: Candidate | None
+    reasons: list[str]
+
+
+def _by_validation(results: Results, where: Labels, candidates: list[Candidate], by: str) -> list[Candidate]:
+    """Return the candidates with a finite mean in validation, the best first; of equal ones the baseline."""
+    best = results.study.select.mode == "max" if results.study.select else highest_is_best(by)
+    means = [results.estimate(where | each.labels, by) for each in candidates]
+    known = [
+        (mean.mean, each)
+        for mean, each in zip(means, candidates, strict=True)
+        if mean is not None and math.isfinite(mean.mean)
+    ]
+    sign = 1 if best else -1
+    known.sort(key=lambda pair: (sign * pair[0], pair[1].is_baseline), reverse=True)
+    return [each for _, each in known]
+
+
+def _verdict(results: Results, ranked: list[Candidate], candidates: list[Candidate], metric: str) -> _Verdict:
+    """Return the word, whom it is about, and why."""
+    if not ranked:
+        return _Verdict(Word.NOT_SETTLED, None, ["No finished run has a finite value in validation."])
+    leader, baseline = ranked[0], next((each for each in candidates if each.is_baseline), None)
+    other = label_words(results.study.report.baseline)
+    at_chance = [each for each in (leader, baseline) if each is not None and each.learned is False]
+    if leader.learned is False and (baseline is None or baseline.learned is not True):
+        return _Verdict(
+            Word.NOTHING_LEARNED,
+            None,
+            [
+                f"{_name(results, each)} is not above chance level: {mean_and_half(metric, each.here)}, and always "
+                f"predicting the commonest class reaches {number(metric, _chance(results, metric, {}))}."
+                for each in at_chance
+            ],
+        )
+    others = [each for each in candidates if not each.is_baseline]
+    taken = next((each for each in ranked if _finding(each) is Finding.BETTER), None)
+    reasons = [f"{_name(results, each)} is at chance level." for each in others if each.learned is False]
+    doubt = _why_no_verdict(results, others, baseline)
+    if doubt:
+        return _Verdict(Word.NOT_SETTLED, leader, [*doubt, *reasons])
+    if taken is not None:
+        return _Verdict(Word.USE, taken, [*_ahead_of(results, ranked, taken), *reasons])
+    counts = Counter(_finding(each) for each in others)
+    if counts[Finding.WORSE] == len(others):
+        return _Verdict(Word.USE, baseline, [f"Every candidate is worse than {other}.", *reasons])
+    if counts[Finding.WORSE] + counts[Finding.EQUIVALENT] == len(others):
+        matters = number(metric, results.study.report.matters)
+        alike = f"{counts[Finding.EQUIVALENT]} of {len(others)} candidates differ from {other} by less than {matters}"
+        rest = f", {counts[Finding.WORSE]} are worse" if counts[Finding.WORSE] else ""
+        return _Verdict(Word.NO_DIFFERENCE, leader, [f"{alike}{rest}; none is better.", *reasons])
+    unsettled = counts[Finding.OPEN] + counts[Finding.NONE]
+    return _Verdict(
+        Word.NOT_SETTLED,
+        leader,
+        [
+            f"Of {len(others)} candidates {unsettled} can neither be told from {other} nor be called equivalent to it; "
+            "more seeds would tell.",
+            *reasons,
+        ],
+    )
+
+
+def _why_no_verdict(results: Results, others: list[Candidate], baseline: Candidate | None) -> list[str]:
+    """Say why these runs cannot carry a verdict; empty where they can."""
+    if results.study.form == "quick":
+        return ["A quick form shows that all works, and gives no verdict: run the study without --quick."]
+    if baseline is None or baseline.here is None:
+        return [f"{label_words(results.study.report.baseline)}, the baseline, has no finished run."]
+    counts = [each.judgement.difference.count for each in others if each.judgement]
+    if max(counts, default=0) < FEWEST_SEEDS:
+        seeds = max(counts, default=0)
+        return [f"{seeds} seed{'' if seeds == 1 else 's'} give no verdict; {FEWEST_SEEDS} or more do."]
+    missing = sum(each.here is None for each in others)
+    return [f"Of {len(others)} candidates {missing} have no finished run."] if missing else []
+
+
+def _ahead_of(results: Results, ranked: list[Candidate], taken: Candidate) -> list[str]:
+    ahead = [_name(results, each) for each in ranked[: ranked.index(taken)]]
+    if not ahead:
+        return []
+    return [
+        f"By validation alone {', '.join(ahead)} would be ahead of it, which is not significantly better."
+    ]
+
+
+def _finding(candidate: Candidate) -> Finding:
+    return candidate.judgement.finding if candidate.judgement else Finding.NONE
+
+
+def _name(results: Results, candidate: Candidate) -> str:
+    return results.words({**candidate.labels, **candidate.chosen})
+
+
+def _mean(found: Estimate | None) -> float:
+    return math.nan if found is None else found.mean
+
+
+def _chance(results: Results, metric: str, where: Labels) -> float | None:
+    """Return the accuracy without having learned: as the study says, else the share of the commonest test class."""
+    if results.study.report.chance is not None:
+        return results.study.report.chance
+    if metric not in ("test/accuracy", "val/accuracy"):
+        return None
+    known = [
+        result.chance
+        for run, result in results.finished.values()
+        if result.chance is not None and where.items() <= run.labels.items()
+    ]
+    return max(known, default=None)
+
+
+def _learned(here: Estimate | None, chance: float | None) -> bool | None:
+    """Return whether a mean is above chance level, by the lower end of its interval; None where that is not known."""
+    if here is None or chance is None or not math.isfinite(here.mean):
+        return None
+    if here.interval is None:
+        return None if here.mean > chance else False
+    return here.interval[0] > chance

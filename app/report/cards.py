@@ -55,6 +55,19 @@ class Card:
     reasons: Sequence[str]
     snippets: Sequence[Snippet]
 
+    @property
+    def title(self) -> str:
+        """The word, and of what and with what."""
+        word = f"{self.word} ({self.about})" if self.about else self.word
+        return f"{self.where}: {word}" if self.where else word
+
+    @property
+    def summary(self) -> str:
+        """All else in a paragraph."""
+        parts = [f"{' − '.join(self.names)} {self.difference}"] if self.difference else []
+        parts += [f"{name[0].lower()}{name[1:]} {text}" for name, text in self.facts]
+        return " ".join([f"{'; '.join(parts)}.", *self.reasons])
+
 
 @dataclass(frozen=True)
 class Row:
@@ -144,7 +157,7 @@ def card(results: Results, answer: Answer) -> Card:
     metric, unit = answer.metric, scaled(answer.metric, 1.0)
     shown, baseline = compared(answer), label_words(answer.baseline)
     facts = [
-        ("Metric", f"{metric_name(metric)}, {'planned' if answer.planned else 'exploratory'}"),
+        ("Metric", metric_name(metric)),
         ("Matters", f"{points(metric, answer.matters)} or more"),
     ]
     drawn, axis, band, difference = None, None, (0.0, 0.0), ""
@@ -224,7 +237,7 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
             p = None if judgement is None else _p(judgement)
             cells.append((_difference(metric, judgement), judgement.difference.mean if judgement else 0.0))
             cells.append((probability(p), math.inf if p is None else p))
-            finding = "baseline" if results.is_baseline(each.labels) else NOTHING
+            finding = "baseline" if each.is_baseline else NOTHING
             if judgement is not None:
                 finding = judgement.finding.value
             cells.append((finding, finding))
@@ -237,7 +250,7 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
                     bar(axis, judgement.difference, unit) if judgement else None,
                     FINDING_TONES[judgement.finding] if judgement else "",
                     looks.get(str(each.labels), "currentColor"),
-                    results.is_baseline(each.labels),
+                    each.is_baseline,
                 )
             )
     ends = "; arrows point to ends that lie outside" if any(r.bar and any(r.bar.cut) for r in rows) else ""

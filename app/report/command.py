@@ -24,6 +24,7 @@ def run(words: list[str]) -> None:
         "--out", type=local_path, metavar="DIR",
         help="folder of the report (default: STUDY_FOLDER/report); of several studies, a folder each in it",
     )  # fmt: skip
+    parser.add_argument("--latex", action="store_true", help="also report.tex, the candidates as a booktabs table")
     given = parser.parse_args(words[1:])
     targets: dict[Path, Path] = {}
     for folder in given.folders:
@@ -39,4 +40,4 @@ def run(words: list[str]) -> None:
     from dropout_lab.app.report.write import make_report
 
     for folder, target in targets.items():
-        make_report(folder, target)
+        make_report(folder, target, given.latex)

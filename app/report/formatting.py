@@ -42,11 +42,6 @@ def scale_of(metric: str) -> Scale | None:
     return (0.0, 1.0) if is_share(metric) else None
 
 
-def scale_of_difference(metric: str) -> Scale | None:
-    """Return the least and the most that the difference of two means can be; None where that is not known."""
-    return (-1.0, 1.0) if is_share(metric) else None
-
-
 def scaled(metric: str, value: float) -> float:
     """Return a value in the unit it is written in."""
     return 100 * value if is_share(metric) else value

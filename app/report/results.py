@@ -1,7 +1,7 @@
 """A study's runs, read once; all that the report takes from a study's folder is taken here."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dropout_lab.app.config.settings import settings_hash
+from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.records import damaged
-from dropout_lab.app.report.formatting import label_words, scale_of, scale_of_difference
+from dropout_lab.app.report.formatting import label_words, scale_of
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
+from dropout_lab.app.statistics.clusters import Measured, estimate_over_images
 from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
+from dropout_lab.app.statistics.selection import best_choice, cross_fitted
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
+from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
 from dropout_lab.app.study.spec import Labels, Select, SourceCurve, Study
@@ -56,6 +59,9 @@ class Results:
     values: dict[str, dict[str, float]]  # by metric and run
     history: pd.DataFrame  # rows of all epochs.csv, indexed by run and row
     panels: dict[str, Path]  # test images, of the runs that have kept any
+    outcomes: dict[
+        str, Outcomes
+    ]  # which test images were classified correctly, of the runs that have kept that
     rows: list[Labels]  # of a table
     columns: list[Labels]  # of a table; a single empty one where no axis is named
     tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
@@ -123,18 +129,48 @@ class Results:
         return {seed: list(found[seed]) for seed in sorted(found)}
 
     def of(self, labels: Labels) -> dict[int, str]:
-        """Return the run with these labels by seed, of several the one that is selected."""
-        candidates = self.candidates(labels)
+        """Return the run with these labels by seed; of several that of the labels which are :meth:`chosen`."""
         if self.select is None:
-            return {seed: runs[0] for seed, runs in candidates.items() if len(runs) == 1}
-        return {seed: self.best(runs, self.select.by, self.select.mode) for seed, runs in candidates.items()}
+            return {seed: runs[0] for seed, runs in self.candidates(labels).items() if len(runs) == 1}
+        choices = self._choices(labels)
+        best = best_choice(self._validation(choices), self.select.mode == "max")
+        return {} if best is None else choices[best]
 
-    def chosen(self, labels: Labels) -> list[Labels]:
-        """Return the selected axes' labels that were chosen for each seed; none where there was no choice."""
-        if self.select is None or all(len(runs) == 1 for runs in self.candidates(labels).values()):
-            return []
-        runs = (self.finished[run][0].labels for run in self.of(labels).values())
-        return [{axis: run[axis] for axis in self.select.over} for run in runs]
+    def judged(self, labels: Labels) -> dict[int, str]:
+        """Return the run by seed that is judged: of several that of the labels which are best on the other seeds."""
+        choices = self._choices(labels) if self.select else {}
+        if self.select is None or len(choices) < 2:
+            return self.of(labels)
+        found = cross_fitted(self._validation(choices), self.select.mode == "max")
+        return {seed: choices[choice][seed] for seed, choice in found.items() if seed in choices[choice]}
+
+    def chosen(self, labels: Labels) -> Labels:
+        """Return the selected axes' labels that stand for these, one for all seeds; empty where there is no choice."""
+        choices = self._choices(labels) if self.select else {}
+        if self.select is None or len({frozenset(runs.values()) for runs in choices.values()}) < 2:
+            return {}
+        best = best_choice(self._validation(choices), self.select.mode == "max")
+        return {} if best is None else dict(zip(self.select.over, best, strict=True))
+
+    def _choices(self, labels: Labels) -> dict[tuple[Label, ...], dict[int, str]]:
+        """Return the finished runs with these labels, by the labels that are selected over and by seed."""
+        assert self.select is not None, "asked only where there is a selection"
+        found: dict[tuple[Label, ...], dict[int, str]] = {}
+        for each, seed, run in self.grid:
+            if labels.items() <= each.items():
+                found.setdefault(tuple(each[axis] for axis in self.select.over), {})[seed] = run
+        return found
+
+    def _validation(
+        self, choices: dict[tuple[Label, ...], dict[int, str]]
+    ) -> dict[tuple[Label, ...], dict[int, float]]:
+        # One that has collapsed before its first validation has no value, and loses.
+        assert self.select is not None, "asked only where there is a selection"
+        found = self.metric(self.select.by, "select.by")
+        return {
+            choice: {seed: found.get(run, math.nan) for seed, run in runs.items()}
+            for choice, runs in choices.items()
+        }
 
     def best(self, runs: Sequence[str], by: str, mode: str) -> str:
         """Return the run that is best by a metric of validation, ``max`` or ``min``; of equal ones the first.
@@ -182,25 +218,56 @@ class Results:
         ]  # fmt: skip
 
     def by_seed(self, labels: Labels, metric: str) -> dict[int, float]:
-        """Return a metric of the runs with these labels by seed."""
+        """Return a metric of the runs with these labels by seed: of the test split it is :meth:`judged`."""
         found = self.metric(metric)
-        return {seed: found[run] for seed, run in self.of(labels).items() if run in found}
+        return {seed: found[run] for seed, run in self._runs(labels, metric).items() if run in found}
 
     def estimate(self, labels: Labels, metric: str) -> Estimate | None:
-        """Return a metric's mean over seeds; None without a run."""
-        values = list(self.by_seed(labels, metric).values())
-        return estimate(values, scale_of(metric)) if values else None
+        """Return a metric's mean over seeds, and over test images where they are known; None without a run."""
+        values = self.by_seed(labels, metric)
+        if not values:
+            return None
+        measured = self._right(labels, metric, values)
+        scale = scale_of(metric)
+        return (
+            estimate(list(values.values()), scale)
+            if measured is None
+            else estimate_over_images(values, measured, scale)
+        )
 
     def difference(self, labels: Labels, other: Labels, metric: str) -> Estimate | None:
         """Return the paired difference to other labels; None where there is none."""
-        values, baseline = self.by_seed(labels, metric), self.by_seed(other, metric)
-        return paired_difference(values, baseline, scale_of_difference(metric))
+        ours, theirs = self.by_seed(labels, metric), self.by_seed(other, metric)
+        seeds = sorted(ours.keys() & theirs.keys())
+        right, base = self._right(labels, metric, seeds), self._right(other, metric, seeds)
+        whole = scale_of(metric)
+        scale = None if whole is None else (whole[0] - whole[1], whole[1] - whole[0])
+        if right is None or base is None or not seeds:
+            return paired_difference(ours, theirs, scale)
+        if not all(np.array_equal(right[seed].images, base[seed].images) for seed in seeds):
+            # Of other images they are not paired by image.
+            return paired_difference(ours, theirs, scale)
+        values = {seed: ours[seed] - theirs[seed] for seed in seeds}
+        pairs = {seed: Measured(right[seed].images, right[seed].values - base[seed].values) for seed in seeds}
+        return estimate_over_images(values, pairs, scale)
+
+    def _runs(self, labels: Labels, metric: str) -> dict[int, str]:
+        return self.judged(labels) if metric.startswith("test/") else self.of(labels)
+
+    def _right(self, labels: Labels, metric: str, seeds: Iterable[int]) -> dict[int, Measured] | None:
+        """Return by seed which test images are right; None unless the metric is made of that, and every run has it."""
+        runs = self._runs(labels, metric)
+        if metric != "test/accuracy" or any(runs[seed] not in self.outcomes for seed in seeds):
+            return None
+        found = {seed: self.outcomes[runs[seed]] for seed in seeds}
+        return {seed: Measured(each.images, each.right.astype(float)) for seed, each in found.items()}
 
     def cells(self, metric: str, table: Labels, column: Labels) -> list[Cell]:
         """Return the cells of a column, from top to bottom."""
-        return [self._cell(metric, table | row | column) for row in self.rows]
+        return [self.cell(metric, table | row | column) for row in self.rows]
 
-    def _cell(self, metric: str, labels: Labels) -> Cell:
+    def cell(self, metric: str, labels: Labels) -> Cell:
+        """Return a cell."""
         here, paper = self.estimate(labels, metric), self.paper(labels, metric)
         if not self.study.report.baseline:
             return Cell(labels, here, paper)
@@ -277,6 +344,9 @@ def read_results(folder: Path) -> Results:
         values=values,
         history=pd.concat({run: _history(files[run].epochs) for run in finished}, names=["run", "row"]),
         panels={run: files[run].panels for run in finished if files[run].panels.is_file()},
+        outcomes={
+            run: read_outcomes(files[run].outcomes, REMEDY) for run in finished if files[run].outcomes.is_file()
+        },
         rows=_combinations(study, report.rows),
         columns=_combinations(study, report.columns),
         tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),

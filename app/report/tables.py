@@ -64,10 +64,10 @@ def chosen_table(results: Results, table: Labels) -> Table | None:
     axes, rows = ", ".join(select.over), []
     for row in results.rows:
         every = (results.chosen(table | row | column) for column in results.columns)
-        texts = (", ".join("/".join(map(str, labels.values())) for labels in chosen) for chosen in every)
+        texts = ("/".join(map(str, chosen.values())) for chosen in every)
         rows.append([*map(str, results.shown(row).values()), *(text or NOTHING for text in texts)])
     header = [*results.study.report.rows, *(results.words(column) or axes for column in results.columns)]
-    note = f"One value a seed, in their order; {NOTHING} where {axes} makes no difference."
+    note = f"{NOTHING} where {axes} makes no difference."
     title = f"{axes} chosen by {_title(select.by, table)}"
     return Table(title, header, rows, [note], len(results.study.report.rows))
 
@@ -99,7 +99,10 @@ def _notes(results: Results, counts: set[int], timed: bool, first: bool) -> list
         notes.append("Where there is one seed only, there is no interval.")
     if select := results.study.select:
         by, axes = metric_name(select.by), ", ".join(select.over)
-        notes.append(f"{axes} is chosen by {by}, for each seed, never on the test split.")
+        notes.append(
+            f"{axes} is chosen by {by}, once for all seeds. What the test split says of a seed is of the choice by the "
+            "other seeds, so that no run is judged by its own luck."
+        )
     if timed and results.time_reference:
         reference = label_words(results.time_reference)
         notes.append(f"Time of a training step relative to {reference} of the same seed.")

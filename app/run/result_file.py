@@ -34,6 +34,7 @@ class FitFigures(Figures):
     best_step: NonNegativeInt | None = None
     first_steps: dict[str, NonNegativeInt | None] = {}
     data: str | None = None
+    chance: float | None = None
     stopped: str | None = None
     time: dict[str, float | None] = {}
     versions: dict[str, str] = {}

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
+from torch import Tensor
 
 from dropout_lab.app.config.settings import Settings, run_name
 from dropout_lab.app.console import print_line
@@ -77,6 +78,7 @@ def train(autosave: Autosave, checkpoint: Path | None) -> dict[str, Any]:
         "best_step": best.step,
         "first_steps": {str(threshold): step for threshold, step in best.first_steps.items()},
         "data": parts.data.fingerprint,
+        "chance": _commonest(parts.data.splits.test.labels),
         "stopped": stopped,
         "ended": stopped or why_ended(trainer),
         "no_best": None if stopped else why_no_best(trainer, best),
@@ -88,6 +90,12 @@ def train(autosave: Autosave, checkpoint: Path | None) -> dict[str, Any]:
             "pytorch_lightning": version("pytorch-lightning"),
         },
     }
+
+
+def _commonest(labels: Tensor) -> float | None:
+    """Return the share of the commonest class, which is reached without having learned; None without labels."""
+    known = labels[labels >= 0]
+    return int(known.bincount().max()) / len(known) if len(known) else None
 
 
 def _run_trainer(parts: Parts, checkpoint: Path | None) -> str | None:

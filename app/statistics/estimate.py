@@ -29,7 +29,7 @@ class Estimate:
     @property
     def error(self) -> float | None:
         """Standard error of the mean."""
-        return None if self.half is None else self.half / _factor(self.degrees_of_freedom)
+        return None if self.half is None else self.half / t_factor(self.degrees_of_freedom)
 
     @property
     def degrees_of_freedom(self) -> float:
@@ -71,11 +71,12 @@ def estimate(values: Sequence[float], scale: Scale | None = None) -> Estimate:
     if len(array) == 1 or not np.isfinite(array).all():
         return Estimate(mean, None, None, len(array), scale=scale)
     deviation = float(array.std(ddof=1))
-    half = _factor(len(array) - 1) * deviation / math.sqrt(len(array))
+    half = t_factor(len(array) - 1) * deviation / math.sqrt(len(array))
     return Estimate(mean, deviation, half, len(array), scale=scale)
 
 
-def _factor(freedom: float) -> float:
+def t_factor(freedom: float) -> float:
+    """Return t(0.975; ν), half the width of a 95 % interval in standard errors."""
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 

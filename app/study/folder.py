@@ -28,7 +28,7 @@ HASH_DIGITS, LABELS_LENGTH = 10, 90
 # Whose files are always the same.
 KNOWN_FILES = {"DigitsDataModule", "MNISTDataModule", "CIFAR10DataModule"}
 FIRST_STEP = "first_steps/{}"
-FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "stopped")
+FIGURES = ("best_epoch", "best_step", "steps", "epochs", "train_seconds", "seconds", "chance", "stopped")
 
 Keep = Literal["best", "all", "none"]
 """Whose checkpoints stay: the best run's of each row, all runs', none's."""

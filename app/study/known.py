@@ -183,6 +183,7 @@ def _result(file: Path, line: int, row: Mapping[str, str]) -> RunResult:
         },
         **{name: _whole(Place(file, line, name), row.get(name, "")) for name in WHOLE},
         **{name: _seconds(places[name], row[name]) for name in SECONDS},
+        chance=_number(Place(file, line, "chance"), row.get("chance", "")),
         stopped=row.get("stopped") or None,
         versions={},
     )

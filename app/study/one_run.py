@@ -16,6 +16,7 @@ from dropout_lab.app.run.folder import RunFolder, without_split
 from dropout_lab.app.run.resume import Resumption, newest_checkpoint
 from dropout_lab.app.run.signals import OF_SCHEDULERS, Interrupted, Interrupts
 from dropout_lab.app.run.train import train
+from dropout_lab.app.study.outcomes import OutcomeFile
 from dropout_lab.app.study.panels import PanelFile
 from dropout_lab.app.study.run_files import RunTask
 
@@ -55,6 +56,7 @@ def run_one(task: RunTask) -> None:
     if task.tensorboard:
         settings = merge(settings, {"trainer": {"logger": True}})
     parts = build_run(settings)
+    parts.callbacks.append(OutcomeFile(task.files.outcomes))
     if task.panels:
         parts.callbacks.append(PanelFile(task.files.panels, PANEL_IMAGES))
     found = _resumption(parts, folder)

@@ -1,7 +1,8 @@
 """The files of one run of a study: those of any run, and what only a study asks. Nothing here imports torch.
 
-``run.json`` says what is asked, by whom and under which labels; ``log.txt`` has all that was printed; ``panels.npz`` is
-there if the report shows images. The mark of a finished run is ``result.json``, that of a failed one ``failed.json``.
+``run.json`` says what is asked, by whom and under which labels; ``log.txt`` has all that was printed; ``outcomes.npz``
+which test images were classified correctly; ``panels.npz`` is there if the report shows images. The mark of a finished
+run is ``result.json``, that of a failed one ``failed.json``.
 """
 
 import shutil
@@ -60,6 +61,7 @@ class RunResult:
     stopped: str | None  # why the fit was ended early by CollapseDetector
     versions: dict[str, str]  # of what it ran on
     data: str | None = None  # fingerprint of the images and of who is in which split
+    chance: float | None = None  # share of the commonest class among the test images
     known: str | None = None  # the table that it was taken from, where it was not run here
 
     # What may differ between two runs that are otherwise the same.
@@ -81,6 +83,7 @@ def _result(content: dict[str, dict[str, Any]]) -> RunResult | None:
         },
         **{name: fit["time"][name] for name in _TIMES},
         data=fit.get("data"),
+        chance=fit.get("chance"),
         known=fit.get("known"),
     )
 
@@ -93,6 +96,7 @@ class RunFiles:
         self.epochs, self.result_file = self.folder.epochs, self.folder.result_file
         self.about = path / "run.json"
         self.log = path / "log.txt"
+        self.outcomes = path / "outcomes.npz"
         self.panels = path / "panels.npz"
         self.failed_file = path / "failed.json"
 
@@ -104,7 +108,7 @@ class RunFiles:
 
     def begin(self, run: Run, command: str) -> None:
         """Write down what is asked, and by which command; an interrupted run's checkpoints stay, to resume from."""
-        for left in (self.failed_file, self.panels, self.result_file):
+        for left in (self.failed_file, self.outcomes, self.panels, self.result_file):
             left.unlink(missing_ok=True)
         write_record(self.about, {**vars(run), "command": command})
 

@@ -338,6 +338,7 @@ class Study(Section):
     curves: Annotated[tuple[SourceCurve, ...], BeforeValidator(_many)] = ()  # of the source
     deviations: Texts = ()  # from the source
     shortened: Texts = ()  # what these runs have instead of the whole study's; empty: they are the whole
+    form: Literal["quick", "reduced"] | None = None  # which short form this is
     quick: ShortForm | None = Field(None, exclude=True)
     reduced: ShortForm | None = Field(None, exclude=True)
 
