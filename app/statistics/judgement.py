@@ -90,7 +90,7 @@ def _p_values(difference: Estimate, matters: float) -> tuple[float, float]:
     assert difference.error is not None, "only those with an interval are tested"
     if difference.error == 0:
         return 1.0, 0.0
-    freedom, error = difference.freedom, difference.error
+    freedom, error = difference.degrees_of_freedom, difference.error
     two_sided = 2 * float(stdtr(freedom, -abs(difference.mean) / error))
     equivalent = float(stdtr(freedom, (abs(difference.mean) - matters) / error))
     return two_sided, equivalent
