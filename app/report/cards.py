@@ -158,7 +158,7 @@ def card(results: Results, answer: Answer) -> Card:
     shown, baseline = compared(answer), label_words(answer.baseline)
     facts = [
         ("Metric", metric_name(metric)),
-        ("Matters", f"{points(metric, answer.matters)} or more"),
+        ("What matters", f"{points(metric, answer.matters)} or more"),
     ]
     drawn, axis, band, difference = None, None, (0.0, 0.0), ""
     names = ("", baseline)
@@ -255,8 +255,8 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
             )
     ends = "; arrows point to ends that lie outside" if any(r.bar and any(r.bar.cut) for r in rows) else ""
     caption = (
-        f"In order of merit by {metric_name(found[0].by)}. Differences to {label_words(found[0].baseline)}, paired by "
-        f"seed, with 95 % intervals; the band is what does not matter, {points(metric, matters)} or less{ends}. p of "
+        f"In order of merit by {metric_name(metric)}. Differences to {label_words(found[0].baseline)}, paired by "
+        f"seed, with 95 % intervals; a difference within the band, {points(metric, matters)}, does not matter{ends}. p of "
         "the paired t-test, or of equivalence where that was found, corrected by Holm over the rows that are judged "
         "together."
     )

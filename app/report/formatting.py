@@ -85,8 +85,8 @@ def mean_and_half(metric: str, found: Estimate | None) -> str:
     """Write a mean ± half its 95 % interval, or its ends where the scale cuts one; of a single seed the value alone."""
     if found is None or found.interval is None or found.half is None:
         return number(metric, None if found is None else found.mean)
-    low, high = found.interval
-    if (low, high) != (found.mean - found.half, found.mean + found.half):
+    if _is_cut(found):
+        low, high = found.interval
         return f"{number(metric, found.mean)} ({number(metric, low)} to {number(metric, high)})"
     return f"{number(metric, found.mean)} ± {number(metric, found.half)}"
 
@@ -114,10 +114,21 @@ def probability(p: float | None) -> str:
 
 
 def ratio(found: Estimate | None) -> str:
-    """Write a ratio: ``×1.08 ± 0.03``."""
+    """Write a ratio: ``×1.08 ± 0.03``, or the ends of its interval where the scale cuts one."""
     if found is None:
         return NOTHING
-    return f"×{found.mean:.2f}" + ("" if found.half is None else f" ± {found.half:.2f}")
+    if found.interval is None or found.half is None:
+        return f"×{found.mean:.2f}"
+    if _is_cut(found):
+        low, high = found.interval
+        return f"×{found.mean:.2f} ({low:.2f} to {high:.2f})"
+    return f"×{found.mean:.2f} ± {found.half:.2f}"
+
+
+def _is_cut(found: Estimate) -> bool:
+    """Return whether an interval ends at the scale's end."""
+    assert found.half is not None, "asked only where there is an interval"
+    return found.interval != (found.mean - found.half, found.mean + found.half)
 
 
 def label_words(labels: Labels) -> str:

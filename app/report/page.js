@@ -1,5 +1,5 @@
 "use strict";
-// Sorts the table by a column's keys; switches lines; copies; opens what is folded before it is printed.
+// Sorts the table by a column's keys; switches lines, and shows one's interval; copies; opens what is folded for print.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
@@ -19,11 +19,20 @@ for (const table of document.querySelectorAll("table.sortable")) {
     table.tBodies[0].append(...rows);
   }));
 }
+const panels = document.querySelector(".panels");
 for (const button of document.querySelectorAll(".legend button")) {
+  const lines = panels.querySelectorAll(`[data-line="${button.dataset.line}"]`);
+  const light = (on) => {
+    panels.classList.toggle("lit", on && button.getAttribute("aria-pressed") === "true");
+    for (const line of lines) line.classList.toggle("lit", on);
+  };
+  for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => light(true));
+  for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => light(false));
   button.addEventListener("click", () => {
     const on = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", on);
-    for (const line of document.querySelectorAll(`.panels [data-line="${button.dataset.line}"]`)) line.classList.toggle("off", !on);
+    for (const line of lines) line.classList.toggle("off", !on);
+    light(on);
   });
 }
 for (const button of document.querySelectorAll("[data-copy]")) {
