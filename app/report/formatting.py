@@ -21,6 +21,8 @@ DEAD = {"dead": "dead units of", "dead_channels": "dead channels of"}
 NEITHER = re.compile(r"(scale_factor|collapse|pass_rate|gap|(rho|p)(_mean|_min|_max)?)/")
 MEASURED = {"scale_factor": "largest factor of", **DEAD}
 OF_LOGITS = {"collapse/logit_std": "standard deviation of the logits"}
+# A metric of runs that were made elsewhere, under its own name: which way is better, and whether it is a share.
+FOREIGN = re.compile(r"(?:test|val)/(more|less)_(share|number)\.(.+)")
 MINUS, NOTHING = "−", "–"
 
 
@@ -28,12 +30,16 @@ def highest_is_best(metric: str) -> bool | None:
     """Return whether more of a metric is better; None where neither more nor less is."""
     if NEITHER.match(metric):
         return None
+    if foreign := FOREIGN.fullmatch(metric):
+        return foreign[1] == "more"
     lower = _family(metric) in {"first_steps", *DEAD}
     return not lower and _own_name(metric) not in LOWER_IS_BETTER | COSTS
 
 
 def is_share(metric: str) -> bool:
     """Return whether a metric is written in percent."""
+    if foreign := FOREIGN.fullmatch(metric):
+        return foreign[2] == "share"
     return _family(metric) in DEAD or (_own_name(metric) in SHARES and not NEITHER.match(metric))
 
 
@@ -49,6 +55,8 @@ def scaled(metric: str, value: float) -> float:
 
 def metric_name(metric: str) -> str:
     """Return a metric's name and unit: ``test accuracy (%)``."""
+    if foreign := FOREIGN.fullmatch(metric):
+        return foreign[3] + (" (%)" if is_share(metric) else "")
     split, _, name = metric.rpartition("/")
     if split == "first_steps":
         return f"first step at {name} or more"

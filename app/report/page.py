@@ -31,7 +31,7 @@ MARKS = re.compile(
 
 
 # What a reader must not miss.
-OPEN = {"What was reduced", "Departures from the source", "What was left out"}
+OPEN = {"What was reduced", "Departures from the source", "Where the runs are from"}
 
 
 class Picture(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,15 @@ class Cell:
     time: Estimate | None = None  # of a step, relative to the reference's: to stop early is not to be fast
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where runs are from that no study here has made: a table of them, as it was read, and what is to be said of it."""
+
+    source: str
+    rows: pd.DataFrame
+    notes: Sequence[str]
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """A study and what there is of it; runs are in order of the axes, then seeds, and are named by their hash.
@@ -67,6 +77,22 @@ class Results:
     tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
     # Rows, or columns, whose runs never differ: the first stands in the tables, for all of them.
     identical: list[list[Labels]] = field(default_factory=list)
+    elsewhere: Elsewhere | None = None  # of runs that were made by other means
+
+    @classmethod
+    def of_study(cls, study: Study, **parts: Any) -> "Results":
+        """Return results with the rows, columns and tables that a study's axes make."""
+        report = study.report
+        shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
+        empty: dict[str, Any] = {"failed": [], "missing": [], "left_over": 0, "commands": [], "panels": {}}
+        return cls(
+            study=study,
+            select=study.select,
+            rows=_combinations(study, report.rows),
+            columns=_combinations(study, report.columns),
+            tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
+            **{**empty, "outcomes": {}, **parts},
+        )
 
     @property
     def every_row(self) -> list[Labels]:
@@ -330,14 +356,12 @@ def read_results(folder: Path) -> Results:
     if not finished:
         why = f"; the first of {len(failed)} that failed: {failed[0][1]}" if failed else ""
         raise UserError(f"no finished run in {place.runs}{why}; run `study` first")
-    report = study.report
-    shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
     known = {each.result_file for each in files.values()}
     made = {files[run].command() for run in finished}
     every = product(_combinations(study, study.axes), study.seeds)
     grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
-    return Results(
-        study, study.select, finished, failed, missing,
+    return Results.of_study(
+        study, finished=finished, failed=failed, missing=missing,
         left_over=sum(each not in known for each in place.runs.glob("*/result.json")),
         commands=[command for command in place.commands() if command in made],
         grid=[each for each in grid if each[2] in finished],
@@ -347,9 +371,6 @@ def read_results(folder: Path) -> Results:
         outcomes={
             run: read_outcomes(files[run].outcomes, REMEDY) for run in finished if files[run].outcomes.is_file()
         },
-        rows=_combinations(study, report.rows),
-        columns=_combinations(study, report.columns),
-        tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
     ).merged()  # fmt: skip
 
 

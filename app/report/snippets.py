@@ -60,10 +60,14 @@ def _changes(here: Settings, there: Settings) -> Settings:
 
 
 def _without(settings: Settings, path: tuple[str, ...]) -> Settings:
+    """Leave out what stands at a path, and what is empty then; all else keeps its order."""
     first, *rest = path
-    kept = {key: value for key, value in settings.items() if key != first}
-    inner = _without(settings[first], tuple(rest)) if rest and isinstance(settings.get(first), dict) else None
-    return {**kept, first: inner} if inner else kept
+    found: Settings = {}
+    for key, value in settings.items():
+        inner = _without(value, tuple(rest)) if key == first and rest and isinstance(value, dict) else None
+        if key != first or inner:
+            found[key] = value if key != first else inner
+    return found
 
 
 def _nested(path: tuple[str, ...], value: Any) -> Settings:

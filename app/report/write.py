@@ -69,7 +69,10 @@ def write_report(results: Results, target: Path, command: str, about: str, latex
         with folder_for(target), TemporaryDirectory(dir=target, prefix=".making-") as name, naming(target):
             made = Path(name)
             pictures = _draw_all(results, made)
-            write_results(made / "results.csv", results.study.axes, results.with_moments())
+            if results.elsewhere is None:
+                write_results(made / "results.csv", results.study.axes, results.with_moments())
+            else:
+                results.elsewhere.rows.to_csv(made / "results.csv", index=False, lineterminator="\n")
             folded = to_markdown(results, found, command, pictures, folded=True)
             texts = {
                 "report.md": to_markdown(results, found, command, pictures),

@@ -22,7 +22,7 @@ def printed(folder: Path) -> str:
 def test_means_with_the_source_s_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     text = printed(folder)
-    (row,) = (line for line in text.splitlines() if "dropin" in line)
+    (row,) = (line for line in text.splitlines() if "│ dropin" in line)
     assert [word.strip() for word in row.split("│")[1:-1]] == [
         "dropin",
         "45.00 ± 4.72 (42.00)",
