@@ -1,4 +1,4 @@
-"""The answers of a report in words, and as the page shows them: verdict cards, rows of the table, lines over training."""
+"""The answers of a report in words, and as the page shows them: verdict cards, rows of a table, lines over training."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,6 @@ from dropout_lab.app.report.svg import (
     zoomed,
 )
 from dropout_lab.app.statistics.judgement import Finding, Judgement
-from dropout_lab.app.study.spec import Labels
 
 # Pixels of the drawings; a phone shows them as they are, a screen a little larger.
 CARD = (10.0, 430.0)
@@ -84,7 +83,9 @@ class Row:
 class Table:
     """All candidates in order of merit."""
 
-    header: Sequence[tuple[str, str]]  # texts, and what is drawn: a name, a difference, a finding, or the text alone
+    header: Sequence[
+        tuple[str, str]
+    ]  # texts, and what is drawn: a name, a difference, a finding, or the text alone
     rows: Sequence[Row]
     axis: Axis
     band: tuple[float, float]
@@ -170,7 +171,9 @@ def card(results: Results, answer: Answer) -> Card:
         names = (_name(results, shown), baseline)
         facts.append(("Confidence", confidence_words(shown.judgement)))
         if shown.cost is not None:
-            facts.append(("Cost of a step", f"{ratio(shown.cost)} that of {label_words(results.time_reference)}"))
+            facts.append(
+                ("Cost of a step", f"{ratio(shown.cost)} that of {label_words(results.time_reference)}")
+            )
     if answer.chance is not None:
         facts.append(("Chance level", number(metric, answer.chance)))
     use = answer.leader if answer.word is Word.USE else None
@@ -208,7 +211,9 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
     """Return the rows of all answers, each answer's in order of merit."""
     metric = found[0].metric
     unit = scaled(metric, 1.0)
-    differences = [each.judgement.difference for answer in found for each in answer.candidates if each.judgement]
+    differences = [
+        each.judgement.difference for answer in found for each in answer.candidates if each.judgement
+    ]
     matters = max(answer.matters for answer in found)
     axis = axis_of_differences(differences, unit, matters, *CELL)
     candidates = [each for answer in found for each in answer.candidates]
@@ -221,7 +226,12 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
     first, *others = results.study.report.rows
     header = [("rank", ""), *[("where", "")] * wheres, (first, "name"), *((each, "") for each in others)]
     header += [(_over(results), "")] * chosen
-    header += [(metric_name(metric), ""), ("difference", "difference"), ("p, Holm", ""), ("finding", "finding")]
+    header += [
+        (metric_name(metric), ""),
+        ("difference", "difference"),
+        ("p, Holm", ""),
+        ("finding", "finding"),
+    ]
     header += [("cost of a step", "")] * costs + [("calibration error (%)", "")] * calibrations
     looks = {str(row): look.color for row, look in methods(results, results.rows)}
     rows = []
@@ -256,9 +266,9 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
     ends = "; arrows point to ends that lie outside" if any(r.bar and any(r.bar.cut) for r in rows) else ""
     caption = (
         f"In order of merit by {metric_name(metric)}. Differences to {label_words(found[0].baseline)}, paired by "
-        f"seed, with 95 % intervals; a difference within the band, {points(metric, matters)}, does not matter{ends}. p of "
-        "the paired t-test, or of equivalence where that was found, corrected by Holm over the rows that are judged "
-        "together."
+        f"seed, with 95 % intervals; a difference within the band, {points(metric, matters)}, does not matter{ends}. "
+        "p of the paired t-test, or of equivalence where that was found, corrected by Holm over the rows that are "
+        "judged together."
     )
     return Table(header, rows, axis, _band(axis, unit * matters), caption)
 
@@ -267,7 +277,9 @@ def curves(results: Results, found: Sequence[Answer]) -> Curves | None:
     """Return lines over training of the validation metric, zoomed to where they differ; None without any."""
     by = next((answer.by for answer in found), "val/accuracy").partition("@")[0]
     over, every = time_axis(results), replace(results, select=None)
-    looks = {str(row): (place, look.color) for place, (row, look) in enumerate(methods(results, results.rows))}
+    looks = {
+        str(row): (place, look.color) for place, (row, look) in enumerate(methods(results, results.rows))
+    }
     panels: list[Panel] = []
     legend: dict[int, tuple[int, str, str]] = {}
     for answer in found:
@@ -286,7 +298,9 @@ def curves(results: Results, found: Sequence[Answer]) -> Curves | None:
         y = Axis(*zoomed([line for _, line in lines]), *PANEL_Y)
         drawn = [curve(line, x, y, place) for place, line in sorted(lines, key=lambda each: each[0])]
         panels.append(Panel(results.words(answer.where), x.ticks(6), y.ticks(6), drawn))
-    return Curves(panels, [legend[place] for place in sorted(legend)], metric_name(by), over) if panels else None
+    return (
+        Curves(panels, [legend[place] for place in sorted(legend)], metric_name(by), over) if panels else None
+    )
 
 
 def _band(axis: Axis, matters: float) -> tuple[float, float]:

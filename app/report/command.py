@@ -33,7 +33,9 @@ def run(words: list[str]) -> None:
         help="folder of the report (default: STUDY_FOLDER/report, or report-NAME of other runs); of several studies, a "
         "folder each in it",
     )  # fmt: skip
-    parser.add_argument("--latex", action="store_true", help="also report.tex, the candidates as a booktabs table")
+    parser.add_argument(
+        "--latex", action="store_true", help="also report.tex, the candidates as a booktabs table"
+    )
     _add_foreign(parser)
     given = parser.parse_args(words[1:])
     if given.source is not None:
@@ -61,28 +63,48 @@ def run(words: list[str]) -> None:
 
 
 # Options that --from alone has, by their names; all are None where they are not given.
-FOREIGN = ("group", "seed", "metric", "baseline", "columns", "select", "by", "mode", "matters", "chance", "time", "pattern",
-           "take")  # fmt: skip
+FOREIGN = ("group", "seed", "metric", "baseline", "columns", "select", "by", "mode", "matters", "chance", "time",
+           "pattern", "take")  # fmt: skip
 
 
 def _add_foreign(parser: CommandParser) -> None:
-    other = parser.add_argument_group("runs of other tools, as CSV (one's own, of W&B, of MLflow) or TensorBoard's folders")
-    other.add_argument("--from", dest="source", type=local_path, metavar="PATH", help="a CSV file, or a folder of runs")
-    other.add_argument("--group", type=_names, metavar="COLUMNS", help="whose values are compared: variant, or variant,lr")
+    other = parser.add_argument_group(
+        "runs of other tools, as CSV (one's own, of W&B, of MLflow) or TensorBoard's folders"
+    )
+    other.add_argument(
+        "--from", dest="source", type=local_path, metavar="PATH", help="a CSV file, or a folder of runs"
+    )
+    other.add_argument(
+        "--group", type=_names, metavar="COLUMNS", help="whose values are compared: variant, or variant,lr"
+    )
     other.add_argument("--metric", metavar="COLUMN", help="column or tag that is judged")
     other.add_argument("--seed", metavar="COLUMN", help="runs of one seed are paired (default: seed)")
-    other.add_argument("--baseline", metavar="VALUE", help="value of --group that all is compared with (default: none)")
-    other.add_argument("--columns", type=_names, metavar="COLUMNS", help="a verdict for each of its values, as of data sets")
-    other.add_argument("--select", type=_names, metavar="COLUMNS", help="one of its values is chosen by --by, as a rate")
+    other.add_argument(
+        "--baseline", metavar="VALUE", help="value of --group that all is compared with (default: none)"
+    )
+    other.add_argument(
+        "--columns", type=_names, metavar="COLUMNS", help="a verdict for each of its values, as of data sets"
+    )
+    other.add_argument(
+        "--select", type=_names, metavar="COLUMNS", help="one of its values is chosen by --by, as a rate"
+    )
     other.add_argument("--by", metavar="COLUMN", help="metric of validation that chooses")
-    other.add_argument("--mode", choices=("max", "min"), help="which way --metric is better (default: by its name)")
-    other.add_argument("--matters", type=float, metavar="NUMBER",
-                       help="smallest difference that matters, in points of a share (default: 0.5), else in its unit")  # fmt: skip
-    other.add_argument("--chance", type=float, metavar="NUMBER", help="what is reached without learning, as in a table of %%")
+    other.add_argument(
+        "--mode", choices=("max", "min"), help="which way --metric is better (default: by its name)"
+    )
+    other.add_argument(
+        "--matters", type=float, metavar="NUMBER",
+        help="smallest difference that matters, in points of a share (default: 0.5), else in its unit",
+    )  # fmt: skip
+    other.add_argument(
+        "--chance", type=float, metavar="NUMBER", help="what is reached without learning, as in a table of %%"
+    )
     other.add_argument("--time", metavar="COLUMN", help="time of a run or step, compared with the baseline's")
     other.add_argument("--pattern", metavar="TEXT",
-                       help="reads columns from names of runs or folders: '{variant}/seed{seed}', * is anything")  # fmt: skip
-    other.add_argument("--take", choices=("last", "best"), help="which value of a curve counts (default: last)")
+                       help="reads columns from names or folders: '{variant}/seed{seed}'; * is anything")  # fmt: skip
+    other.add_argument(
+        "--take", choices=("last", "best"), help="which value of a curve counts (default: last)"
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -23,7 +23,9 @@ from dropout_lab.app.study.run_files import RunResult
 from dropout_lab.app.study.spec import Labels, SpecError, Study
 
 # By their names: what lies between 0 and 1, and of what less is better.
-SHARE = re.compile(r"acc|auc|auroc|f1|precision|recall|sensitivity|specificity|top.?\d|iou|dice|map\b|err", re.I)
+SHARE = re.compile(
+    r"acc|auc|auroc|f1|precision|recall|sensitivity|specificity|top.?\d|iou|dice|map\b|err", re.I
+)
 LESS = re.compile(r"loss|err|nll|perplex|ppl|mse|rmse|mae|ece|brier|fid|seconds|time", re.I)
 BASELINES = ("none", "baseline", "no_dropout", "nodropout", "no dropout")
 PERCENT = 100.0
@@ -71,12 +73,16 @@ def read_foreign(asked: Question) -> Results:
             what, where, and the remedy.
     """
     if asked.select and asked.by is None:
-        raise UserError("--select needs --by, the column of a validation metric: a choice on the test split flatters")
+        raise UserError(
+            "--select needs --by, the column of a validation metric: a choice on the test split flatters"
+        )
     highest = _more_is_better(asked.metric, asked.mode)
     wanted = [(asked.metric, highest)]
     wanted += [(asked.by, _more_is_better(asked.by, None))] if asked.by else []
     table = read_runs(asked.source, wanted, asked.pattern, asked.take)
-    axes = {_axis(name): table.column(name, "--group") for name in (*asked.group, *asked.columns, *asked.select)}
+    axes = {
+        _axis(name): table.column(name, "--group") for name in (*asked.group, *asked.columns, *asked.select)
+    }
     seed = table.column(asked.seed, "--seed")
     if len(axes) < len((*asked.group, *asked.columns, *asked.select)):
         raise UserError("--group, --columns and --select must name different columns")
@@ -90,16 +96,23 @@ def read_foreign(asked: Question) -> Results:
     study = _study(asked, table, metric, by, labels, sorted(seeds.unique()), baseline)
     runs = {str(line): _run(rows.loc[line], line, axes, labels, int(seeds[line])) for line in rows.index}
     grid = _grid(study, runs, table)
-    values = {each.name: {str(line): float(each.values[line] / each.unit) for line in rows.index} for each in used}
+    values = {
+        each.name: {str(line): float(each.values[line] / each.unit) for line in rows.index} for each in used
+    }
+    # Asked of every study; of these only where it was given.
+    values["step_seconds"] = {}
     if asked.time:
         column = table.column(asked.time, "--time")
-        values["step_seconds"] = {str(line): float(value) for line, value in _numbers(table, rows, column).items()}
+        values["step_seconds"] = {
+            str(line): float(value) for line, value in _numbers(table, rows, column).items()
+        }
     for each in used:
         lost = [run for run in runs if not math.isfinite(values[each.name][run])]
         if lost:
             table.notes.append(
-                f"{len(lost)} of {len(runs)} runs have no finite {each.column}, and lose: {label_words(runs[lost[0]].labels)}, "
-                f"seed {runs[lost[0]].seed} first. A mean that is not finite has no interval and no verdict."
+                f"{len(lost)} of {len(runs)} runs have no finite {each.column}, and lose: "
+                f"{label_words(runs[lost[0]].labels)}, seed {runs[lost[0]].seed} first. A mean that "
+                "is not finite has no interval and no verdict."
             )
     table.notes.extend(_ragged(study, grid))
     results = _results(study, runs, grid, values, table, used)
@@ -124,15 +137,19 @@ def _metric(table: RunTable, name: str, option: str, highest: bool, split: str) 
     values = _numbers(table, table.rows, column)
     finite = values[np.isfinite(values)]
     least, most = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
-    is_share, unit = bool(SHARE.search(name)) and 0 <= least and most <= PERCENT, 1.0
+    is_share, unit = bool(SHARE.search(name)) and least >= 0 and most <= PERCENT, 1.0
     if is_share and most > 1:
         unit = PERCENT
-        table.notes.append(f"{column} is read as a percentage: by its name it is a share, and some values exceed 1.")
+        table.notes.append(
+            f"{column} is read as a percentage: by its name it is a share, and some values exceed 1."
+        )
     elif is_share:
-        table.notes.append(f"{column} is read as a share, and shown in percent: all its values lie between 0 and 1.")
+        table.notes.append(
+            f"{column} is read as a share, and shown in percent: all its values lie between 0 and 1."
+        )
     kind = f"{'more' if highest else 'less'}_{'share' if is_share else 'number'}"
     table.notes.append(f"Of {column} {'more' if highest else 'less'} is better.")
-    word = re.sub(r"[^\w.#]+", "_", name)
+    word = re.sub(r"[^\w.#/]+", "_", name).strip("/")
     return _Metric(f"{split}/{kind}.{word}", column, unit, values)
 
 
@@ -142,7 +159,9 @@ def _numbers(table: RunTable, rows: pd.DataFrame, column: str) -> "pd.Series[flo
     wrong = found.isna() & ~rows[column].str.strip().str.lower().isin(["", "nan"])
     for line in rows.index[wrong][:1]:
         text = shown(rows[column][line])
-        raise UserError(f"{table.file}: line {line + 2}, column {column}: must be a number, NaN or empty, got {text}")
+        raise UserError(
+            f"{table.file}: line {line + 2}, column {column}: must be a number, NaN or empty, got {text}"
+        )
     return found
 
 
@@ -155,7 +174,9 @@ def _with_values(table: RunTable, metrics: Sequence[_Metric]) -> pd.DataFrame:
         raise UserError(f"--metric: no run in {table.file} has a value of {metrics[0].column}")
     if empty.any():
         first = int(table.rows.index[empty][0]) + 2
-        table.notes.append(f"{empty.sum()} of {len(empty)} runs are left out, which have no {metrics[0].column}: line {first} first.")
+        table.notes.append(
+            f"{empty.sum()} of {len(empty)} runs are left out, which have no {metrics[0].column}: line {first} first."
+        )
     return table.rows[~empty]
 
 
@@ -182,7 +203,9 @@ def _seeds(table: RunTable, rows: pd.DataFrame, column: str) -> "pd.Series[int]"
     return numbers.astype(int)
 
 
-def _baseline(asked: Question, group: Sequence[str], labels: dict[str, dict[str, Label]], table: RunTable) -> Labels:
+def _baseline(
+    asked: Question, group: Sequence[str], labels: dict[str, dict[str, Label]], table: RunTable
+) -> Labels:
     """Return the labels that all else is compared with; none where none was named and none is called so."""
     if asked.baseline is None:
         first = labels[group[0]].values()
@@ -211,7 +234,9 @@ def _study(
 ) -> Study:  # fmt: skip
     shown_unit = PERCENT if metric.is_share else 1.0
     if asked.matters is None and not metric.is_share:
-        raise UserError(f"--matters is needed: the smallest difference of {metric.column} that matters, in its unit")
+        raise UserError(
+            f"--matters is needed: the smallest difference of {metric.column} that matters, in its unit"
+        )
     report: dict[str, Any] = {
         "rows": [_axis(name) for name in asked.group],
         "columns": [_axis(name) for name in asked.columns],
@@ -278,7 +303,11 @@ def _twice(table: RunTable, study: Study, one: int, other: int, run: Run) -> str
         for column in rows
         if rows[column][one] != rows[column][other] and 1 < rows[column].nunique() <= max(2, len(rows) // 2)
     ]
-    hint = f"name what sets them apart with --group, as {' or '.join(apart[:3])}" if apart else "take one of them out"
+    hint = (
+        f"name what sets them apart with --group, as {' or '.join(apart[:3])}"
+        if apart
+        else "take one of them out"
+    )
     words = f"{label_words(run.labels)}, seed {run.seed}"
     return f"{table.file}: lines {one + 2} and {other + 2} are both {words}; {hint}"
 
@@ -291,11 +320,13 @@ def _ragged(study: Study, grid: Sequence[tuple[Labels, int, str]]) -> list[str]:
     for labels, seed, _ in grid:
         seeds.setdefault(tuple(labels[axis] for axis in shown_axes), set()).add(seed)
     every = set(study.seeds)
-    for labels, there in seeds.items():
+    for of_row, there in seeds.items():
         if there != every:
-            words = label_words(dict(zip(shown_axes, labels, strict=True)))
+            words = label_words(dict(zip(shown_axes, of_row, strict=True)))
             lacks = ", ".join(map(str, sorted(every - there)))
-            found.append(f"{words} has no seed {lacks}: its differences are of the seeds that it shares with the baseline.")
+            found.append(
+                f"{words} has no seed {lacks}: its differences are of the seeds that it shares with the baseline."
+            )
     return found
 
 
@@ -303,7 +334,10 @@ def _results(
     study: Study, runs: dict[str, Run], grid: list[tuple[Labels, int, str]], values: dict[str, dict[str, float]],
     table: RunTable, used: Sequence[_Metric],
 ) -> Results:  # fmt: skip
-    finished = {name: (run, _result({each.column: float(each.values[int(name)]) for each in used})) for name, run in runs.items()}
+    finished = {
+        name: (run, _result({each.column: float(each.values[int(name)]) for each in used}))
+        for name, run in runs.items()
+    }
     curves = {}
     for name in runs:
         there = None if table.curves is None else table.curves[table.curves["run"] == int(name)]

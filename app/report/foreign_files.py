@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from dropout_lab.app.errors import UserError, describe_os_error, shown, suggest
@@ -20,7 +21,17 @@ from dropout_lab.app.files import read_bytes
 MOST_BYTES = 500_000_000
 EVENTS = "events.out.tfevents"
 # Where tools put what a run was asked for and what it came to.
-BEFORE = ("config.", "config/", "params.", "parameters.", "hparams.", "hparams/", "metrics.", "summary.", "tags.")
+BEFORE = (
+    "config.",
+    "config/",
+    "params.",
+    "parameters.",
+    "hparams.",
+    "hparams/",
+    "metrics.",
+    "summary.",
+    "tags.",
+)
 AFTER = (".value",)
 NAMES = ("Name", "name", "run_name", "Run Name", "tags.mlflow.runName", "run", "Run", "Run ID", "run_id")
 STATES = ("State", "state", "Status", "status")
@@ -44,7 +55,9 @@ class RunTable:
     def column(self, name: str, option: str) -> str:
         """Return the column of that name, which a tool may have put a word before; UserError if there is none."""
         named = [name, *(f"{before}{name}" for before in BEFORE)]
-        there = [each for word in named for each in (word, *(word + end for end in AFTER)) if each in self.rows]
+        there = [
+            each for word in named for each in (word, *(word + end for end in AFTER)) if each in self.rows
+        ]
         if not there:
             known = [str(each) for each in self.rows]
             hint = suggest(name, known, f"there are {', '.join(known[:20])}")
@@ -86,7 +99,9 @@ def read_runs(
         return _finished(found)
     name = next((each for each in NAMES if each in found.rows), None)
     if name is None:
-        raise UserError(f"--pattern: {source} has no column with names of runs, {', '.join(NAMES)}; leave it out")
+        raise UserError(
+            f"--pattern: {source} has no column with names of runs, {', '.join(NAMES)}; leave it out"
+        )
     return _finished(_named(found, name, pattern))
 
 
@@ -100,7 +115,9 @@ def _read_csv(file: Path) -> pd.DataFrame:
         raise UserError(f"--from: {file} is no text in UTF-8; save it as a CSV in UTF-8") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"--from: {file} is no CSV table ({reason}); export it again with a header line") from error
+        raise UserError(
+            f"--from: {file} is no CSV table ({reason}); export it again with a header line"
+        ) from error
     if not len(rows):
         raise UserError(f"--from: {file} has a header and no run below it")
     return rows.fillna("")
@@ -135,7 +152,9 @@ def _finished(found: RunTable) -> RunTable:
     if kept.all():
         return found
     others = ", ".join(sorted({*found.rows[state][~kept]}))
-    found.notes.append(f"{int((~kept).sum())} of {len(kept)} runs are left out, since their {state} is {others}.")
+    found.notes.append(
+        f"{int((~kept).sum())} of {len(kept)} runs are left out, since their {state} is {others}."
+    )
     return RunTable(found.file, found.rows[kept], found.curves, found.notes)
 
 
@@ -176,7 +195,10 @@ def _read_tensorboard(folder: Path, metrics: Sequence[tuple[str, bool | None]], 
     folders = sorted({file.parent for file in folder.rglob(f"*{EVENTS}*")})
     if not folders:
         raise UserError(f"--from: no TensorBoard run in {folder}: no file {EVENTS}… in it or its folders")
-    names, curves, known, without = [], [], set(), []
+    names: list[str] = []
+    curves: list[pd.DataFrame] = []
+    known: set[str] = set()
+    without: list[str] = []
     for each in folders:
         scalars = dict(_scalars(each))
         known |= scalars.keys()
@@ -194,7 +216,9 @@ def _read_tensorboard(folder: Path, metrics: Sequence[tuple[str, bool | None]], 
         raise UserError(f"--metric: no run in {folder} has the tag {tag!r}; {suggest(tag, known, there)}")
     found = _of_curves(folder, "folder", names, pd.concat(curves, ignore_index=True), metrics, take)
     if without:
-        found.notes.append(f"{len(without)} folders are left out, which have no {metrics[0][0]}: {without[0]} first.")
+        found.notes.append(
+            f"{len(without)} folders are left out, which have no {metrics[0][0]}: {without[0]} first."
+        )
     return found
 
 
@@ -227,7 +251,8 @@ def _of_curves(
         row: dict[str, Any] = {name: run}
         moment = None
         if take == "best" and curve[decides].notna().any():
-            moment = curve["step"].loc[curve[decides].idxmin() if highest is False else curve[decides].idxmax()]
+            sign = -1.0 if highest is False else 1.0
+            moment = float(curve["step"].iloc[int(np.nanargmax(sign * curve[decides].to_numpy(float)))])
         for metric, _ in metrics:
             reached = curve if moment is None else curve[curve["step"] <= moment]
             values = reached[metric].dropna()
@@ -244,17 +269,27 @@ def _named(found: RunTable, column: str, pattern: str) -> RunTable:
     parts = re.split(r"(\{[A-Za-z_]\w*\}|\*)", pattern)
     words = [part[1:-1] for part in parts if part.startswith("{")]
     if not words or len({*words}) < len(words):
-        raise UserError(f"--pattern must name columns, each once, as '{{variant}}/seed{{seed}}', got {pattern!r}")
-    meanings = {"*": ".*?", "{seed}": r"(?P<seed>\d+)", **{f"{{{word}}}": f"(?P<{word}>.+?)" for word in words if word != "seed"}}
+        raise UserError(
+            f"--pattern must name columns, each once, as '{{variant}}/seed{{seed}}', got {pattern!r}"
+        )
+    meanings = {
+        "*": ".*?",
+        "{seed}": r"(?P<seed>\d+)",
+        **{f"{{{word}}}": f"(?P<{word}>.+?)" for word in words if word != "seed"},
+    }
     read = [meanings.get(part, re.escape(part)) for part in parts]
     matches = [re.fullmatch("".join(read), str(name)) for name in found.rows[column]]
     kept = [place for place, match in enumerate(matches) if match]
     if not kept:
         name = found.rows[column].iloc[0]
-        raise UserError(f"--pattern: {pattern!r} fits no name in {found.file}, of which the first is {name!r}")
+        raise UserError(
+            f"--pattern: {pattern!r} fits no name in {found.file}, of which the first is {name!r}"
+        )
     if len(kept) < len(matches):
         first = next(name for name, match in zip(found.rows[column], matches, strict=True) if not match)
-        found.notes.append(f"{len(matches) - len(kept)} runs are left out, whose names do not fit {pattern}: {first} first.")
+        found.notes.append(
+            f"{len(matches) - len(kept)} runs are left out, whose names do not fit {pattern}: {first} first."
+        )
     said = pd.DataFrame([match.groupdict() for match in matches if match], index=found.rows.index[kept])
     rows = found.rows.iloc[kept].drop(columns=[word for word in words if word in found.rows])
     return RunTable(found.file, pd.concat([rows, said], axis=1), found.curves, found.notes)

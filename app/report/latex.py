@@ -30,7 +30,7 @@ def escape_latex(text: str) -> str:
 
 
 def to_latex(results: Results, found: Sequence[Answer]) -> str:
-    r"""Return a ``table`` for each answer, in order of merit, to be read by ``\input``; it needs ``\usepackage{booktabs}``."""
+    r"""Return a ``table`` for each answer, in order of merit, for ``\input``; it needs the package booktabs."""
     name = results.study.name
     tables = [_table(results, answer, f"tab:{name}-{place}") for place, answer in enumerate(found, start=1)]
     return "\n".join([r"% needs \usepackage{booktabs}", *tables, ""])

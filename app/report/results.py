@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Where runs are from that no study here has made: a table of them, as it was read, and what is to be said of it."""
+    """Where runs are from that no study here has made: their table as it was read, and what is to be said of it."""
 
     source: str
     rows: pd.DataFrame

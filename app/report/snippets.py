@@ -53,10 +53,15 @@ def _changes(here: Settings, there: Settings) -> Settings:
         other = there.get(key)
         if value == other or key == "seed_everything":
             continue
-        deeper = isinstance(value, dict) and isinstance(other, dict)
-        same_class = deeper and value.get("class_path") == other.get("class_path")
-        found[key] = _changes(value, other) if deeper and same_class else value
+        if isinstance(value, dict) and isinstance(other, dict) and _same_class(value, other):
+            found[key] = _changes(value, other)
+        else:
+            found[key] = value
     return found
+
+
+def _same_class(here: Settings, there: Settings) -> bool:
+    return here.get("class_path") == there.get("class_path")
 
 
 def _without(settings: Settings, path: tuple[str, ...]) -> Settings:

@@ -145,7 +145,9 @@ def bars(results: Results, metric: str, table: Labels) -> Figure | None:
                 axes.plot(unit * cell.paper, place, markersize=7, **PAPER)
         band = results.estimate(table | column | baseline, metric) if baseline else None
         if band is not None and band.interval is not None:
-            axes.axvspan(unit * band.interval[0], unit * band.interval[1], color=BASELINE, alpha=0.08, linewidth=0)
+            axes.axvspan(
+                unit * band.interval[0], unit * band.interval[1], color=BASELINE, alpha=0.08, linewidth=0
+            )
         axes.set(title=results.words(column), xlabel=metric_name(metric))
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if len(panels) > 1 else 8))

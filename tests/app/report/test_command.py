@@ -38,7 +38,9 @@ def test_writes_a_report_that_needs_nothing_else(folder: Path, capsys: pytest.Ca
     script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert len(script) == 1
     digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
-    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    )
     assert len((report / "results.csv").read_text().splitlines()) == 43
     printed = capsys.readouterr().out
     assert "42 of 42 runs finished" in printed

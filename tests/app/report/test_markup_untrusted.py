@@ -58,7 +58,9 @@ def test_html(tmp_path: Path, text: str) -> None:
 def test_markdown(tmp_path: Path) -> None:
     results = write(tmp_path / "s", FENCED)
     found = to_markdown(results, answers(results), FENCED, [Picture("bars", "figure-bars.png", FENCED)])
-    fences = [match[0] for match in re.finditer(r"^(`{3,})(?:console|yaml)\n(?:.*\n)*?\1$", found, re.MULTILINE)]
+    fences = [
+        match[0] for match in re.finditer(r"^(`{3,})(?:console|yaml)\n(?:.*\n)*?\1$", found, re.MULTILINE)
+    ]
     assert len(fences) == 3
     for fence in fences:
         assert "```" in "".join(fence.splitlines()[1:-1])

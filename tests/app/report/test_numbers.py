@@ -113,7 +113,13 @@ def test_an_interval_that_the_scale_cuts_is_told_by_its_ends() -> None:
 def test_differences_and_p() -> None:
     assert points("test/accuracy", 0.012, signed=True) == "+1.20 points"
     assert points("test/loss", -0.012, signed=True) == "−0.0120"
-    assert [probability(p) for p in (None, 0.0004, 0.0123, 0.05, 0.9)] == ["–", "< 0.001", "0.012", "0.050", "0.90"]
+    assert [probability(p) for p in (None, 0.0004, 0.0123, 0.05, 0.9)] == [
+        "–",
+        "< 0.001",
+        "0.012",
+        "0.050",
+        "0.90",
+    ]
 
 
 def test_labels() -> None:

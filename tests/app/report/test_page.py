@@ -94,9 +94,14 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
 def test_the_verdict_comes_first_with_what_to_copy(folder: Path) -> None:
     page = page_of(folder)
     verdict, _, rest = page.partition("## Departures from the source")
-    assert verdict.index("## Verdict") < verdict.index("**layers 2: Use dropin (p 0.5)**: dropin, p 0.5 − none +5.00 points")
+    assert verdict.index("## Verdict") < verdict.index(
+        "**layers 2: Use dropin (p 0.5)**: dropin, p 0.5 − none +5.00 points"
+    )
     assert "```yaml\nmodel:\n  dropout:\n    class_path: DropIn\n    init_args:\n      p: 0.5\n```" in verdict
-    assert "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 4.72 | +5.00 (+4.75 to +5.25) | \\< 0.001 | better |" in verdict
+    assert (
+        "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 4.72 | +5.00 (+4.75 to +5.25) | \\< 0.001 | better |"
+        in verdict
+    )
     assert "| 3 | layers 2 | none | – | 40.00 ± 4.97 | – | – | baseline |" in verdict
     assert "## Results" in rest
 

@@ -22,8 +22,14 @@ def run(dropout: Any, **others: Any) -> dict[str, Any]:
 
 NONE = run({"class_path": "NoDropout"})
 MALDROP = {"class_path": "MalDrop", "init_args": {"rho": 2}}
-STANDARD = {"class_path": "dropout_lab.models.dropout.StandardDropout", "init_args": {"p": 0.2, "inverted": True}}
-CHAIN = {"class_path": "Chain", "init_args": {"layers": [STANDARD, {"class_path": "DropIn", "init_args": {"p": 0.1}}]}}
+STANDARD = {
+    "class_path": "dropout_lab.models.dropout.StandardDropout",
+    "init_args": {"p": 0.2, "inverted": True},
+}
+CHAIN = {
+    "class_path": "Chain",
+    "init_args": {"layers": [STANDARD, {"class_path": "DropIn", "init_args": {"p": 0.1}}]},
+}
 
 
 def texts(settings: dict[str, Any], baseline: dict[str, Any] = NONE) -> dict[str, str]:
@@ -40,7 +46,9 @@ def printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.mark.parametrize("spec", [MALDROP, STANDARD, CHAIN, "NoDropout"])
-def test_yaml_and_flags_give_the_dropout(spec: Any, capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
+def test_yaml_and_flags_give_the_dropout(
+    spec: Any, capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
     found = texts(run(spec), run({"class_path": "DropIn"}))
     file = tmp_path / "winner.yaml"
     file.write_text(found["YAML"])
@@ -57,7 +65,7 @@ def test_yaml_and_flags_give_the_dropout(spec: Any, capsys: pytest.CaptureFixtur
 def swapped(spec: Any) -> nn.Sequential:
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 3))
     names = {"model": model, "images": torch.randn(5, 4), "target": torch.tensor([0, 1, 2, 0, 1])}
-    exec(texts(run(spec))["swap_dropout"], names)  # noqa: S102 - it is what a user pastes
+    exec(texts(run(spec))["swap_dropout"], names)
     logits = names["logits"]
     assert isinstance(logits, torch.Tensor)
     assert logits.shape == (5, 3)
@@ -65,7 +73,9 @@ def swapped(spec: Any) -> nn.Sequential:
 
 
 def test_the_python_swaps_the_dropout() -> None:
-    assert [float(each.p) for each in swapped(STANDARD).modules() if isinstance(each, StandardDropout)] == pytest.approx([0.2])
+    assert [
+        float(each.p) for each in swapped(STANDARD).modules() if isinstance(each, StandardDropout)
+    ] == pytest.approx([0.2])
     assert [float(each.rho) for each in swapped(MALDROP).modules() if isinstance(each, MalDrop)] == [2]
     assert sum(isinstance(each, StandardDropout | DropIn) for each in swapped(CHAIN).modules()) == 2
     alpha = swapped({"class_path": "torch.nn.AlphaDropout", "init_args": {"p": 0.1}})
@@ -73,14 +83,20 @@ def test_the_python_swaps_the_dropout() -> None:
 
 
 def test_what_else_differs_is_there_and_said() -> None:
-    other = merge(run(MALDROP), {"trainer": {"max_epochs": 5}, "model": {"optimizer": {"class_path": "torch.optim.SGD"}}})
+    other = merge(
+        run(MALDROP),
+        {"trainer": {"max_epochs": 5}, "model": {"optimizer": {"class_path": "torch.optim.SGD"}}},
+    )
     found = texts(other, merge(NONE, {"trainer": {"max_epochs": 3}, "seed_everything": 4}))
     content = yaml.safe_load(found["YAML"])
     assert content["trainer"] == {"max_epochs": 5}
     assert content["model"]["optimizer"] == {"class_path": "torch.optim.SGD"}
     assert "seed_everything" not in content
     assert "--trainer.max_epochs 5" in found["flags"]
-    assert "# its runs differ from the baseline's in this too: model.optimizer, trainer.max_epochs" in found["swap_dropout"]
+    assert (
+        "# its runs differ from the baseline's in this too: model.optimizer, trainer.max_epochs"
+        in found["swap_dropout"]
+    )
 
 
 def test_without_another_dropout_there_is_no_python() -> None:

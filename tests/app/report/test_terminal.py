@@ -9,7 +9,6 @@ from rich.console import Console
 from dropout_lab.app.report.answer import answers
 from dropout_lab.app.report.results import read_results
 from dropout_lab.app.report.write import print_summary
-from tests.data.studies import study, write_study
 
 
 def printed(folder: Path) -> str:
@@ -33,7 +32,10 @@ def test_means_with_the_source_s_numbers(folder: Path, monkeypatch: pytest.Monke
 
 def test_the_answer_of_each_column(folder: Path) -> None:
     text = printed(folder)
-    assert "layers 2: Use dropin (p 0.5): dropin, p 0.5 − none +5.00 points (95 % interval +4.75 to +5.25)" in text
+    assert (
+        "layers 2: Use dropin (p 0.5): dropin, p 0.5 − none +5.00 points (95 % interval +4.75 to +5.25)"
+        in text
+    )
     assert "layers 3: Use dropin" in text
 
 
