@@ -17,7 +17,7 @@ from dropout_lab.app.report.formatting import label_words, scale_of
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
 from dropout_lab.app.statistics.clusters import Measured, estimate_over_images
 from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
-from dropout_lab.app.statistics.selection import best_choice, cross_fitted
+from dropout_lab.app.statistics.selection import WIDER, best_choice, cross_fitted
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
 from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
@@ -163,10 +163,10 @@ class Results:
         return {} if best is None else choices[best]
 
     def judged(self, labels: Labels) -> dict[int, str]:
-        """Return the run by seed that is judged: of several that of the labels which are best on the other seeds."""
-        choices = self._choices(labels) if self.select else {}
-        if self.select is None or len(choices) < 2:
+        """Return the run by seed that is judged: of several that of the labels which the other seeds choose."""
+        if self.select is None or not self.chosen(labels):
             return self.of(labels)
+        choices = self._choices(labels)
         found = cross_fitted(self._validation(choices), self.select.mode == "max")
         return {seed: choices[choice][seed] for seed, choice in found.items() if seed in choices[choice]}
 
@@ -253,29 +253,41 @@ class Results:
         values = self.by_seed(labels, metric)
         if not values:
             return None
-        measured = self._right(labels, metric, values)
-        scale = scale_of(metric)
-        return (
-            estimate(list(values.values()), scale)
+        measured, scale = self._right(labels, metric, values), scale_of(metric)
+        found = (
+            estimate([*values.values()], scale)
             if measured is None
             else estimate_over_images(values, measured, scale)
         )
+        return found.widened(self._wider(labels, metric))
 
     def difference(self, labels: Labels, other: Labels, metric: str) -> Estimate | None:
         """Return the paired difference to other labels; None where there is none."""
         ours, theirs = self.by_seed(labels, metric), self.by_seed(other, metric)
         seeds = sorted(ours.keys() & theirs.keys())
-        right, base = self._right(labels, metric, seeds), self._right(other, metric, seeds)
         whole = scale_of(metric)
         scale = None if whole is None else (whole[0] - whole[1], whole[1] - whole[0])
-        if right is None or base is None or not seeds:
-            return paired_difference(ours, theirs, scale)
-        if not all(np.array_equal(right[seed].images, base[seed].images) for seed in seeds):
-            # Of other images they are not paired by image.
-            return paired_difference(ours, theirs, scale)
-        values = {seed: ours[seed] - theirs[seed] for seed in seeds}
-        pairs = {seed: Measured(right[seed].images, right[seed].values - base[seed].values) for seed in seeds}
-        return estimate_over_images(values, pairs, scale)
+        right, base = self._right(labels, metric, seeds), self._right(other, metric, seeds)
+        # Of other images they are not paired by image.
+        by_image = (
+            right is not None
+            and base is not None
+            and all(np.array_equal(right[seed].images, base[seed].images) for seed in seeds)
+        )
+        if seeds and right is not None and base is not None and by_image:
+            values = {seed: ours[seed] - theirs[seed] for seed in seeds}
+            pairs = {
+                seed: Measured(right[seed].images, right[seed].values - base[seed].values) for seed in seeds
+            }
+            found: Estimate | None = estimate_over_images(values, pairs, scale)
+        else:
+            found = paired_difference(ours, theirs, scale)
+        wider = max(self._wider(labels, metric), self._wider(other, metric))
+        return found and found.widened(wider)
+
+    def _wider(self, labels: Labels, metric: str) -> float:
+        """Return how many times as large the error is where a choice was made."""
+        return WIDER if metric.startswith("test/") and self.chosen(labels) else 1.0
 
     def _runs(self, labels: Labels, metric: str) -> dict[int, str]:
         return self.judged(labels) if metric.startswith("test/") else self.of(labels)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtrit
@@ -48,6 +48,10 @@ class Estimate:
         A source's number is that of one run, which lies as far from the mean of many as any other.
         """
         return None if self.half is None else self.half * math.sqrt(self.count + 1)
+
+    def widened(self, factor: float) -> "Estimate":
+        """Return it with an error that is so many times as large."""
+        return self if self.half is None else replace(self, half=self.half * factor)
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -103,7 +103,7 @@ def _apply_form(whole: Study, form: str | None, changes: list[Settings]) -> Stud
             "paper": tuple(row for row in whole.paper if is_there(row.labels)),
             "curves": tuple(curve for curve in whole.curves if is_there(curve.labels)),
             "shortened": (*whole.shortened, *told),
-            "form": form,
+            "form": form or whole.form,
             "quick": None,
             "reduced": None,
         }

@@ -62,13 +62,11 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return [sys.executable, str(script)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "packages"),
-    [
-        pytest.param("cli.py", False, marks=pytest.mark.slow),
-        # Its first folder is none of ours, and one's own packages have the names of the program's rooms.
-        ("dropout-lab", True),
-    ],
+    # The script's first folder is none of ours, and one's own packages have the names of the program's rooms.
+    [("cli.py", False), ("dropout-lab", True)],
     indirect=["program"],
 )
 def test_files_beside_ones_data_hide_no_library(program: list[str], packages: bool) -> None:

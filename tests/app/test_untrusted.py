@@ -293,7 +293,18 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "words",
     [
         [*FIT, "--ckpt_path", "trap.ckpt"],
-        [*FIT, "--model.network", "VGG16", "--model.network.weights", "trap.ckpt", "--data.image_size", "32"],
+        pytest.param(
+            [
+                *FIT,
+                "--model.network",
+                "VGG16",
+                "--model.network.weights",
+                "trap.ckpt",
+                "--data.image_size",
+                "32",
+            ],
+            marks=pytest.mark.slow,
+        ),
         ["test", "--ckpt_path", "trap.ckpt", "--run"],
         # They read it as test does.
         pytest.param(["validate", "--ckpt_path", "trap.ckpt", "--run"], marks=pytest.mark.slow),

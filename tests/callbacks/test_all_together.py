@@ -155,6 +155,7 @@ def test_from_the_command_line_with_two_processes() -> None:
         assert any(tag.startswith(start) for tag in tags["scalars"]), start
 
 
+@pytest.mark.slow
 def test_every_curve_of_a_callback_has_a_chart_and_every_chart_a_curve() -> None:
     names = ("quickstart", "callbacks/all", "callbacks/rho_scheduler")
     configs = [word for name in names for word in ("--config", str(REPOSITORY / "configs" / f"{name}.yaml"))]

@@ -326,6 +326,7 @@ def test_augments() -> None:
     assert not torch.equal(images, others)
 
 
+@pytest.mark.slow
 def test_workers_share_the_cache() -> None:
     write_classes(ROOT, {"cat": 9, "dog": 9})
     one, two = folder_data(), folder_data(num_workers=1)

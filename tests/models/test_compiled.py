@@ -99,6 +99,7 @@ def watchers() -> list[Callback]:
     ]
 
 
+@pytest.mark.slow
 def test_without_dropout_machine_code_learns_the_same() -> None:
     # The one test of `make test` in which Inductor makes machine code of it.
     results = []
@@ -116,6 +117,7 @@ def test_without_dropout_machine_code_learns_the_same() -> None:
     assert compiled.state_dict().keys() == plain.state_dict().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced_alone")
 def test_with_all_callbacks_and_a_schedule(tmp_path: Path) -> None:
     model, trainer = fit_compiled(

@@ -24,6 +24,7 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.slow
 def test_layers_and_networks_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     Path("costly.py").write_text("from torch import nn\n\n\nclass Own(nn.Dropout):\n    pass\n")
     words = [

@@ -32,6 +32,7 @@ def with_callbacks(words: list[str], *callbacks: dict[str, Any]) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 def test_best_holds_the_averages_that_were_validated(capsys: pytest.CaptureFixture[str]) -> None:
     main(with_callbacks(write_fit(Path("one")), EMA, STOPS))
     main(["validate", "--run", str(RUN)])

@@ -37,7 +37,6 @@ ADDED = {
 }
 # Within an epoch, about a validation there, in its last batches, and in the next one.
 MOMENTS = [1, 3, 4, 5, STEPS - 1, STEPS + 2, 2 * STEPS - 2]
-FEW = [4, STEPS + 2]
 
 
 def write(name: str) -> list[str]:
@@ -49,20 +48,15 @@ def write(name: str) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize(
-    ("name", "moments"),
-    [
-        ("CollapseDetector", FEW),
-        *(pytest.param(name, MOMENTS, marks=pytest.mark.slow) for name in sorted(OURS.keys() - ADDED)),
-    ],
-)
-def test_alone(name: str, moments: list[int]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OURS.keys() - ADDED))
+def test_alone(name: str) -> None:
     main(write(name))
     expected = outcome(RUN)
     shutil.rmtree("one")
     words = write(name)
-    with_interrupter(words, dict.fromkeys(moments, signal.SIGTERM))
-    assert set(until_finished(words, [*words, "--resume"], len(moments) + 1)) == {143}
+    with_interrupter(words, dict.fromkeys(MOMENTS, signal.SIGTERM))
+    assert set(until_finished(words, [*words, "--resume"], len(MOMENTS) + 1)) == {143}
     assert_same(expected)
 
 

@@ -329,6 +329,7 @@ def test_of_a_run_that_may_only_be_read_the_figures_are_shown(
     assert "predictions.csv cannot be written: copy the run's folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_is_tested_and_resumed_without_the_weights_it_started_from() -> None:
     torch.save(get_model("shufflenet_v2_x0_5", weights=None).state_dict(), "weights.pth")
     network = (

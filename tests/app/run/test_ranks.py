@@ -138,6 +138,7 @@ def test_pass_rates_are_those_of_all_samples(trained: Path, ranks: list[dict[str
     assert state[f"{layer}.pass_rate"].mean().item() == pytest.approx(1 - dropped / (16 * images))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_evaluation_is_that_of_one_process() -> None:
     run = RunFolder(RUN)
@@ -153,10 +154,11 @@ def test_evaluation_is_that_of_one_process() -> None:
     assert run.result()["test"]["metrics"] == pytest.approx(metrics, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moments", "steps"),
     # Of four batches a rank the last is smaller, and no fit stops right before it.
-    [([STEPS + 2], [8, 12]), pytest.param([1, STEPS + 2], [2, 8, 12], marks=pytest.mark.slow)],
+    [([STEPS + 2], [8, 12]), ([1, STEPS + 2], [2, 8, 12])],
 )
 def test_interrupted_and_resumed(moments: list[int], steps: list[int], here: list[str]) -> None:
     undisturbed = outcome(RUN)

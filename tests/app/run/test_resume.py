@@ -117,6 +117,7 @@ def test_two_checkpoints_while_it_is_not_finished(words: list[str], expected: di
     assert {tag: curves[tag] for tag in expected["scalars"]} == expected["scalars"]
 
 
+@pytest.mark.slow
 def test_killed_before_its_result_is_written(
     words: list[str], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_both_damaged() -> None:
     assert "start a new run without --resume" in line
 
 
+@pytest.mark.slow
 def test_changed_settings_and_images(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("one/images/a/0000.png").unlink()
     changed = [*words, "--trainer.max_epochs", "4", "--model.network.hidden", "[16,8]", "--data.batch_size=5"]

@@ -135,6 +135,7 @@ def test_its_times_are_those_of_both_parts() -> None:
     assert result.seconds > result.train_seconds
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_that_it_has_saved(undisturbed: Undisturbed) -> None:
     # The worker saves, and dies by the signal; the engine gives the run to another.
     made, ends = task("two", 6), []

@@ -83,6 +83,7 @@ def test_a_run_that_another_process_is_at_comes_last() -> None:
     assert ends == [free.run.hash, locked.run.hash]
 
 
+@pytest.mark.slow
 def test_trouble_with_some_runs_leaves_the_others_alone(capsys: pytest.CaptureFixture[str]) -> None:
     study = trouble(
         fails=callback("Raises"),
@@ -212,6 +213,7 @@ def test_a_study_ends_without_a_warning() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_after_its_driver_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
     study = trouble(fine=dropout("NoDropout"), hangs=callback("Hangs", pipe="pipe"))
     fine, hangs = tasks("studies/tiny", **study)

@@ -282,6 +282,7 @@ def test_labels_are_there_inside_the_context_alone(fails: bool) -> None:
     module.eval()(x)
 
 
+@pytest.mark.slow
 def test_maldrop_refuses_a_network_without_dropout_before_its_final_layer() -> None:
     network = network_of("alexnet")
     before, keys = picture(network), list(network.state_dict())
