@@ -23,7 +23,7 @@ from dropout_lab.app.report.snippets import Snippet, snippets
 from dropout_lab.app.report.svg import (
     Axis,
     Bar,
-    Panel,
+    Plot,
     axis_of_differences,
     bar,
     curve,
@@ -80,7 +80,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class Ranking:
     """All candidates in order of merit."""
 
     header: Sequence[
@@ -96,7 +96,7 @@ class Table:
 class Curves:
     """Lines over training of each table and column, with one legend."""
 
-    panels: Sequence[Panel]
+    panels: Sequence[Plot]
     legend: Sequence[tuple[int, str, str]]  # number of the row, its name, its colour
     metric: str
     over: str
@@ -207,7 +207,7 @@ def copied(results: Results, answer: Answer, candidate: Candidate) -> list[Snipp
     return snippets(*settings) if len(settings) == len(found) else []
 
 
-def table(results: Results, found: Sequence[Answer]) -> Table:
+def table(results: Results, found: Sequence[Answer]) -> Ranking:
     """Return the rows of all answers, each answer's in order of merit."""
     metric = found[0].metric
     unit = scaled(metric, 1.0)
@@ -270,7 +270,7 @@ def table(results: Results, found: Sequence[Answer]) -> Table:
         "p of the paired t-test, or of equivalence where that was found, corrected by Holm over the rows that are "
         "judged together."
     )
-    return Table(header, rows, axis, _band(axis, unit * matters), caption)
+    return Ranking(header, rows, axis, _band(axis, unit * matters), caption)
 
 
 def curves(results: Results, found: Sequence[Answer]) -> Curves | None:
@@ -280,7 +280,7 @@ def curves(results: Results, found: Sequence[Answer]) -> Curves | None:
     looks = {
         str(row): (place, look.color) for place, (row, look) in enumerate(methods(results, results.rows))
     }
-    panels: list[Panel] = []
+    panels: list[Plot] = []
     legend: dict[int, tuple[int, str, str]] = {}
     for answer in found:
         lines = []
@@ -297,7 +297,7 @@ def curves(results: Results, found: Sequence[Answer]) -> Curves | None:
         x = Axis(0.0, end, *PANEL_X)
         y = Axis(*zoomed([line for _, line in lines]), *PANEL_Y)
         drawn = [curve(line, x, y, place) for place, line in sorted(lines, key=lambda each: each[0])]
-        panels.append(Panel(results.words(answer.where), x.ticks(6), y.ticks(6), drawn))
+        panels.append(Plot(results.words(answer.where), x.ticks(6), y.ticks(6), drawn))
     return (
         Curves(panels, [legend[place] for place in sorted(legend)], metric_name(by), over) if panels else None
     )

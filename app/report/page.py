@@ -109,7 +109,7 @@ def _fence(text: str) -> str:
     return "`" * max(3, longest + 1)
 
 
-class Section(NamedTuple):
+class Fold(NamedTuple):
     """A part of the page that is folded."""
 
     title: Markup
@@ -132,7 +132,7 @@ def to_html(results: Results, found: Sequence[Answer], markdown: str, folder: Pa
     body = re.sub("<td>(.*)</td>", r'<th scope="row">\1</th>', body)
     intro, *parts = re.split("<h2>(.*)</h2>\n", body)
     sections = [
-        Section(Markup(title), Markup(text), title in OPEN)
+        Fold(Markup(title), Markup(text), title in OPEN)
         for title, text in zip(parts[::2], parts[1::2], strict=True)
     ]
     lines = curves(results, found)

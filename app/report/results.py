@@ -12,9 +12,9 @@ import pandas as pd
 
 from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.records import damaged
 from dropout_lab.app.report.formatting import label_words, scale_of
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
+from dropout_lab.app.report.run_values import read_history, values_of
 from dropout_lab.app.statistics.clusters import Measured, estimate_over_images
 from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
 from dropout_lab.app.statistics.selection import WIDER, best_choice, cross_fitted
@@ -24,8 +24,6 @@ from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
 from dropout_lab.app.study.spec import Labels, Select, SourceCurve, Study
-
-NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
 
 
 @dataclass(frozen=True)
@@ -359,7 +357,7 @@ def read_results(folder: Path) -> Results:
         file = files[run.hash] = place.run(run)
         if (result := file.result()) is not None:
             finished[run.hash] = run, result
-            for name, value in _values(result).items():
+            for name, value in values_of(result).items():
                 values.setdefault(name, {})[run.hash] = value
         elif (reason := file.failure()) is not None:
             failed.append((run, reason))
@@ -378,7 +376,7 @@ def read_results(folder: Path) -> Results:
         commands=[command for command in place.commands() if command in made],
         grid=[each for each in grid if each[2] in finished],
         values=values,
-        history=pd.concat({run: _history(files[run].epochs) for run in finished}, names=["run", "row"]),
+        history=pd.concat({run: read_history(files[run].epochs) for run in finished}, names=["run", "row"]),
         panels={run: files[run].panels for run in finished if files[run].panels.is_file()},
         outcomes={
             run: read_outcomes(files[run].outcomes, REMEDY) for run in finished if files[run].outcomes.is_file()
@@ -393,26 +391,3 @@ def _agree(place: Labels, labels: Labels) -> bool:
 
 def _combinations(study: Study, axes: Collection[str]) -> list[Labels]:
     return [dict(zip(axes, labels, strict=True)) for labels in product(*(study.axes[axis] for axis in axes))]
-
-
-def _values(result: RunResult) -> dict[str, float]:
-    first = {f"first_steps/{threshold}": step for threshold, step in result.first_steps.items()}
-    found = {**result.metrics, **first, **{name: getattr(result, name) for name in NUMBERS}}
-    values = {name: float(value) for name, value in found.items() if value is not None}
-    if values.get("steps"):
-        values["step_seconds"] = values["train_seconds"] / values["steps"]
-    return values
-
-
-def _history(file: Path) -> pd.DataFrame:
-    if not file.is_file() or not file.stat().st_size:
-        return pd.DataFrame({"epoch": []}, dtype=float)
-    try:
-        history = pd.read_csv(file, dtype=float)
-        if "epoch" not in history:
-            raise KeyError("no column epoch")
-        if not isinstance(history.index, pd.RangeIndex):
-            raise ValueError("a row has more values than there are columns")
-    except (KeyError, OSError, ValueError) as error:
-        raise damaged(file, error, REMEDY) from error
-    return history

@@ -64,7 +64,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Plot:
     """Lines of a column, with ticks along both sides."""
 
     title: str

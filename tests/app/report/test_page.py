@@ -25,12 +25,12 @@ def test_a_finished_study(folder: Path) -> None:
         "All 42 runs are finished.",
         f"$ {COMMAND}",
         "- 10 epochs instead of 100",
-        "| dropin | 45.00 ± 4.72 | 42.00 | +3.00 |",
-        "- dropin against none (layers 2): +5.00, 95 % interval +4.75 to +5.25; in the paper +3.10: "
+        "| dropin | 45.00 ± 5.50 | 42.00 | +3.00 |",
+        "- dropin against none (layers 2): +5.00, 95 % interval +4.71 to +5.29; in the paper +3.10: "
         "same direction, another size.",
         "in the paper −3.90: cannot be told apart.",
         "in the paper −2.50: the paper's ranking is reversed.",
-        "- dropout against none (layers 3): +0.10, 95 % interval −2.38 to +2.58; cannot be told apart.",
+        "- dropout against none (layers 3): +0.10, 95 % interval −2.80 to +3.00; cannot be told apart.",
         "- Order of all, layers 2: in the paper, best first, dropin, none, dropout; the paper's order is not confirmed",
         "Not drawn, since the runs hold nothing to show there: curves, loss, time, bars.",
         "torch 2.15.0",
@@ -99,7 +99,7 @@ def test_the_verdict_comes_first_with_what_to_copy(folder: Path) -> None:
     )
     assert "```yaml\nmodel:\n  dropout:\n    class_path: DropIn\n    init_args:\n      p: 0.5\n```" in verdict
     assert (
-        "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 4.72 | +5.00 (+4.75 to +5.25) | \\< 0.001 | better |"
+        "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 5.50 | +5.00 (+4.71 to +5.29) | \\< 0.001 | better |"
         in verdict
     )
     assert "| 3 | layers 2 | none | – | 40.00 ± 4.97 | – | – | baseline |" in verdict

@@ -24,8 +24,8 @@ def test_means_with_the_source_s_numbers(folder: Path, monkeypatch: pytest.Monke
     (row,) = (line for line in text.splitlines() if "│ dropin" in line)
     assert [word.strip() for word in row.split("│")[1:-1]] == [
         "dropin",
-        "45.00 ± 4.72 (42.00)",
-        "50.00 ± 4.72 (45.00)",
+        "45.00 ± 5.50 (42.00)",
+        "50.00 ± 5.50 (45.00)",
     ]
     assert "Mean over seeds ± half its 95 % interval; in brackets the source's number." in text
 
@@ -33,7 +33,7 @@ def test_means_with_the_source_s_numbers(folder: Path, monkeypatch: pytest.Monke
 def test_the_answer_of_each_column(folder: Path) -> None:
     text = printed(folder)
     assert (
-        "layers 2: Use dropin (p 0.5): dropin, p 0.5 − none +5.00 points (95 % interval +4.75 to +5.25)"
+        "layers 2: Use dropin (p 0.5): dropin, p 0.5 − none +5.00 points (95 % interval +4.71 to +5.29)"
         in text
     )
     assert "layers 3: Use dropin" in text
