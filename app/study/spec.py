@@ -213,6 +213,26 @@ class Select(Section):
     """Which run stands for several: per remaining combination and seed, the best by a metric of validation."""
 
     over: Annotated[Texts, Field(min_length=1)]  # axes whose values compete
+    by: Annotated[str, PlainValidator(_metric)]
+    mode: Literal["max", "min"] = "max"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Select":
+        if self.by.startswith("test/"):
+            raise SpecError(f"must not be chosen on the test split, got {self.by!r}; take val/…", "by")
+        return self
+
+
+class ReportSpec(Section):
+    """What the report shows."""
+
+    rows: Texts = ()  # axes whose values are the table's rows
+    columns: Texts = ()  # axes whose values are its columns; empty: one column
+    metrics: Metrics = Field((), alias="metric")  # the first is compared
+    baseline: LabelsOf = {}  # what all else is compared with, paired by seed
+    figures: Texts = ()
+    # A column with the training time of a step, relative to the baseline's, or to that of other labels.
+    time: Annotated[bool | Labels, PlainValidator(_reference)] = False
     by: Annotated[str, PlainValidator(_metric)] = ""  # of validation: who leads, without a selection
     recommend: Flag = False  # end in advice: which of the rows to take
     # The smallest difference that matters, in the metric's unit: half a point of accuracy.
