@@ -233,7 +233,8 @@ class ReportSpec(Section):
     figures: Texts = ()
     # A column with the training time of a step, relative to the baseline's, or to that of other labels.
     time: Annotated[bool | Labels, PlainValidator(_reference)] = False
-    by: Annotated[str, PlainValidator(_metric)] = ""  # of validation: who leads, without a selection
+    # Metric of validation by which the leader is chosen, where nothing is selected; else that of the first metric.
+    by: Annotated[str | None, PlainValidator(lambda value: value and _metric(value))] = None
     recommend: Flag = False  # end in advice: which of the rows to take
     # The smallest difference that matters, in the metric's unit: half a point of accuracy.
     matters: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.005
