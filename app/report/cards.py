@@ -8,6 +8,7 @@ from dropout_lab.app.report.answer import Answer, Candidate, Word
 from dropout_lab.app.report.figures.curves import history, methods, time_axis
 from dropout_lab.app.report.formatting import (
     NOTHING,
+    is_share,
     label_words,
     mean_and_half,
     metric_name,
@@ -175,7 +176,7 @@ def card(results: Results, answer: Answer) -> Card:
                 ("Cost of a step", f"{ratio(shown.cost)} that of {label_words(results.time_reference)}")
             )
     if answer.chance is not None:
-        facts.append(("Chance level", number(metric, answer.chance)))
+        facts.append(("Chance level", number(metric, answer.chance) + " %" * is_share(metric)))
     use = answer.leader if answer.word is Word.USE else None
     return Card(
         where=results.words(answer.where),
@@ -229,7 +230,7 @@ def table(results: Results, found: Sequence[Answer]) -> Ranking:
     header += [
         (metric_name(metric), ""),
         ("difference", "difference"),
-        ("p, Holm", ""),
+        ("p, Holm (raw)", ""),
         ("finding", "finding"),
     ]
     header += [("cost of a step", "")] * costs + [("calibration error (%)", "")] * calibrations
@@ -246,7 +247,7 @@ def table(results: Results, found: Sequence[Answer]) -> Ranking:
             cells.append((mean_and_half(metric, each.here), mean))
             p = None if judgement is None else _p(judgement)
             cells.append((_difference(metric, judgement), judgement.difference.mean if judgement else 0.0))
-            cells.append((probability(p), math.inf if p is None else p))
+            cells.append((_p_words(judgement), math.inf if p is None else p))
             finding = "baseline" if each.is_baseline else NOTHING
             if judgement is not None:
                 finding = judgement.finding.value
@@ -267,7 +268,7 @@ def table(results: Results, found: Sequence[Answer]) -> Ranking:
     caption = (
         f"In order of merit by {metric_name(metric)}. Differences to {label_words(found[0].baseline)}, paired by "
         f"seed, with 95 % intervals; a difference within the band, {points(metric, matters)}, does not matter{ends}. "
-        "p of the paired t-test, or of equivalence where that was found, corrected by Holm over the rows that are "
+        "p of the paired t-test, or of equivalence where that was found, corrected by Holm (raw in brackets) over the rows that are "
         "judged together."
     )
     return Ranking(header, rows, axis, _band(axis, unit * matters), caption)
@@ -326,6 +327,14 @@ def _key(label: object) -> float | str:
 
 def _p(judgement: Judgement) -> float | None:
     return judgement.holm_equivalent if judgement.finding is Finding.EQUIVALENT else judgement.holm
+
+
+def _p_words(judgement: Judgement | None) -> str:
+    if judgement is None or judgement.holm is None:
+        return NOTHING
+    same = judgement.finding is Finding.EQUIVALENT
+    raw = judgement.p_equivalent if same else judgement.p
+    return f"{probability(_p(judgement))} ({probability(raw)})"
 
 
 def _difference(metric: str, judgement: Judgement | None) -> str:

@@ -84,7 +84,7 @@ def test_one_table_of_all_in_order_of_merit(results: Results) -> None:
     found = answers(results)
     shown = table(results, found)
     assert [text for text, _ in shown.header] == [
-        "rank", "where", "method", "p", "test accuracy (%)", "difference", "p, Holm", "finding", "cost of a step",
+        "rank", "where", "method", "p", "test accuracy (%)", "difference", "p, Holm (raw)", "finding", "cost of a step",
     ]  # fmt: skip
     assert [[row.cells[place][0] for place in (0, 1, 2, 7)] for row in shown.rows[:3]] == [
         ["1", "layers 2", "dropin", "better"],

@@ -80,7 +80,9 @@ def test_a_table_for_a_paper_where_it_is_asked_for(tmp_path: Path) -> None:
     main(["report", str(folder), "--latex"])
     text = (folder / "report" / "report.tex").read_text()
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
-    assert r"dropin & 0.5 & 45.00 $\pm$ 5.50 & +5.00 (+4.71 to +5.29) & $<$ 0.001 & better" in text
+    assert (
+        r"dropin & 0.5 & 45.00 $\pm$ 5.50 & +5.00 (+4.71 to +5.29) & $<$ 0.001 ($<$ 0.001) & better" in text
+    )
 
 
 def test_several_studies(tmp_path: Path) -> None:

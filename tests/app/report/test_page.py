@@ -99,7 +99,7 @@ def test_the_verdict_comes_first_with_what_to_copy(folder: Path) -> None:
     )
     assert "```yaml\nmodel:\n  dropout:\n    class_path: DropIn\n    init_args:\n      p: 0.5\n```" in verdict
     assert (
-        "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 5.50 | +5.00 (+4.71 to +5.29) | \\< 0.001 | better |"
+        "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 5.50 | +5.00 (+4.71 to +5.29) | \\< 0.001 (\\< 0.001) | better |"
         in verdict
     )
     assert "| 3 | layers 2 | none | – | 40.00 ± 4.97 | – | – | baseline |" in verdict
