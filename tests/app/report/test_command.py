@@ -1,5 +1,7 @@
 """The command report, from words to files."""
 
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -31,8 +33,14 @@ def test_writes_a_report_that_needs_nothing_else(folder: Path, capsys: pytest.Ca
     assert {file.name for file in report.iterdir()} == FILES | figures
     page = (report / "report.html").read_text()
     assert page.count('src="data:image/png;base64,') == 5
-    # No address but those within, no script, nothing that is fetched.
-    assert not re.search(r"https?:|<script|<link|@import|url\(", page)
+    # No address but those within, no script but its own, nothing that is fetched.
+    assert not re.search(r"https?:|<script .*src|<link|@import|url\(", page)
+    script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(script) == 1
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    )
     assert len((report / "results.csv").read_text().splitlines()) == 43
     printed = capsys.readouterr().out
     assert "42 of 42 runs finished" in printed
@@ -65,6 +73,16 @@ def test_a_figure_that_is_no_longer_asked_for_goes(tmp_path: Path) -> None:
     main(["report", str(folder)])
     assert not (report / "figure-sweep.png").exists()
     assert (report / "notes.txt").exists()
+
+
+def test_a_table_for_a_paper_where_it_is_asked_for(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s", few_figures())
+    main(["report", str(folder), "--latex"])
+    text = (folder / "report" / "report.tex").read_text()
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert (
+        r"dropin & 0.5 & 45.00 $\pm$ 5.50 & +5.00 (+4.71 to +5.29) & $<$ 0.001 ($<$ 0.001) & better" in text
+    )
 
 
 def test_several_studies(tmp_path: Path) -> None:

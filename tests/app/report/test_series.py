@@ -19,7 +19,9 @@ def test_mean_and_interval_at_each_epoch(results: Results) -> None:
     assert line["x"].tolist() == [1, 2, 3, 4, 5, 6]
     runs = results.of(DROPIN).values()
     first = estimate([100 * results.history.xs(run)["val/accuracy"].iloc[0] for run in runs])
-    assert (line["mean"][0], line["half"][0]) == pytest.approx((first.mean, first.half))
+    assert (line["mean"][0], line["low"][0], line["high"][0]) == pytest.approx(
+        (first.mean, *(first.interval or ()))
+    )
 
 
 def test_rows_without_the_metric_are_left_out(results: Results) -> None:
