@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 from dropout_lab.datamodules.errors import DataError
 from dropout_lab.datamodules.formats import EXTENSIONS, FORMATS
-from dropout_lab.datamodules.left_out import BESIDE, clutter, counted
+from dropout_lab.datamodules.left_out import BESIDE, MASKS, clutter, counted, image_of_mask
 from dropout_lab.datamodules.split_names import split_name
 from dropout_lab.ground import printable
 
 # Names that a message shows.
 SHOWN = 5
+
+# Folders of data for detection and segmentation, where the classes are inside of files.
+PARTS = {"image", "images", "img", "imgs", "mask", "masks", "label", "labels", "annotation", "annotations", "gt",
+         "groundtruth", "ground_truth", "segmentation", "segmentations"}  # fmt: skip
 
 
 class Scan(NamedTuple):
@@ -59,7 +63,8 @@ def scan(folder: Path, endings: Collection[str] = EXTENSIONS, deep: bool = True)
     """Find the images in a folder and, if ``deep``, in all folders below it.
 
     Links are followed, each folder once, so that a link to a folder above ends. Files that do not end as images do, and
-    clutter of systems and programs (:data:`dropout_lab.datamodules.left_out.CLUTTER`), are left out.
+    clutter of systems and programs (:data:`dropout_lab.datamodules.left_out.CLUTTER`), are left out, and so are masks
+    that lie beside their images (:func:`dropout_lab.datamodules.left_out.image_of_mask`).
     """
     images: list[Path] = []
     left_out: Counter[str] = Counter()
@@ -85,7 +90,10 @@ def scan(folder: Path, endings: Collection[str] = EXTENSIONS, deep: bool = True)
                 images.append(file)
             else:
                 left_out[ending or "without an ending"] += 1
-    return Scan(sorted(images), +left_out)
+    there = {(file.parent, file.stem) for file in images}
+    masks = {file for file in images if (file.parent, image_of_mask(file.stem)) in there}
+    left_out[MASKS] = len(masks)
+    return Scan(sorted(file for file in images if file not in masks), +left_out)
 
 
 def _fail(error: OSError) -> None:
@@ -177,8 +185,24 @@ def _check_unlike(folders: Sequence[Path], named: Sequence[Path]) -> None:
 
 
 def _inner_names(folder: Path) -> set[str]:
-    names = {class_name(path) for path in subfolders(folder)}
+    below = subfolders(folder)
+    if len(below) == 1:
+        # Office-31: amazon/images/bike.
+        below = subfolders(below[0])
+    names = {class_name(path) for path in below}
     return names if len(names) > 1 else set()
+
+
+def doubtful_classes(folder: Path) -> str | None:
+    """Say if all folders that are taken for classes hold the same folders, as those of folds, sites or domains do."""
+    found = subfolders(folder)
+    shared = sorted(set.intersection(*map(_inner_names, found)))
+    if len(shared) < 2:
+        return None
+    return (
+        f"{folder}: the classes are {_names(found)}, and each of them holds {', '.join(shared[:SHOWN])}: if those are "
+        "the classes, and the others folds, sites or domains, give one of these with data.root, or join them"
+    )
 
 
 def _names(folders: Collection[Path]) -> str:
@@ -200,6 +224,11 @@ def class_folders(root: Path) -> tuple[str, ...]:
         )
     folder = given_splits(root).get("train", root)
     names = tuple(sorted(by_class(folder)))
+    if all(name.casefold() in PARTS for name in names) and len(names) > 1:
+        raise DataError(
+            f"{folder.resolve()} holds {', '.join(names)}, which are no classes: a folder is needed for each class, "
+            "with its images, and neither masks nor labels among them"
+        )
     if len(names) < 2:
         (only,) = subfolders(folder) or [folder]
         deeper = f"; if the classes are in {only}, give that with --data.root" if subfolders(only) else ""

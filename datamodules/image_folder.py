@@ -15,6 +15,7 @@ from dropout_lab.datamodules.folders import (
     Scan,
     check_filled,
     class_folders,
+    doubtful_classes,
     given_splits,
     scan_beside,
     scans_by_class,
@@ -38,10 +39,10 @@ class ImageFolderDataModule(DecodedDataModule):
       ``validation``, ``dev`` or ``eval``. Names that may be meant as splits or as classes are refused.
 
     Classes are the names of the folders, sorted, in Unicode's composed form. Images lie in them or in folders below;
-    links are followed. What systems and programs leave among them (:mod:`dropout_lab.datamodules.left_out`) and files
-    that are not named as images are left out, and counted; this program's own folders of runs and studies, which may
-    lie there, are left alone. ``augment`` enlarges a random part, half of the area or more, of each training image, and
-    mirrors half of them.
+    links are followed. What systems and programs leave among them (:mod:`dropout_lab.datamodules.left_out`), masks that
+    lie beside their images (``7_mask.png``) and files that are not named as images are left out, and counted; this
+    program's own folders of runs and studies, which may lie there, are left alone. ``augment`` enlarges a random part,
+    half of the area or more, of each training image, and mirrors half of them.
 
     Args:
         root: folder of class folders, or of ``train``, ``val``, ``test``.
@@ -73,6 +74,8 @@ class ImageFolderDataModule(DecodedDataModule):
         folder = given.get("train", self.root)
         self.left_out = scan_beside(self.root)
         scans = self._scan(folder)
+        if (doubt := doubtful_classes(folder)) is not None:
+            rank_zero_warn(printable(doubt))
         check_filled(scans, folder, least=1 + ("val" not in given) + ("test" not in given))
         generator = Generator().manual_seed(self.seed)
         train = _labelled(scans)

@@ -26,6 +26,11 @@ CLUTTER = {
 """Names of files and folders by who leaves them, as shell patterns, in whatever case: never images, never classes."""
 BESIDE = "images beside the folders"
 """How images are counted that lie in no class's folder."""
+MASKS = "masks beside their images"
+"""How drawings of what is in an image are counted, such as ``7_mask.png`` beside ``7.png``: they tell the class."""
+_MASK = re.compile(
+    r"(?P<image>.+)[ _-](?:mask|masks|segmentation|seg|annotation|gt)(?:[ _-]?\d+)?", re.IGNORECASE
+)
 
 _PATTERNS = [pattern for patterns in CLUTTER.values() for pattern in patterns]
 _ANY = re.compile("|".join(translate(pattern.casefold()) for pattern in _PATTERNS))
@@ -40,9 +45,17 @@ def clutter(name: str) -> str | None:
     return found.replace("[[]", "[")
 
 
+def image_of_mask(stem: str) -> str | None:
+    """Return the name of the image that a file, by its own name without ending, is a mask of."""
+    match = _MASK.fullmatch(stem)
+    return None if match is None else match["image"]
+
+
 def perhaps_images(left_out: Counter[str]) -> Counter[str]:
     """Return what of it may be images that somebody counts on."""
-    return Counter({kind: count for kind, count in left_out.items() if kind == BESIDE or kind in NOT_READ})
+    return Counter(
+        {kind: count for kind, count in left_out.items() if kind in (BESIDE, MASKS) or kind in NOT_READ}
+    )
 
 
 def counted(left_out: Counter[str]) -> str:

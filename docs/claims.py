@@ -113,7 +113,7 @@ def judged(source: Source, paper: float, here: Estimate, p: float) -> str:
     if source.short:
         return f"nothing follows: {source.short}"
     found = verdict(paper, here)
-    if p >= LEVEL and found in (Verdict.HOLDS, Verdict.SIZE, Verdict.REVERSED):
+    if p >= LEVEL and found in (Verdict.HOLDS, Verdict.SIZE, Verdict.REVERSED, Verdict.TIE):
         return "not significant after correction"
     return found.value[0]
 

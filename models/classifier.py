@@ -112,6 +112,10 @@ class ImageClassifier(FromCheckpoint):
         self._sampled = False
         self.steps = StepLog()
         self._seed: str | None = None
+        # Gradients of this batch count so many times in the optimizer's step.
+        self._gradient_factor = 1.0
+        # Whether it was said that the network is trained in evaluation.
+        self._said_evaluation = False
         # Whether the metrics have this training batch.
         self._counted = False
         self.class_names: list[str] | None = None
@@ -169,7 +173,20 @@ class ImageClassifier(FromCheckpoint):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         self._counted = False
+        self._gradient_factor = fill_window(
+            batch_idx, self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        )
+        if not (self.network.training or self._said_evaluation):
+            self._said_evaluation = True
+            rank_zero_warn(
+                f"the network is in evaluation in training (epoch {self.current_epoch}, batch {batch_idx}): nothing "
+                "drops, and BatchNorm takes its running statistics. A callback that calls eval() calls train() after it"
+            )
         seed_stream(self.device, self._seed, self.global_rank, self.current_epoch, batch_idx)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        factor = self._gradient_factor
+        super().backward(loss if factor == 1 else loss * factor, *args, **kwargs)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         images, target = batch
@@ -313,6 +330,16 @@ class ImageClassifier(FromCheckpoint):
         self.log(in_bar, results.pop(in_bar), prog_bar=True, sync_dist=True)
         self.log_dict(results, sync_dist=True)
         metrics.reset()
+
+
+def fill_window(batch: int, batches: float, accumulated: int) -> float:
+    """Return the factor that makes the gradient of an epoch's last step the mean over its batches.
+
+    Lightning divides each by ``accumulated``, of which that step may have fewer (Lightning-AI/pytorch-lightning
+    #19987).
+    """
+    last = batches % accumulated
+    return accumulated / last if last and batch >= batches - last else 1.0
 
 
 def replays_graphs(mode: CompileMode | None, device: torch.device) -> bool:

@@ -171,19 +171,27 @@ def check_monitors(trainer: Trainer, model: ImageClassifier, made: Any) -> None:
     drawn = [tag for chart in charts for tags in chart.values() for tag in tags]
     known = [*map(re.escape, model.logged_metrics()), *drawn]
     watched = [
-        (type(each).__name__, each.monitor)
+        (type(each).__name__, each.monitor, "max" if isinstance(each, BestStep) else each.mode)
         for each in callbacks
         if isinstance(each, EarlyStopping | ModelCheckpoint | BestStep)
     ]
     if isinstance(made, dict) and (monitor := made["lr_scheduler"].get("monitor")):
-        watched.append(("model.scheduler", monitor))
-    for watcher, monitor in watched:
+        watched.append(("model.scheduler", monitor, made["lr_scheduler"]["scheduler"].mode))
+    for watcher, monitor, mode in watched:
         if monitor is None:
             continue
         if not any(re.fullmatch(tag, monitor) for tag in known):
             raise UserError(
                 f"{watcher} watches {monitor!r}, which is not logged; "
                 f"there are {', '.join([*model.logged_metrics(), *drawn])}"
+            )
+        # Of curves that others draw nobody knows. Lightning and torch take the lowest for the best by default, and
+        # would stop a fit because its accuracy rises.
+        better = "min" if monitor.rpartition("/")[2] in LOWER_IS_BETTER else "max"
+        if monitor in model.logged_metrics() and mode != better:
+            raise UserError(
+                f"{watcher} watches {monitor!r} with mode {mode!r}, and it is better the "
+                f"{'lower' if better == 'min' else 'higher'} it is; give mode: {better}"
             )
         # A fit without validation has no best step, and needs none.
         if monitor.startswith("val/") and trainer.limit_val_batches == 0 and watcher != BestStep.__name__:

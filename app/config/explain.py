@@ -192,12 +192,19 @@ def _concrete(base: type) -> Iterator[type]:
 
 
 def _arguments(owner: str | None) -> list[str]:
-    """Return the arguments of a class that is named alone or by import path; nothing is imported for a message."""
-    module, _, name = (owner or "").rpartition(".")
+    return _parameters(class_named(owner or ""))
+
+
+def class_named(name: str) -> type | None:
+    """Return the class that settings name, alone or by import path; None where it has not been imported.
+
+    Nothing is imported for a message.
+    """
+    module, _, last = name.rpartition(".")
     if module:
-        return _parameters(getattr(sys.modules.get(module), name, None))
-    every = (each for _, bases in PLACES.values() for base in bases for each in _concrete(base))
-    return _parameters(next((each for each in every if each.__name__ == name), None))
+        return getattr(sys.modules.get(module), last, None)
+    return next((each for _, bases in PLACES.values() for base in bases for each in _concrete(base)
+                 if each.__name__ == name), None)  # fmt: skip
 
 
 def _parameters(owner: type | None) -> list[str]:

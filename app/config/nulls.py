@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from jsonargparse import Namespace
 
@@ -28,22 +28,36 @@ def check_nulls(parsed: Any, path: str = "") -> None:
             check_nulls(each, f"{path}.{place}")
 
 
-def never_null(owner: Any) -> Iterator[tuple[str, object]]:
-    """Yield the arguments of a class that have a default and may not be None, those that it hands on to its bases too.
+EMPTY = inspect.Parameter.empty
 
-    With each comes its default.
-    """
+
+class Argument(NamedTuple):
+    """An argument of a class: its default, ``EMPTY`` for none, and the type that its annotation allows."""
+
+    name: str
+    default: Any
+    allowed: Any
+
+
+def arguments(owner: Any) -> Iterator[Argument]:
+    """Yield the arguments of a class, those that it hands on to its bases too."""
     seen: set[str] = set()
     for base in owner.__mro__ if isinstance(owner, type) else ():
         if "__init__" not in vars(base):
             continue
         hints = _hints(base)
         for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items():
-            default, allowed = parameter.default, hints.get(name, Any)
-            needed = allowed not in (Any, object) and type(None) not in get_args(allowed)
-            if name not in seen and needed and default is not None and default is not parameter.empty:
-                yield name, default
+            if name not in seen:
+                yield Argument(name, parameter.default, hints.get(name, Any))
             seen.add(name)
+
+
+def never_null(owner: Any) -> Iterator[tuple[str, object]]:
+    """Yield the arguments of a class that have a default and may not be None, each with its default."""
+    for name, default, allowed in arguments(owner):
+        needed = allowed not in (Any, object) and type(None) not in get_args(allowed)
+        if needed and default is not None and default is not EMPTY:
+            yield name, default
 
 
 def _hints(base: type) -> dict[str, Any]:

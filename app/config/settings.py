@@ -202,10 +202,21 @@ def _unequal(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 def settings_hash(settings: Settings) -> str:
     """Return the name of what settings learn: BLAKE2b of 10 bytes, of canonical JSON, without what is technical."""
+    return hash_of(what_is_learned(settings))
+
+
+def hash_of(learned: Settings) -> str:
+    """Return the name of settings of which only :func:`what_is_learned` is left."""
+    text = json.dumps(learned, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def what_is_learned(settings: Settings) -> Settings:
+    """Return a copy without what says where and how something is computed and written."""
     parts = {key: value for key, value in settings.items() if key not in OUTSIDE}
     parts["trainer"] = {key: value for key, value in (parts.get("trainer") or {}).items() if key not in QUIET}
-    text = json.dumps(_without_technical(parts), sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+    learned: Settings = _without_technical(parts)
+    return learned
 
 
 def _without_technical(value: Any) -> Any:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from dropout_lab.app.report.formatting import highest_is_best, label_words, mean_and_half, number
+from dropout_lab.app.report.formatting import label_words, mean_and_half, number
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.statistics.estimate import Estimate
-from dropout_lab.app.statistics.judgement import FEWEST_SEEDS, Finding, Judgement, judge
+from dropout_lab.app.statistics.judgement import ALPHA, FEWEST_SEEDS, Finding, Judgement, judge
+from dropout_lab.app.statistics.racing import Ending
+from dropout_lab.app.study.metrics import highest_is_best
 from dropout_lab.app.study.spec import Labels
 
 CALIBRATION = "test/ece"
@@ -85,7 +87,9 @@ def _answer(results: Results, where: Labels, highest: bool) -> Answer:
         if cell.difference is not None and not results.is_baseline(cell.labels)
     ]
     differences = [difference for place in compared if (difference := cells[place].difference) is not None]
-    judged = dict(zip(compared, judge(differences, report.matters, highest), strict=True))
+    race = _Race.of(results, where)
+    judgements = judge(differences, report.matters, highest, race.level, race.family)
+    judged = dict(zip(compared, judgements, strict=True))
     candidates = [
         Candidate(
             labels=row,
@@ -100,7 +104,7 @@ def _answer(results: Results, where: Labels, highest: bool) -> Answer:
         for place, (row, cell) in enumerate(zip(results.rows, cells, strict=True))
     ]
     ranked = _by_validation(results, where, candidates, by)
-    verdict = _verdict(results, ranked, candidates, metric)
+    verdict = _verdict(results, ranked, candidates, metric, race)
     found = [each for each in candidates if each.here is not None and math.isfinite(each.here.mean)]
     found.sort(key=lambda each: _mean(each.here), reverse=highest)
     merit = [*found, *(each for each in candidates if each not in found)]
@@ -108,6 +112,27 @@ def _answer(results: Results, where: Labels, highest: bool) -> Answer:
         verdict.word, where, metric, by, highest, report.matters, report.baseline, verdict.leader, merit, chance,
         verdict.reasons,
     )  # fmt: skip
+
+
+class _Race(NamedTuple):
+    """What a race leaves to be judged: at its last look's share of the error, and over all that were in it."""
+
+    level: float
+    family: int
+    endings: frozenset[Ending | None]  # empty where there was no race
+
+    @classmethod
+    def of(cls, results: Results, where: Labels) -> "_Race":
+        lanes = [lane for lane in results.races if where.items() <= lane.where.items()]
+        # Before its first look a race leaves no error to be made.
+        level = min((lane.level or 0.0 for lane in lanes), default=ALPHA)
+        endings = frozenset(None if lane.ending is None else Ending[lane.ending.upper()] for lane in lanes)
+        return cls(level, sum(lane.variants for lane in lanes), endings)
+
+    @property
+    def found_none(self) -> bool:
+        """Whether nothing was left that could be better than the baseline by what matters."""
+        return bool(self.endings) and self.endings <= {Ending.NO_DIFFERENCE, Ending.BEHIND}
 
 
 class _Verdict(NamedTuple):
@@ -130,7 +155,9 @@ def _by_validation(results: Results, where: Labels, candidates: list[Candidate],
     return [each for _, each in known]
 
 
-def _verdict(results: Results, ranked: list[Candidate], candidates: list[Candidate], metric: str) -> _Verdict:
+def _verdict(
+    results: Results, ranked: list[Candidate], candidates: list[Candidate], metric: str, race: _Race
+) -> _Verdict:
     """Return the word, whom it is about, and why."""
     if not ranked:
         return _Verdict(Word.NOT_SETTLED, None, ["No finished run has a finite value in validation."])
@@ -150,7 +177,11 @@ def _verdict(results: Results, ranked: list[Candidate], candidates: list[Candida
     others = [each for each in candidates if not each.is_baseline]
     taken = next((each for each in ranked if _finding(each) is Finding.BETTER), None)
     reasons = [f"{_name(results, each)} is at chance level." for each in others if each.learned is False]
-    doubt = _why_no_verdict(results, others, baseline)
+    if race.found_none and taken is None:
+        matters = number(metric, results.study.report.matters)
+        reason = f"No candidate can be better than {other} by what matters, {matters}."
+        return _Verdict(Word.NO_DIFFERENCE, leader, [reason, *reasons])
+    doubt = _why_no_verdict(results, others, baseline, raced=bool(race.endings))
     if doubt:
         return _Verdict(Word.NOT_SETTLED, leader, [*doubt, *reasons])
     if taken is not None:
@@ -175,7 +206,9 @@ def _verdict(results: Results, ranked: list[Candidate], candidates: list[Candida
     )
 
 
-def _why_no_verdict(results: Results, others: list[Candidate], baseline: Candidate | None) -> list[str]:
+def _why_no_verdict(
+    results: Results, others: list[Candidate], baseline: Candidate | None, raced: bool
+) -> list[str]:
     """Say why these runs cannot carry a verdict; empty where they can."""
     if results.study.form == "quick":
         return ["A quick form shows that all works, and gives no verdict: run the study without --quick."]
@@ -185,7 +218,8 @@ def _why_no_verdict(results: Results, others: list[Candidate], baseline: Candida
     if max(counts, default=0) < FEWEST_SEEDS:
         seeds = max(counts, default=0)
         return [f"{seeds} seed{'' if seeds == 1 else 's'} give no verdict; {FEWEST_SEEDS} or more do."]
-    missing = sum(each.here is None for each in others)
+    # In a race they had their chance.
+    missing = 0 if raced else sum(each.here is None for each in others)
     return [f"Of {len(others)} candidates {missing} have no finished run."] if missing else []
 
 

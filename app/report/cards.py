@@ -8,7 +8,6 @@ from dropout_lab.app.report.answer import Answer, Candidate, Word
 from dropout_lab.app.report.figures.curves import history, methods, time_axis
 from dropout_lab.app.report.formatting import (
     NOTHING,
-    is_share,
     label_words,
     mean_and_half,
     metric_name,
@@ -16,7 +15,6 @@ from dropout_lab.app.report.formatting import (
     points,
     probability,
     ratio,
-    scaled,
     span,
 )
 from dropout_lab.app.report.results import Results
@@ -31,6 +29,7 @@ from dropout_lab.app.report.svg import (
     zoomed,
 )
 from dropout_lab.app.statistics.judgement import Finding, Judgement
+from dropout_lab.app.study.metrics import is_share, scaled
 
 # Pixels of the drawings; a phone shows them as they are, a screen a little larger.
 CARD = (10.0, 430.0)

@@ -5,9 +5,10 @@ from enum import Enum
 from itertools import combinations, product
 from typing import NamedTuple
 
-from dropout_lab.app.report.formatting import highest_is_best, label_words, metric_name, number, span
+from dropout_lab.app.report.formatting import label_words, metric_name, number, span
 from dropout_lab.app.report.results import Cell, Results
 from dropout_lab.app.statistics.estimate import Estimate
+from dropout_lab.app.study.metrics import highest_is_best
 from dropout_lab.app.study.spec import Labels
 
 

@@ -1,56 +1,18 @@
 """How numbers are written, so that a table and a figure say the same."""
 
 import math
-import re
 
-from dropout_lab.app.config.settings import LOWER_IS_BETTER
-from dropout_lab.app.statistics.estimate import Estimate, Scale
+from dropout_lab.app.statistics.estimate import Estimate
 from dropout_lab.app.study.grid import Run
+from dropout_lab.app.study.metrics import DEAD, FOREIGN, family, is_share, scaled
 from dropout_lab.app.study.spec import Labels
 
-# Metrics in [0, 1] that are read in percent.
-SHARES = {"accuracy", "ap", "auroc", "balanced_accuracy", "ece", "f1", "majority", "sensitivity", "specificity",
-          "top5"}  # fmt: skip
-COSTS = {"best_step", "best_epoch", "steps", "seconds", "train_seconds", "step_seconds"}
 COUNTS = {"steps", "epochs", "best_epoch", "best_step"}
 WORDS = {"val": "validation", "train": "training", "train_eval": "dropout-off training"}
 NAMES = {"top5": "top-5 accuracy"}
-# What callbacks measure of a layer: `dead/network.head.activation`. Shares, of which less is better.
-DEAD = {"dead": "dead units of", "dead_channels": "dead channels of"}
-# Of these neither more nor less is better.
-NEITHER = re.compile(r"(scale_factor|collapse|pass_rate|gap|(rho|p)(_mean|_min|_max)?)/")
 MEASURED = {"scale_factor": "largest factor of", **DEAD}
 OF_LOGITS = {"collapse/logit_std": "standard deviation of the logits"}
-# A metric of runs that were made elsewhere, under its own name: which way is better, and whether it is a share.
-FOREIGN = re.compile(r"(?:test|val)/(more|less)_(share|number)\.(.+)")
 MINUS, NOTHING = "−", "–"
-
-
-def highest_is_best(metric: str) -> bool | None:
-    """Return whether more of a metric is better; None where neither more nor less is."""
-    if NEITHER.match(metric):
-        return None
-    if foreign := FOREIGN.fullmatch(metric):
-        return foreign[1] == "more"
-    lower = _family(metric) in {"first_steps", *DEAD}
-    return not lower and _own_name(metric) not in LOWER_IS_BETTER | COSTS
-
-
-def is_share(metric: str) -> bool:
-    """Return whether a metric is written in percent."""
-    if foreign := FOREIGN.fullmatch(metric):
-        return foreign[2] == "share"
-    return _family(metric) in DEAD or (_own_name(metric) in SHARES and not NEITHER.match(metric))
-
-
-def scale_of(metric: str) -> Scale | None:
-    """Return the least and the most that a metric's mean can be; None where that is not known."""
-    return (0.0, 1.0) if is_share(metric) else None
-
-
-def scaled(metric: str, value: float) -> float:
-    """Return a value in the unit it is written in."""
-    return 100 * value if is_share(metric) else value
 
 
 def metric_name(metric: str) -> str:
@@ -61,12 +23,12 @@ def metric_name(metric: str) -> str:
     if split == "first_steps":
         return f"first step at {name} or more"
     name, _, place = name.partition("@")
-    whole, family = metric.partition("@")[0], _family(metric)
+    whole, kind = metric.partition("@")[0], family(metric)
     if whole in OF_LOGITS:
         words = OF_LOGITS[whole]
-    elif family in MEASURED:
+    elif kind in MEASURED:
         # The layer is named as in the network.
-        words = f"{MEASURED[family]} {whole.partition('/')[2]}"
+        words = f"{MEASURED[kind]} {whole.partition('/')[2]}"
     else:
         words = f"{WORDS.get(split, split)} {NAMES.get(name, name.replace('_', ' '))}".strip()
     if place:
@@ -147,11 +109,3 @@ def label_words(labels: Labels) -> str:
 def run_words(run: Run) -> str:
     """Write a run's labels and seed: ``method none, layers 2, seed 0``."""
     return ", ".join([*(f"{axis} {label}" for axis, label in run.labels.items()), f"seed {run.seed}"])
-
-
-def _family(metric: str) -> str:
-    return metric.partition("/")[0]
-
-
-def _own_name(metric: str) -> str:
-    return metric.partition("@")[0].rsplit("/", 1)[-1]

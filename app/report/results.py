@@ -12,7 +12,7 @@ import pandas as pd
 
 from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.report.formatting import label_words, scale_of
+from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
 from dropout_lab.app.report.run_values import read_history, values_of
 from dropout_lab.app.statistics.clusters import Measured, estimate_over_images
@@ -20,7 +20,9 @@ from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_diffe
 from dropout_lab.app.statistics.selection import WIDER, best_choice, cross_fitted
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
+from dropout_lab.app.study.metrics import scale_of
 from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
+from dropout_lab.app.study.race import RaceRecord, read_races
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
 from dropout_lab.app.study.spec import Labels, Select, SourceCurve, Study
@@ -73,6 +75,7 @@ class Results:
     rows: list[Labels]  # of a table
     columns: list[Labels]  # of a table; a single empty one where no axis is named
     tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
+    races: list[RaceRecord] = field(default_factory=list)  # where a race has decided which runs were made
     # Rows, or columns, whose runs never differ: the first stands in the tables, for all of them.
     identical: list[list[Labels]] = field(default_factory=list)
     elsewhere: Elsewhere | None = None  # of runs that were made by other means
@@ -381,6 +384,7 @@ def read_results(folder: Path) -> Results:
         outcomes={
             run: read_outcomes(files[run].outcomes, REMEDY) for run in finished if files[run].outcomes.is_file()
         },
+        races=read_races(place),
     ).merged()  # fmt: skip
 
 

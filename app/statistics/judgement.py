@@ -41,7 +41,7 @@ class Judgement:
 
 
 def judge(
-    differences: Sequence[Estimate], matters: float, highest: bool, alpha: float = ALPHA
+    differences: Sequence[Estimate], matters: float, highest: bool, alpha: float = ALPHA, family: int = 0
 ) -> list[Judgement]:
     r"""Judge paired differences to one baseline together; those of too few seeds are no part of the family.
 
@@ -56,13 +56,15 @@ def judge(
         matters: the smallest difference that matters, above 0, in the same unit.
         highest: whether more is better.
         alpha: error of each family.
+        family: how many comparisons there are, at least, where some are not among ``differences``, as those that a race
+            has dropped; each has p = 1.
     """
     if not matters > 0:
         raise ValueError(f"matters must be above 0, got {matters}")
     tested = [place for place, each in enumerate(differences) if _is_testable(each)]
     raw = {place: _p_values(differences[place], matters) for place in tested}
-    holm = _holm([raw[place][0] for place in tested])
-    holm_equivalent = _holm([raw[place][1] for place in tested])
+    holm = _holm([raw[place][0] for place in tested], family)
+    holm_equivalent = _holm([raw[place][1] for place in tested], family)
     judged = [Judgement(each, Finding.NONE) for each in differences]
     for place, corrected, equivalent in zip(tested, holm, holm_equivalent, strict=True):
         each = differences[place]
@@ -96,5 +98,8 @@ def _p_values(difference: Estimate, matters: float) -> tuple[float, float]:
     return two_sided, equivalent
 
 
-def _holm(p_values: Sequence[float]) -> list[float]:
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+def _holm(p_values: Sequence[float], family: int) -> list[float]:
+    if not p_values:
+        return []
+    whole = [*p_values, *[1.0] * (family - len(p_values))]
+    return [float(p) for p in multipletests(whole, method="holm")[1][: len(p_values)]]

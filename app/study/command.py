@@ -26,6 +26,7 @@ from dropout_lab.app.study.folder import (
 from dropout_lab.app.study.grid import Run, expand, only
 from dropout_lab.app.study.known import read_known, take
 from dropout_lab.app.study.read_spec import read_study
+from dropout_lab.app.study.rounds import Outcomes, Rounds, WholeGrid
 from dropout_lab.app.study.run_files import RunResult, RunTask
 from dropout_lab.app.study.scheduler import Engine, Event, Failed, OnEvent, Started
 from dropout_lab.app.study.spec import FORMS, PANELS, Study
@@ -47,10 +48,7 @@ def parse(words: list[str]) -> Namespace:
     parser = CommandParser("study", DESCRIPTION, EXAMPLE)
     here = ""
     if {"-h", "--help"} & set(words):
-        # What takes a moment to import.
-        from joblib import cpu_count
-
-        here = f", here {cpu_count()}"
+        here = f", here {_cpus()}"
     add = parser.add_argument
     # fmt: off
     add("file", type=Path, metavar="FILE",
@@ -85,23 +83,40 @@ def parse(words: list[str]) -> Namespace:
              "(default: best)")
     add("--tensorboard", action="store_true", help="TensorBoard's events in each run's folder")
     add("--keep_failed", action="store_true", help="do not try failed runs again")
+    add("--race", action="store_true",
+        help="one seed for every candidate; those surely behind in validation are dropped, and further seeds go to "
+             "those that may be best, until one is better than the baseline for sure, or the study's seeds are used")
+    add("--minutes", type=float, metavar="M",
+        help="with --race: end after so many minutes; what is saved goes on when the command is given again")
+    add("--plan", action="store_true",
+        help="say how long the study takes and what difference its seeds can show, by the spread of its finished runs; "
+             "of rows without any, three seeds are run first, and kept")
     add("--dry_run", action="store_true", help="check, and list the runs to be done")
     # fmt: on
     options = parser.parse_args(words)
     # The end of a line within a word becomes a space.
     options.command = " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
-    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
-        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
-            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
-            raise UserError(f"--{name} must be {allowed}, got {value}")
+    check_workers(options)
     gpus = options.gpus_per_run
     if gpus is not None and not (0 <= gpus <= 1 or (gpus.is_integer() and gpus > 0)):
         raise UserError(f"--gpus_per_run must be a share between 0 and 1 or a whole number, got {gpus:g}")
+    if options.minutes is not None and not options.race:
+        raise UserError("--minutes is the time of a race: give --race too")
+    if options.minutes is not None and not 0 < options.minutes < math.inf:
+        raise UserError(f"--minutes must be above 0, got {options.minutes:g}; leave it out for no limit")
     if options.timeout is not None and not 0 < options.timeout < math.inf:
         raise UserError(
             f"--timeout must be above 0 seconds, got {options.timeout:g}; leave it out for no limit"
         )
     return options
+
+
+def check_workers(options: Namespace) -> None:
+    """Check how many runs are done at a time, and with how many threads."""
+    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
+        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
+            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
+            raise UserError(f"--{name} must be {allowed}, got {value}")
 
 
 def make_engine(options: Namespace) -> Engine:
@@ -120,57 +135,127 @@ def make_engine(options: Namespace) -> Engine:
 def run(words: list[str]) -> None:
     """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
-    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     study = read_study(find_config(options.file, group="studies"), options.form, options.changes)
+    if not do_study(study, options):
+        raise SystemExit(1)
+
+
+def do_study(study: Study, options: Namespace, tried: bool = False) -> bool:
+    """Do a study's runs; return whether none has failed.
+
+    Args:
+        study: what is asked.
+        options: how, as :func:`parse` returns them.
+        tried: it is known that all of its runs can be built.
+    """
+    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     runs = expand(study)
     wanted = only(study, runs, options.only)
     if not wanted:
         raise UserError(f"--only {' '.join(options.only)}: no run of the study has these labels together")
+    rounds = make_rounds(study, wanted, options)
     folder = StudyFolder(expand_home(options.studies) / study.name)
     folder.check_links()
     known = [] if options.known is None else read_known(options.known, study, runs)
-    ended = {run.hash: run for run, _ in finished(folder, wanted)}
-    missing = [run for run in wanted if run.hash not in {*ended, *(row.run.hash for row in known)}]
-    if options.keep_failed:
-        missing = [run for run in missing if folder.run(run).failure() is None]
-    check_same_data(folder, ended.values())
+    outcomes = look(folder, wanted, options.keep_failed)
+    check_same_data(folder, [run for run in wanted if outcomes.get(run.hash) is not None])
     engine = make_engine(options)
-    check(options.file, study, missing)
-    done = len(wanted) - len(missing)
-    console.print(f"study {study.name}: {len(wanted):,} runs, {done:,} done before")
+    engine.until = math.inf if options.minutes is None else monotonic() + 60 * options.minutes
+    hashes = {run.hash for run in wanted}
+    there = {row.run.hash: row.result for row in known if row.run.hash in hashes} | outcomes
+    if not tried:
+        check(options.file, study, [run for run in wanted if run.hash not in there])
+    most = "at most " if options.race else ""
+    console.print(f"study {study.name}: {most}{len(wanted):,} runs, {len(there):,} done before")
     if options.known is not None and options.dry_run:
         console.print(
             f"known    {options.known}: {len(known):,} runs, which would be taken where they are not here"
         )
     if options.dry_run:
-        for run in missing:
+        for run in rounds.todo(there):
             console.print(f"  {run.hash}  {run.title}")
-        return
+        return True
     folder.write(study)
     folder.note(options.command)
     if options.known is not None:
         told = take(known, folder, options.known, options.command)
         console.print(f"known    {options.known}: {len(known):,} runs, {', '.join(told) or 'none taken'}")
-    panels = PANELS in study.report.figures
-    tasks = [RunTask(run, folder.run(run), panels, options.command, options.tensorboard) for run in missing]
+        outcomes = look(folder, wanted, options.keep_failed)
     keeper = CheckpointKeeper(folder, study, options.keep)
     for run, result in finished(folder, runs):
         keeper.add(run, result)
+    panels = PANELS in study.report.figures
     try:
-        with progress(console, len(tasks)) as on_event:
+        while todo := rounds.todo(outcomes):
+            if not _has_time(engine, todo, outcomes, options.jobs):
+                console.print(
+                    f"the next {len(todo):,} runs would not end within the {options.minutes:g} minutes"
+                )
+                break
+            for line in rounds.before(outcomes):
+                console.print(line)
+            tasks = [
+                RunTask(run, folder.run(run), panels, options.command, options.tensorboard) for run in todo
+            ]
+            with progress(console, len(tasks)) as on_event:
 
-            def tell_and_keep(task: RunTask, event: Event) -> None:
-                on_event(task, event)
-                if isinstance(event, RunResult):
-                    keeper.add(task.run, event)
+                def tell_and_keep(task: RunTask, event: Event, tell: OnEvent = on_event) -> None:
+                    tell(task, event)
+                    if isinstance(event, RunResult):
+                        keeper.add(task.run, event)
+                    if not isinstance(event, Started):
+                        outcomes[task.run.hash] = event if isinstance(event, RunResult) else None
 
-            engine.run(tasks, tell_and_keep)
+                engine.run(tasks, tell_and_keep)
+            if not outcomes.keys() >= {run.hash for run in todo}:
+                break
     except KeyboardInterrupt:
         raise StoppedByUser("interrupted; what is done is kept: give the command again to go on") from None
     finally:
         write_results(folder.results_file, study.axes, finished(folder, runs))
-    if not _report(console, folder, wanted):
-        raise SystemExit(1)
+        rounds.note(folder, outcomes)
+    for line in rounds.after(outcomes):
+        console.print(line)
+    asked = [run for run in wanted if run.hash in outcomes] if options.race or options.plan else wanted
+    return _report(console, folder, asked)
+
+
+def make_rounds(study: Study, wanted: Sequence[Run], options: Namespace) -> Rounds:
+    """Make what decides which runs are next."""
+    if options.plan:
+        from dropout_lab.app.study.plan import Plan
+
+        return Plan(study, wanted, options.jobs or _cpus(), options.race)
+    if options.race:
+        from dropout_lab.app.study.race import StudyRace
+
+        return StudyRace(study, wanted)
+    return WholeGrid(wanted)
+
+
+def _cpus() -> int:
+    # What takes a moment to import.
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def look(folder: StudyFolder, wanted: Sequence[Run], keep_failed: bool) -> dict[str, RunResult | None]:
+    """Return what has ended in the folder; what has failed is to be done again, unless it is kept."""
+    outcomes: dict[str, RunResult | None] = {run.hash: result for run, result in finished(folder, wanted)}
+    if keep_failed:
+        missing = [run for run in wanted if run.hash not in outcomes]
+        outcomes |= {run.hash: None for run in missing if folder.run(run).failure() is not None}
+    return outcomes
+
+
+def _has_time(engine: Engine, todo: Sequence[Run], outcomes: Outcomes, jobs: int | None) -> bool:
+    """Return whether runs are likely to end in time; of the first ones that is not known."""
+    seconds = [result.seconds for result in outcomes.values() if result is not None]
+    if not seconds or engine.until == math.inf:
+        return True
+    turns = math.ceil(len(todo) / min(len(todo), jobs or _cpus()))
+    return monotonic() + turns * sum(seconds) / len(seconds) <= engine.until
 
 
 def check(file: Path, study: Study, runs: Sequence[Run]) -> None:

@@ -48,6 +48,7 @@ class StudyFolder:
         self.study_file = path / "study.yaml"
         self.commands_file = path / "commands.txt"
         self.results_file = path / "results.csv"
+        self.race_file = path / "race.json"  # what a race has decided
         self.runs = path / "runs"
         self.report = path / "report"  # where `report` writes unless --out says otherwise
 

@@ -43,10 +43,29 @@ class Place(NamedTuple):
         return UserError(f"{self.file}: line {self.line}, column {self.column}: {text}")
 
 
+class Defaults:
+    """The arguments that a table's runs did not name, whose settings now do, as they have their defaults."""
+
+    def __init__(self) -> None:
+        # Most rows leave out the same.
+        self._left_out: list[list[tuple[str | int, ...]]] = []
+
+    def explain(self, run: Run, wanted: str) -> bool:
+        """Return whether a run's settings have a hash without some of their defaults."""
+        # The classes, and torch with them, are asked where a hash differs alone.
+        from dropout_lab.app.config.defaults import left_out
+
+        paths = left_out(run.settings, wanted, self._left_out)
+        if paths is not None and paths not in self._left_out:
+            self._left_out.append(paths)
+        return paths is not None
+
+
 def read_known(file: Path, study: Study, runs: Sequence[Run]) -> list[Known]:
     """Return the runs that a table has, as ``study`` and ``report`` write it: a row's labels and seed say which.
 
-    Where a row has a hash, it must be that of the run's settings; where it has none, the labels must do.
+    Where a row has a hash, it must be that of the run's settings, or of the same without some arguments that have their
+    classes' defaults, as before shipped configs named them; where it has none, the labels must do.
 
     Raises:
         UserError: the file cannot be read, or a row does not fit the study: the line, the column and the remedy.
@@ -59,6 +78,7 @@ def read_known(file: Path, study: Study, runs: Sequence[Run]) -> list[Known]:
     _check_header(file, header, study)
     named = _runs_by_labels(study, runs)
     found: dict[str, int] = {}
+    defaults = Defaults()
     known = []
     for line, words in lines[1:]:
         if len(words) != len(header):
@@ -66,7 +86,7 @@ def read_known(file: Path, study: Study, runs: Sequence[Run]) -> list[Known]:
                 f"{file}: line {line} has {len(words)} values, where there are {len(header)} columns"
             )
         row = dict(zip(header, words, strict=True))
-        run = _run_of(file, line, row, study, named)
+        run = _run_of(file, line, row, study, named, defaults)
         if run.hash in found:
             raise Place(file, line, "seed").error(
                 f"{run.title} stands in line {found[run.hash]} already; take one of the two out"
@@ -140,7 +160,12 @@ def _runs_by_labels(study: Study, runs: Sequence[Run]) -> dict[tuple[str, ...], 
 
 
 def _run_of(
-    file: Path, line: int, row: Mapping[str, str], study: Study, named: Mapping[tuple[str, ...], Run]
+    file: Path,
+    line: int,
+    row: Mapping[str, str],
+    study: Study,
+    named: Mapping[tuple[str, ...], Run],
+    defaults: Defaults,
 ) -> Run:
     values = {**study.axes, "seed": study.seeds}
     for column, labels in values.items():
@@ -153,7 +178,7 @@ def _run_of(
         raise Place(file, line, next(iter(study.axes))).error(
             "the study's rules of skip leave this combination out"
         )
-    if row.get("hash") and row["hash"] != run.hash:
+    if row.get("hash") and row["hash"] != run.hash and not defaults.explain(run, row["hash"]):
         raise Place(file, line, "hash").error(
             f"{run.title} was run with other settings ({row['hash']}, and {run.hash} is asked for): give the form and "
             "the --set of then, or take the row out to run it anew"

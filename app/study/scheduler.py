@@ -94,6 +94,8 @@ class Engine(ABC):
 
     # How often it is looked whether a run takes too long.
     look_seconds = 0.5
+    # When all are ended, by the clock of ``monotonic``; what they are at is saved, and goes on when it is done again.
+    until = math.inf
 
     def __init__(self, jobs: int | None, threads: int, timeout: float | None = None) -> None:
         self.jobs = jobs
@@ -115,13 +117,17 @@ class Engine(ABC):
     def run(self, tasks: Sequence[RunTask], on_event: OnEvent) -> None:
         """Do all runs, whatever happens to some of them; at the end, and when interrupted, no worker is left.
 
+        Those that have not ended at ``until`` are left as they are, and nothing is told of them.
+
         A worker that dies is replaced, and its run done again once; where workers die before they are up, it is a
         UserError. One that takes too long over a run is ended, and its run has failed.
         """
         queue, deaths, stillborn = deque(tasks), Counter[str](), 0
         workers: list[Worker] = []
         try:
-            while left := len(queue) + sum(worker.task is not None for worker in workers):
+            while (left := len(queue) + sum(worker.task is not None for worker in workers)) and (
+                monotonic() < self.until
+            ):
                 while len(workers) < min(self._room(), left):
                     workers.append(self._start())
                 _hand_out(queue, workers, on_event)

@@ -36,6 +36,18 @@ def check_drop_probability(p: float) -> None:
         raise ValueError(f"p must be in [0, 1) and is too close to 1, got {p}")
 
 
+def weight_of(linear: nn.Linear, x: Tensor) -> Tensor:
+    """Return the weight that a linear layer would multiply x by if it were called.
+
+    ``torch.nn.utils.prune``, ``weight_norm`` and ``spectral_norm`` compute it in hooks of the call: read without one it
+    is that of an earlier step (pytorch/pytorch #69353). Parametrizations compute it whenever it is read.
+    """
+    if "weight" not in linear._parameters:
+        for hook in linear._forward_pre_hooks.values():
+            hook(linear, (x,))
+    return linear.weight
+
+
 class Dropout(nn.Module, ABC):
     """A dropout variant: ``forward(x, target, weight)`` gives a tensor of x's shape, dtype and device.
 

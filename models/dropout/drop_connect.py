@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from dropout_lab.models.dropout.base import RateDropout, check_choice, check_count
+from dropout_lab.models.dropout.base import RateDropout, check_choice, check_count, weight_of
 from dropout_lab.models.dropout.numerics import as_numbers
 from dropout_lab.models.dropout.standard import bernoulli_mask
 
@@ -20,7 +20,7 @@ MOST_SAMPLES = 10**6
 
 
 def preactivation_moments(v: Tensor, weight: Tensor, bias: Tensor | None, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the moments of (W∘M)v + b, each ``(B, outputs)``.
+    """Return the moments of (W∘M)v + b, each ``(B, …, outputs)`` of v ``(B, …, inputs)``.
 
     The mean is (1−p)·Wv + b, the standard deviation √(p(1−p)·(W∘W)(v∘v)).
     """
@@ -37,8 +37,8 @@ def preactivation_moments(v: Tensor, weight: Tensor, bias: Tensor | None, p: Ten
 
 
 def _largest_of_rows(x: Tensor) -> Tensor:
-    """Return the largest absolute value of each row, ``(rows, 1)``, 1 where all are 0; a constant to autograd."""
-    largest = x.detach().abs().amax(1, keepdim=True)
+    """Return the largest absolute value of each row, ``(…, 1)``, 1 where all are 0; a constant to autograd."""
+    largest = x.detach().abs().amax(-1, keepdim=True)
     return torch.where(largest > 0, largest, 1.0)
 
 
@@ -70,8 +70,8 @@ class DropConnect(RateDropout):
 
     Args:
         p: probability of dropping a weight, in [0, 1).
-        mask: a mask of W for each ``"sample"``, which costs B·outputs·inputs numbers; one for the ``"batch"``; or
-            ``"gaussian"``, the pre-activation drawn instead.
+        mask: a mask of W for each ``"sample"``, the same at all positions of a sequence, which costs B·outputs·inputs
+            numbers; one for the ``"batch"``; or ``"gaussian"``, the pre-activation drawn instead.
         inference: ``"gaussian"`` or ``"mean"``.
         samples: quantiles of the normal in evaluation.
     """
@@ -131,17 +131,17 @@ class DropConnectStage(nn.Module):
             units = self.activation(self._drawn(x))
             return units
         mean, spread = preactivation_moments(
-            x, self.affine.weight, self.affine.bias, self.dropout.drop_probability
+            x, weight_of(self.affine, x), self.affine.bias, self.dropout.drop_probability
         )
         if self.dropout.inference == "mean":
             units = self.activation(mean)
             return units
-        samples = mean + spread * self.quantiles.to(mean.dtype).view(-1, 1, 1)
+        samples = mean + spread * self.quantiles.to(mean.dtype).view(-1, *(1 for _ in mean.shape))
         units = self.activation(samples.flatten(0, 1)).view(samples.shape)
         return mean_over_samples(units)
 
     def _drawn(self, x: Tensor) -> Tensor:
-        weight, bias, p = self.affine.weight, self.affine.bias, self.dropout.drop_probability
+        weight, bias, p = weight_of(self.affine, x), self.affine.bias, self.dropout.drop_probability
         if self.dropout.mask == "gaussian":
             mean, spread = preactivation_moments(x, weight, bias, p)
             noise = torch.randn(mean.shape, device=x.device, dtype=torch.float32)
@@ -153,8 +153,8 @@ class DropConnectStage(nn.Module):
 
 
 def linear_by_sample(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor) -> Tensor:
-    """Return (W∘M)x + b with a keep mask of each sample, bool ``(B, outputs, inputs)``."""
-    drawn = torch.einsum("boi,bi->bo", weight * kept, x)
+    """Return (W∘M)x + b, ``(B, …, outputs)``, with a keep mask of each sample, bool ``(B, outputs, inputs)``."""
+    drawn = torch.einsum("boi,b...i->b...o", weight * kept, x)
     return drawn if bias is None else drawn + bias.to(drawn.dtype)
 
 
@@ -163,7 +163,7 @@ CHUNK = 2**21
 
 
 def masked_linear(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor) -> Tensor:
-    """Return (W∘M)x + b for a keep mask M of W's shape, ``(B, outputs)``.
+    """Return (W∘M)x + b for a keep mask M of W's shape, ``(…, outputs)`` of x ``(…, inputs)``.
 
     On a CPU masked weights are made a few rows at a time, and again for the gradient: kept as a whole they would be a
     second copy of the weights. It takes no longer.
@@ -173,7 +173,7 @@ def masked_linear(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor) 
     )
     if plain:
         return F.linear(x, weight * kept, bias)
-    out: Tensor = MaskedLinear.apply(x, weight, kept)
+    out: Tensor = MaskedLinear.apply(x.flatten(0, -2), weight, kept).view(*x.shape[:-1], len(weight))
     return out if bias is None else out + bias
 
 

@@ -166,7 +166,11 @@ class DropCorr(RateDropout):
         if self.keep == 1 or not (distributed.is_available() and distributed.is_initialized()):
             return
         # NCCL sends from its GPU alone.
-        self._rows = self._rows.to(self.drop_probability.device).contiguous()
+        rows = self._rows.to(self.drop_probability.device)
+        # Of an epoch of one batch a rank may have one image more than others, and a broadcast has one shape.
+        room = torch.tensor(len(rows), device=rows.device)
+        distributed.all_reduce(room, distributed.ReduceOp.MAX)
+        self._rows = F.pad(rows, (0, 0, 0, int(room) - len(rows))).contiguous()
         distributed.broadcast(self._rows, 0)
 
     def own(self) -> None:

@@ -311,7 +311,7 @@ def all_subsets(size: int, rho: int, device: torch.device) -> Tensor:
     if math.comb(size, rho) > MOST_SUBSETS:
         raise ValueError(
             f"every subset is tried, and there are {math.comb(size, rho):,} of rho={rho} out of {size} units, more "
-            f"than {MOST_SUBSETS:,}; take a smaller rho or layer, or score='contribution' or 'loss'"
+            f"than {MOST_SUBSETS:,}; take a smaller rho or layer, or do without the exact choice"
         )
     # Not torch.combinations, which looks at size**rho of them.
     chosen = torch.tensor(list(itertools.combinations(range(size), rho)), dtype=torch.int64, device=device)

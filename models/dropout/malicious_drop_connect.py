@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dropout_lab.models.dropout.base import weight_of
 from dropout_lab.models.dropout.drop_connect import linear_by_sample, masked_linear, split_stage
 from dropout_lab.models.dropout.mal_drop import MaliciousDropout, Mask, Omega, advantages
 
@@ -70,18 +71,18 @@ class MaliciousDropConnectStage(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, target: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
-        linear = self.affine
+        bias, own = self.affine.bias, weight_of(self.affine, x)
         if not self.dropout.drops:
-            rate = self.dropout.pass_rate.to(linear.weight).view_as(linear.weight)
-            out = F.linear(x, linear.weight * rate, linear.bias)
+            rate = self.dropout.pass_rate.to(own).view_as(own)
+            out = F.linear(x, own * rate, bias)
         else:
             with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-                wide = torch.promote_types(linear.weight.dtype, torch.float32)
-                brought = linear.weight.to(wide) * x.to(wide).unsqueeze(1)
+                wide = torch.promote_types(own.dtype, torch.float32)
+                brought = own.to(wide) * x.to(wide).unsqueeze(1)
             kept = self.dropout.passing(brought, target, weight)
             if self.dropout.mask == "batch":
-                out = masked_linear(x, linear.weight, linear.bias, kept[0])
+                out = masked_linear(x, own, bias, kept[0])
             else:
-                out = linear_by_sample(x, linear.weight, linear.bias, kept)
+                out = linear_by_sample(x, own, bias, kept)
         units: Tensor = self.activation(out)
         return units

@@ -1,12 +1,13 @@
 """Dropout of any module swapped for a variant, in place."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import final
 
 from torch import Tensor, nn
 
-from dropout_lab.models.dropout.base import Dropout, DropoutFactory
+from dropout_lab.models.dropout.base import Dropout, DropoutFactory, weight_of
 from dropout_lab.models.dropout.wrap import TORCH_DROPOUTS, made_layers
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -35,7 +36,7 @@ class LabelledHead(nn.Module):
         self.target: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.linear(self.dropout(x, self.target, self.linear.weight))
+        logits: Tensor = self.linear(self.dropout(x, self.target, weight_of(self.linear, x)))
         return logits
 
 
@@ -58,7 +59,8 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
     A variant that looks at labels is put before the final linear layer only, if a dropout layer stands right
     before it in one ``nn.Sequential``; other places become :meth:`Dropout.inner`. Train it inside
     ``with labels(module, target)``. A variant that takes over its stage takes the affine map and the activation
-    before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays. A new layer is in the
+    before it in the same ``nn.Sequential``. Dropout that a forward calls as a function stays, and so does what torch's
+    attention and recurrent layers drop by their argument ``dropout``, which a warning says. A new layer is in the
     mode, training or evaluation, of the one it replaces, and on the module's device. Where the variant cannot work in
     one of the places, that is a ValueError, and the module is left as it was.
     """
@@ -70,6 +72,7 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
         for name, child in parent._modules.items()
         if isinstance(child, TORCH_DROPOUTS)
     ]
+    _warn_of_own_dropout(module)
     layers = made_layers(make, len(places))
     changes: list[Change] = []
     for (parent, name, replaced), layer in zip(places, layers, strict=True):
@@ -91,6 +94,21 @@ def swap_dropout(module: nn.Module, make: DropoutFactory) -> int:
             new.to(parameter.device)
         setattr(owner, attribute, new)
     return len(places)
+
+
+def _warn_of_own_dropout(module: nn.Module) -> None:
+    """Warn of what drops without a layer, beside every variant and where there should be no dropout at all."""
+    own = [
+        name or type(each).__name__
+        for name, each in module.named_modules()
+        if isinstance(each, nn.MultiheadAttention | nn.RNNBase) and each.dropout > 0
+    ]
+    if own:
+        warnings.warn(
+            f"{len(own)} attention or recurrent layer(s) of torch.nn, {own[0]} first, drop by their argument dropout, "
+            "which no variant replaces: they go on beside it. Set it to 0 where variants are compared",
+            stacklevel=3,
+        )
 
 
 def _without_fused_kernels(module: nn.Module) -> list[Change]:

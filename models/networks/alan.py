@@ -4,7 +4,7 @@ Source: A. Casallas, *DropAlan: An Input-Weighted Approach to Dropout Regulariza
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar, final
+from typing import ClassVar, Literal, TypeVar, final
 
 from torch import nn
 
@@ -52,6 +52,9 @@ class AlanCNN(Network):
         normalization: ``"batch"`` puts a BatchNorm between the dense layer and its ReLU, or DropAlan; the paper's
             future work, §V.
     """
+
+    # Of runs made before there was the argument: they began as PyTorch does.
+    UNLIKE_BEFORE: ClassVar = ("initialization",)
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """What every network is: a body that makes features, a head that makes logits, and numbered dropout places."""
 
+import warnings
 from abc import ABC
 from collections.abc import Sequence
 from typing import final
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dropout_lab.models.dropout import Dropout, DropoutFactory, dropout_layers, made_layers
+from dropout_lab.models.dropout.base import weight_of
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
@@ -29,7 +31,7 @@ class Head(nn.Module):
         self.activation = activation or nn.Identity()
 
     def forward(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        units = self.stage(x, target, self.linear.weight)
+        units = self.stage(x, target, weight_of(self.linear, x))
         logits: Tensor = self.activation(self.linear(units.flatten(1)))
         return logits
 
@@ -69,9 +71,16 @@ class Network(nn.Module, ABC):
         # Some variants learn their shapes from the first input, and optimizers and checkpoints want them before.
         # In evaluation nothing is drawn and nothing counted.
         self.eval()
+        image = torch.ones(1, *self.image_shape)
         with torch.no_grad():
-            self(torch.zeros(1, *self.image_shape))
+            first, second = self(image), self(image)
         self.train()
+        if not first.is_meta and not torch.allclose(first, second, rtol=1e-3, atol=1e-3, equal_nan=True):
+            warnings.warn(
+                f"{type(self).__name__} gives other logits for the same image in evaluation: something of it draws "
+                "there, as torch.nn.functional.dropout does without training=self.training; what is measured is random",
+                stacklevel=3,
+            )
 
     def dropout_layers(self) -> dict[str, Dropout]:
         """Return the dropout layer of each place by its name in this module, from input to output."""

@@ -21,6 +21,10 @@ def test_of_a_batch_by_hand() -> None:
     assert largest_factor(inputs, torch.tensor([[2.0, 10.0, 7.0, 0.0]])) == 5
     assert largest_factor(inputs, torch.zeros(1, 4)) == 0
     assert largest_factor(torch.zeros(1, 2), torch.ones(1, 2)) == 0
+    # Denormal in float16, where 1.25 · 3 of the least number is 4 of it.
+    half = torch.tensor([[2.0, 3 * 2.0**-24]], dtype=torch.float16)
+    assert (half * 1.25 / half).max() > 1.3
+    assert largest_factor(half, half * 1.25) == 1.25
 
 
 class ByHand(Callback):

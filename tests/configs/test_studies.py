@@ -22,7 +22,7 @@ STUDIES = sorted((CONFIGS / "studies").glob("*.yaml"))
 
 # Combinations a seed, and trainings a seed: combinations with the same settings share one.
 RUNS = {
-    "compare": (18 * 3, 14 * 3 + 4),
+    "compare": (19 * 3, 15 * 3 + 4),
     "dropalan-cifar10": (6 * 2, 6 * 2),
     "dropalan-collapse": (2 * 2, 2 * 2),
     "dropalan-mnist": (5 * 2, 5 * 2),
@@ -30,7 +30,7 @@ RUNS = {
     "dropin-history": (3 * 9, 2 * 9 + 1),
     "dropin-table": (4 * 3 * 9, 3 * 3 * 9 + 3),
     "gavier-cifar10": (8, 8),
-    "gavier-future": (9, 9),
+    "gavier-future": (14, 14),
     "gavier-mnist": (11, 11),
     "isic-baseline": (3, 3),
     "maldrop-chain": (5 * 2, 3 * 2 + 2),

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from dropout_lab.datamodules import DataError
-from dropout_lab.datamodules.folders import class_folders, given_splits, image_files, scans_by_class
+from dropout_lab.datamodules.folders import (
+    class_folders,
+    doubtful_classes,
+    given_splits,
+    image_files,
+    scan,
+    scans_by_class,
+)
+from dropout_lab.datamodules.left_out import MASKS, perhaps_images
 from tests.data.folders import write_classes, write_pictures
 
 ROOT = Path("pictures")
@@ -122,3 +130,40 @@ def test_a_folder_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(PermissionError, match="pictures"):
         image_files(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "around"),
+    [("{}/{}", "fold_1 fold_2 fold_3"), ("{}/images/{}", "amazon dslr webcam"), ("{}/{}", "2019 2020")],
+)
+def test_folds_and_domains_are_doubted(pattern: str, around: str) -> None:
+    files(*(pattern.format(name, kind) for name in around.split() for kind in ("bike", "mug")))
+    doubt = doubtful_classes(ROOT)
+    assert doubt is not None
+    assert f"the classes are {', '.join(around.split())}, and each of them holds bike, mug" in doubt
+
+
+@pytest.mark.parametrize(
+    "folders", ["cat dog", "cat/1 dog/1", "cat/young cat/old dog/big dog/small", "cat/young cat/old dog"]
+)
+def test_classes_are_not_doubted(folders: str) -> None:
+    files(*folders.split())
+    assert doubtful_classes(ROOT) is None
+
+
+@pytest.mark.parametrize("names", ["images masks", "train/images train/labels", "Images Annotations gt"])
+def test_images_and_their_masks_are_no_classes(names: str) -> None:
+    files(*names.split())
+    assert "which are no classes: a folder is needed for each class" in message()
+
+
+def test_masks_beside_their_images_are_left_out() -> None:
+    ROOT.mkdir()
+    images = ["benign (1).png", "7.jpg", "a_mask.png", "gas_mask.png", "mask.png", "mask_2.png"]
+    masks = ["benign (1)_mask.png", "benign (1)_mask_1.png", "7_Segmentation.PNG", "7-mask.png", "7_gt.png"]
+    for name in (*images, *masks):
+        (ROOT / name).touch()
+    found = scan(ROOT)
+    assert {file.name for file in found.images} == set(images)
+    assert found.left_out == Counter({MASKS: len(masks)})
+    assert perhaps_images(found.left_out) == found.left_out

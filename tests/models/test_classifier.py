@@ -1,5 +1,6 @@
 """The LightningModule: loss, metrics, optimizer, checkpoint."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pytorch_lightning.cli import ReduceLROnPlateau
 
 from dropout_lab.datamodules import DigitsDataModule
 from dropout_lab.models import ImageClassifier
+from dropout_lab.models.classifier import fill_window
 from dropout_lab.models.dropout import StandardDropout
 from dropout_lab.models.networks import FullyConnected
 
@@ -196,3 +198,58 @@ def test_lbfgs_counts_each_image_once() -> None:
 def test_sparse_adam_is_refused_before_training() -> None:
     with pytest.raises(ValueError, match="SparseAdam steps by sparse gradients"):
         classifier(optimizer=torch.optim.SparseAdam).configure_optimizers()
+
+
+@pytest.mark.parametrize("accumulated", [2, 3, 4])
+def test_the_last_step_of_an_epoch_is_a_mean_over_its_batches(accumulated: int) -> None:
+    data = DigitsDataModule(batch_size=50, train_limit=200)
+    model = ImageClassifier(FullyConnected([8], (1, 8, 8)), lambda params: torch.optim.SGD(params, lr=0.5))
+    expected = copy.deepcopy(model.network)
+    fit = trainer(max_epochs=1, accumulate_grad_batches=accumulated, limit_val_batches=0)
+    fit.fit(model, datamodule=data)
+    data.trainer = None
+    parameters = [*expected.parameters()]
+    batches = [*data.train_dataloader()]
+    assert len(batches) == 4
+    for first in range(0, 4, accumulated):
+        window = batches[first : first + accumulated]
+        losses = [F.cross_entropy(expected(images), labels) for images, labels in window]
+        gradients = torch.autograd.grad(torch.stack(losses).mean(), parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.sub_(0.5 * gradient)
+    for found, parameter in zip(model.network.parameters(), parameters, strict=True):
+        torch.testing.assert_close(found, parameter)
+
+
+@pytest.mark.parametrize(
+    ("batch", "batches", "accumulated", "factor"),
+    [
+        (0, 9, 1, 1),
+        (8, 9, 4, 4),
+        (7, 9, 4, 1),
+        (8, 10, 4, 2),
+        (9, 10, 4, 2),
+        (1, 2, 8, 4),
+        (5, math.inf, 4, 1),
+    ],
+)
+def test_window(batch: int, batches: float, accumulated: int, factor: float) -> None:
+    assert fill_window(batch, batches, accumulated) == factor
+
+
+class Looks(Callback):
+    """Looks at something in evaluation after the first epoch, and forgets to go back."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            pl_module.eval()
+
+
+def test_a_network_that_is_trained_in_evaluation_is_said() -> None:
+    fit = trainer(max_epochs=3, limit_train_batches=2, limit_val_batches=0, callbacks=[Looks()])
+    with pytest.warns(
+        UserWarning, match=r"in evaluation in training \(epoch 1, batch 0\): nothing drops"
+    ) as said:
+        fit.fit(classifier(), datamodule=DigitsDataModule())
+    assert sum("in evaluation" in str(each.message) for each in said) == 1

@@ -5,8 +5,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from dropout_lab.app.plotting import FAINT, Look, legend_above, new_figure
 from dropout_lab.app.report.figures.curves import methods, whiskers
-from dropout_lab.app.report.formatting import label_words, metric_name, scaled
+from dropout_lab.app.report.formatting import label_words, metric_name
 from dropout_lab.app.report.results import Results
+from dropout_lab.app.study.metrics import scaled
 from dropout_lab.app.study.spec import Labels
 
 # Where times are apart by more than this factor their axis is a logarithm.

@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dropout_lab.app.plotting import BAND, BASELINE, FAINT, Look, label_ends, legend_above, looks, new_figure
-from dropout_lab.app.report.formatting import is_share, label_words, metric_name, scale_of, scaled
+from dropout_lab.app.report.formatting import label_words, metric_name
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.statistics.estimate import ROUNDING, Estimate, estimate
+from dropout_lab.app.study.metrics import is_share, scale_of, scaled
 from dropout_lab.app.study.spec import Labels, SourceCurve
 
 SOURCE = "x"  # marks the curve of a source

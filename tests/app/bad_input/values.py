@@ -63,6 +63,9 @@ FLAGS = {
     "--trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.limit_val_batches 0": (
         r"EarlyStopping watches 'val/loss', and by trainer.limit_val_batches=0 there is no validation; watch train/loss"
     ),
+    "--model.scheduler pytorch_lightning.cli.ReduceLROnPlateau --model.scheduler.monitor val/accuracy": (
+        r"model.scheduler watches 'val/accuracy' with mode 'min', and it is better the higher it is; give mode: max"
+    ),
     "--trainer.strategy ddp_spawn": r"trainer.strategy: DDPStrategy that starts its processes by spawn .* take ddp",
     "--trainer.max_epochs -2": r"trainer.max_epochs must be -1 or more, got -2; give -1 for no end by epochs",
     "--trainer.max_epochs 0": r"trainer.max_epochs must be 1 or more, or -1 for no end by epochs, got 0",

@@ -117,7 +117,7 @@ def test_a_variant_at_chance_level_is_named(tmp_path: Path) -> None:
 def test_the_runs_themselves_know_the_chance_level(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", study(paper=[]), reached(none=0.1, dropin=0.1, dropout=0.1))
     for run in expand(read_study(folder / "study.yaml")):
-        value = 0.1 + SPREAD[run.seed] + 0.001 * int(run.labels["layers"])
+        value = 0.1 + SPREAD[run.seed] + 0.001 * float(run.labels["layers"])
         write_run(folder, run.labels, run.seed, {"val/accuracy": value, TEST: value}, chance=0.11)
     found = answers(read_results(folder))
     assert [each.chance for each in found] == [0.11, 0.11]

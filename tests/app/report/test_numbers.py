@@ -5,7 +5,6 @@ import math
 import pytest
 
 from dropout_lab.app.report.formatting import (
-    highest_is_best,
     label_words,
     mean_and_half,
     metric_name,
@@ -13,11 +12,10 @@ from dropout_lab.app.report.formatting import (
     points,
     probability,
     ratio,
-    scale_of,
-    scaled,
     span,
 )
 from dropout_lab.app.statistics.estimate import Estimate, estimate
+from dropout_lab.app.study.metrics import highest_is_best, scale_of, scaled
 
 
 @pytest.mark.parametrize(

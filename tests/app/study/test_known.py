@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from dropout_lab.app.study.folder import StudyFolder, finished, write_results
 from dropout_lab.app.study.grid import expand
 from dropout_lab.app.study.known import read_known, take
 from dropout_lab.app.study.read_spec import read_study
+from tests.app.study.studies import dropout
 from tests.app.study.studies import write_study as write_tiny
 from tests.data.studies import Labels, study, write_study
 
@@ -186,3 +188,21 @@ def test_the_command_goes_on_from_a_table(capsys: pytest.CaptureFixture[str]) ->
     assert re.search("4 of 4 runs are done", out)
     with Path("studies/tiny/results.csv").open() as stream:
         assert [row["hash"] for row in csv.DictReader(stream)] == [run.hash for run in runs]
+
+
+@pytest.mark.parametrize("given", [{"of": "all"}, {"of": "positive"}])
+def test_a_table_of_runs_that_did_not_name_a_default_yet(given: dict[str, str], tmp_path: Path) -> None:
+    def dropact(**arguments: Any) -> dict[str, Any]:
+        return {"dropact": dropout({"class_path": "DropAct", "init_args": {"p": 0.5, **arguments}})}
+
+    before = read_study(write_tiny(grid={"method": dropact()}))
+    now = read_study(write_tiny(grid={"method": dropact(**given)}))
+    table = tmp_path / "results.csv"
+    lines = ["method,seed,hash,test/accuracy,steps,epochs,train_seconds,seconds"]
+    lines += [f"dropact,{run.seed},{run.hash},0.5,8,2,1.0,2.0" for run in expand(before)]
+    table.write_text("\n".join(lines))
+    if given["of"] == "all":
+        assert [row.run for row in read_known(table, now, expand(now))] == expand(now)
+    else:
+        with pytest.raises(UserError, match="was run with other settings"):
+            read_known(table, now, expand(now))

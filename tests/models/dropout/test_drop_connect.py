@@ -169,3 +169,24 @@ def test_units_alone_are_refused() -> None:
         DropConnect()(torch.randn(2, 3))
     with pytest.raises(ValueError, match="weights of a linear layer and cannot follow Conv2d"):
         DropConnect().join(nn.Conv2d(1, 1, 3), nn.ReLU())
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("inference", ["gaussian", "mean"])
+def test_each_position_of_a_sequence_is_mapped(mask: Mask, inference: Literal["gaussian", "mean"]) -> None:
+    stage = DropConnect(0.5, mask, inference).join(linear(6, 5), nn.Tanh())
+    x = torch.randn(4, 3, 6, dtype=torch.float64)
+    assert stage(x).shape == (4, 3, 5)
+    stage.eval()
+    torch.testing.assert_close(stage(x), torch.stack([stage(x[:, place]) for place in range(3)], 1))
+
+
+def test_a_sequence_has_one_mask() -> None:
+    stage = DropConnect(0.5).join(linear(6, 5), nn.Identity())
+    x = torch.randn(4, 1, 6, dtype=torch.float64).expand(4, 3, 6)
+    first, *others = stage(x).unbind(1)
+    assert all(torch.equal(first, other) for other in others)
+    layer = linear(6, 5)
+    DropConnect(0.5, "batch").join(layer, nn.Identity())(x).sum().backward()
+    assert layer.weight.grad is not None
+    assert 0 < layer.weight.grad.count_nonzero() < 30

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 from dropout_lab.models.dropout import DropCorr
 from dropout_lab.models.dropout.drop_corr import correlated_normal
@@ -266,6 +267,32 @@ def test_kept_covariance_compiles_once() -> None:
             out = compiled(x)
             torch.manual_seed(3)
             assert torch.equal(out, other(x))
+
+
+@pytest.mark.parametrize("sizes", [(5, 4), (4, 5)])
+def test_ranks_of_unequal_batches_go_on_with_the_first(
+    sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [DropCorr(keep=2) for _ in sizes]
+    sent: list[torch.Tensor] = []
+
+    def broadcast(rows: torch.Tensor, source: int) -> None:
+        # What gloo and NCCL ask for, which do not say so.
+        if sent:
+            assert rows.shape == sent[0].shape
+            rows.copy_(sent[0])
+        sent.append(rows.clone())
+
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "all_reduce", lambda room, op: room.fill_(max(sizes)))
+    monkeypatch.setattr(distributed, "broadcast", broadcast)
+    for layer, size in zip(layers, sizes, strict=True):
+        layer(torch.randn(size, 6))
+    covariance = layers[0].state_dict()["kept_rows"].clone()
+    for layer in layers:
+        layer.synchronize()
+        rows = layer.state_dict()["kept_rows"]
+        assert torch.allclose(rows.t() @ rows, covariance.t() @ covariance)
 
 
 def test_other_units_than_the_kept_ones() -> None:

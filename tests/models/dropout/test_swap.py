@@ -440,3 +440,25 @@ def test_learned_noise_is_among_the_parameters() -> None:
     names = [name for name, _ in module.named_parameters()]
     assert "2.log_alpha" in names
     assert "5.log_alpha" in names
+
+
+@pytest.mark.parametrize(
+    ("module", "first"),
+    [
+        (nn.TransformerEncoderLayer(8, 2, 8, dropout=0.5), "self_attn"),
+        (nn.LSTM(8, 8, num_layers=2, dropout=0.5), "LSTM"),
+        (nn.Sequential(nn.MultiheadAttention(8, 2, dropout=0.5)), "0"),
+    ],
+)
+def test_what_drops_by_itself_is_said(module: nn.Module, first: str) -> None:
+    with pytest.warns(
+        UserWarning, match=rf"1 attention or recurrent layer\(s\) of torch.nn, {first} first, drop by"
+    ):
+        swap_dropout(module, NoDropout)
+
+
+def test_what_does_not_drop_by_itself_is_not() -> None:
+    network = nn.TransformerEncoderLayer(8, 2, 8, dropout=0.0)
+    assert swap_dropout(network, NoDropout) == 3
+    x = torch.randn(2, 3, 8)
+    assert torch.equal(network(x), network(x))

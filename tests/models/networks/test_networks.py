@@ -18,7 +18,9 @@ from dropout_lab.models.dropout import (
     SpatialMalDrop,
     StandardDropout,
 )
+from dropout_lab.models.dropout.base import Stage
 from dropout_lab.models.networks import AlanCNN, FullyConnected, GavierCIFAR, GavierMNIST, MalDropCNN, Network
+from dropout_lab.models.networks.base import Head
 
 NETWORKS: dict[str, Callable[[], Network]] = {
     "FullyConnected": lambda: FullyConnected([20, 30]),
@@ -240,3 +242,21 @@ def test_maldrop_cnn_with_feature_maps_at_its_place() -> None:
     assert (~layer.kept).flatten(1).sum(1).tolist() == [2] * 3
     with pytest.raises(ValueError, match="channels must be a whole number, 1 or more, got 0"):
         MalDropCNN(channels=0)
+
+
+class Functional(Network):
+    """Drops by a function, in training alone or, by torch's default, always."""
+
+    def __init__(self, **mode: bool) -> None:
+        self.mode = mode
+        head = Head(Stage(nn.Linear(12, 8), nn.ReLU(), NoDropout()), nn.Linear(8, 3))
+        super().__init__((3, 2, 2), 3, nn.Flatten(), head)
+
+    def forward(self, images: Tensor, target: Tensor | None = None) -> Tensor:
+        return super().forward(nn.functional.dropout(images, 0.5, **self.mode), target)
+
+
+def test_a_network_that_draws_in_evaluation_is_said() -> None:
+    with pytest.warns(UserWarning, match="Functional gives other logits for the same image in evaluation"):
+        Functional()
+    Functional(training=False)
