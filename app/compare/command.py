@@ -241,7 +241,7 @@ def _planned(options: Namespace, fitting: "Fitting", budget: Budget, jobs: int) 
         f"{budget.planned} runs or so",
     ]
     lines.append(
-        f"a run      {budget.epochs:.3g} epochs, a step takes {1000 * step:.3g} ms without dropout; "
+        f"a run      {budget.epochs:.3g} epochs, a step takes {1000 * step:,.1f} ms without dropout; "
         "--trainer.max_epochs gives it another length"
     )
     end = "no end is set" if options.full else f"it ends after {options.minutes:g} minutes"
@@ -285,13 +285,18 @@ def _report(options: Namespace, folder: StudyFolder, console: Terminal) -> None:
     """Write the report, and print the verdict and what can be done next."""
     # What draws takes a second to import.
     from dropout_lab.app.report.answer import Word, answers
+    from dropout_lab.app.report.cards import card
     from dropout_lab.app.report.results import read_results
     from dropout_lab.app.report.write import make_report
 
     make_report(folder.path, folder.report)
-    words = {answer.word for answer in answers(read_results(folder.path))}
+    results = read_results(folder.path)
     console.print(f"the study  {folder.study_file}: change it, and `dropout-lab study` does the rest")
-    if Word.NOTHING_LEARNED in words:
-        console.print("next       longer runs, --trainer.max_epochs N, or another --model.optimizer.lr")
-    elif Word.NOT_SETTLED in words:
-        console.print(f"next       further seeds: {options.command}, with more --minutes or --seeds")
+    for answer in answers(results):
+        texts = {each.name: each.text.strip() for each in card(results, answer).snippets}
+        if answer.word is Word.USE and "flags" in texts:
+            console.print(f"to use it  dropout-lab fit … {texts['flags']}")
+        elif answer.word is Word.NOTHING_LEARNED:
+            console.print("next       longer runs, --trainer.max_epochs N, or another --model.optimizer.lr")
+        elif answer.word is Word.NOT_SETTLED:
+            console.print(f"next       further seeds: {options.command}, with more --minutes or --seeds")

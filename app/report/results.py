@@ -20,6 +20,7 @@ from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_diffe
 from dropout_lab.app.statistics.selection import WIDER, best_choice, cross_fitted
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
+from dropout_lab.app.study.metrics import scale_of
 from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
 from dropout_lab.app.study.race import RaceRecord, read_races
 from dropout_lab.app.study.read_spec import read_study
