@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from dropout_lab.app.compare.budget import Budget, duration, given_epochs, make_budget
+from dropout_lab.app.compare.budget import duration
 from dropout_lab.app.compare.question import BASELINE, ask, title
 from dropout_lab.app.config.settings import Settings, network_of, short_name
 from dropout_lab.app.errors import CommandParser, StoppedByUser, UserError
@@ -164,12 +164,13 @@ def _new(options: Namespace, question: Settings, name: str, console: Terminal) -
     # It imports torch.
     from joblib import cpu_count
 
-    from dropout_lab.app.compare.fitting import fit_to_network, study_of
+    from dropout_lab.app.compare.fitting import Room, fit_to_network, study_of
     from dropout_lab.app.run.signals import Interrupts
     from dropout_lab.app.study.one_run import prepare
 
     prepare(options.threads)
-    start = perf_counter()
+    jobs = options.jobs or cpu_count()
+    room = Room(options.minutes, jobs, options.seeds, options.rates is None and not options.full)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
         Interrupts(),
@@ -177,37 +178,11 @@ def _new(options: Namespace, question: Settings, name: str, console: Terminal) -
     ):
         row = bar.add_task("trying what fits", total=None)
         fitting = fit_to_network(
-            {"name": name, **question},
-            options.minutes,
-            lambda done, all_: bar.update(row, completed=done, total=all_),
+            {**question, "name": name}, room, lambda done, all_: bar.update(row, completed=done, total=all_)
         )
-    jobs = options.jobs or cpu_count()
-    left = 60 * options.minutes - (perf_counter() - start)
-    budget = _budget(options, fitting, jobs, left)
-    for line in [*_subject(fitting), *_planned(options, fitting, budget, jobs)]:
+    for line in [*_subject(fitting), *_planned(options, fitting, jobs)]:
         console.print(line)
     return study_of(fitting.content)
-
-
-def _budget(options: Namespace, fitting: "Fitting", jobs: int, seconds: float) -> Budget:
-    """Choose how long a run is; where the shortest are too long, each variant has one rate, if no --rates are given."""
-    from dropout_lab.app.compare.fitting import candidates_of, keep_one_rate
-    from dropout_lab.app.compare.trial import steps_of_epoch
-
-    trainer = fitting.content["base"]["settings"].setdefault("trainer", {})
-    given = given_epochs(trainer, steps_of_epoch(fitting.parts.data))
-
-    def budget() -> Budget:
-        candidates = [fitting.costs[str(run.labels["variant"])] for run in candidates_of(fitting.content)]
-        return make_budget(candidates, options.seeds, jobs, seconds, given)
-
-    made = budget()
-    if not made.fits and options.rates is None and not options.full:
-        keep_one_rate(fitting.content)
-        made = budget()
-    if given is None:
-        trainer["max_epochs"] = int(made.epochs)
-    return made
 
 
 def _subject(fitting: "Fitting") -> list[str]:
@@ -229,9 +204,9 @@ def _subject(fitting: "Fitting") -> list[str]:
     ]
 
 
-def _planned(options: Namespace, fitting: "Fitting", budget: Budget, jobs: int) -> list[str]:
+def _planned(options: Namespace, fitting: "Fitting", jobs: int) -> list[str]:
     """Say what will be done and how long it takes."""
-    grid = fitting.content["grid"]
+    budget, grid = fitting.budget, fitting.content["grid"]
     others, rates = [each for each in grid["variant"] if each != BASELINE], grid.get("rate", {})
     step = fitting.costs[BASELINE].step
     at = f" at {'rates' if len(rates) > 1 else 'rate'} {', '.join(map(str, rates))}" if rates else ""
@@ -241,7 +216,7 @@ def _planned(options: Namespace, fitting: "Fitting", budget: Budget, jobs: int) 
         f"{budget.planned} runs or so",
     ]
     lines.append(
-        f"a run      {budget.epochs:.3g} epochs, a step takes {1000 * step:.3g} ms without dropout; "
+        f"a run      {budget.epochs:.3g} epochs, a step takes {1000 * step:,.1f} ms without dropout; "
         "--trainer.max_epochs gives it another length"
     )
     end = "no end is set" if options.full else f"it ends after {options.minutes:g} minutes"
@@ -285,13 +260,22 @@ def _report(options: Namespace, folder: StudyFolder, console: Terminal) -> None:
     """Write the report, and print the verdict and what can be done next."""
     # What draws takes a second to import.
     from dropout_lab.app.report.answer import Word, answers
+    from dropout_lab.app.report.cards import card
     from dropout_lab.app.report.results import read_results
     from dropout_lab.app.report.write import make_report
 
+    if not any(folder.runs.glob("*/result.json")):
+        raise UserError(
+            f"no run has ended within {options.minutes:g} minutes: the same command with more --minutes goes on"
+        )
     make_report(folder.path, folder.report)
-    words = {answer.word for answer in answers(read_results(folder.path))}
+    results = read_results(folder.path)
     console.print(f"the study  {folder.study_file}: change it, and `dropout-lab study` does the rest")
-    if Word.NOTHING_LEARNED in words:
-        console.print("next       longer runs, --trainer.max_epochs N, or another --model.optimizer.lr")
-    elif Word.NOT_SETTLED in words:
-        console.print(f"next       further seeds: {options.command}, with more --minutes or --seeds")
+    for answer in answers(results):
+        texts = {each.name: each.text.strip() for each in card(results, answer).snippets}
+        if answer.word is Word.USE and "flags" in texts:
+            console.print(f"to use it  dropout-lab fit … {texts['flags']}")
+        elif answer.word is Word.NOTHING_LEARNED:
+            console.print("next       longer runs, --trainer.max_epochs N, or another --model.optimizer.lr")
+        elif answer.word is Word.NOT_SETTLED:
+            console.print(f"next       further seeds: {options.command}, with more --minutes or --seeds")

@@ -2,20 +2,30 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-from dropout_lab.app.compare.budget import batch_size
+from dropout_lab.app.compare.budget import Budget, batch_size, given_epochs, make_budget
 from dropout_lab.app.compare.question import BASELINE, drop_unused_rate, placeholders
-from dropout_lab.app.compare.trial import Costs, Misfit, baseline_parts, draws_split, try_all, width
+from dropout_lab.app.compare.trial import (
+    Costs,
+    Misfit,
+    baseline_parts,
+    draws_split,
+    steps_of_epoch,
+    try_all,
+    width,
+)
 from dropout_lab.app.config.settings import VALUES, Settings, fill_placeholders, find_placeholders
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.run.build import Parts
 from dropout_lab.app.study.grid import Run, expand
 from dropout_lab.app.study.read_spec import make_study
-from dropout_lab.app.study.spec import Labels, Study
+from dropout_lab.app.study.spec import Study
 
 UNITS = "units"
 # Of the shipped study's hidden layers, of which its numbers of units are a share.
@@ -25,12 +35,23 @@ TRIED, LEAST_SECONDS, MOST_SECONDS = 0.03, 0.05, 0.5
 
 
 @dataclass(frozen=True)
+class Room:
+    """What there is for a comparison."""
+
+    minutes: float
+    jobs: int  # runs at a time
+    seeds: int  # of a candidate at most
+    takes_fewer: bool  # each variant may have one rate, if more do not fit
+
+
+@dataclass(frozen=True)
 class Fitting:
     """A study without misfits, and what is known of it before a run."""
 
     content: Settings  # of its file
     parts: Parts  # of the baseline
     costs: dict[str, Costs]  # by variant
+    budget: Budget
     left_out: list[str]  # candidates that do not fit, with the reason, a line for each reason
 
 
@@ -39,17 +60,18 @@ def study_of(content: Settings) -> Study:
     return make_study(content, "compare", Path())
 
 
-def fit_to_network(question: Settings, minutes: float, on_tried: Callable[[int, int], None]) -> Fitting:
-    """Try all candidates out, and leave out what does not fit; nothing is written.
+def fit_to_network(question: Settings, room: Room, on_tried: Callable[[int, int], None]) -> Fitting:
+    """Try candidates out, leave out what does not fit, and choose how long a run is; nothing is written.
 
     Args:
         question: content of a study's file.
-        minutes: of all that follows; of these it takes a small part.
+        room: what there is; of its minutes trying takes a part.
         on_tried: is told how many candidates have been tried, and of how many.
 
     Raises:
         UserError: the data or the network are at fault, or no candidate fits.
     """
+    start = perf_counter()
     content = deepcopy(question)
     data = content["base"]["settings"]["data"].setdefault("init_args", {})
     follows = "batch_size" in data and data["batch_size"] is None
@@ -63,47 +85,63 @@ def fit_to_network(question: Settings, minutes: float, on_tried: Callable[[int, 
         parts = baseline_parts(candidates_of(content)[0])
     if "split" in vary and draws_split(parts):
         content["seeds"]["vary"] = vary
+    given = given_epochs(content["base"]["settings"].setdefault("trainer", {}), steps_of_epoch(parts.data))
     left_out = _scale_units(content)
-    variants = len(content["grid"]["variant"])
-    limit = min(max(TRIED * 60 * minutes / variants, LEAST_SECONDS), MOST_SECONDS)
-    candidates = candidates_of(content)
-    costs, misfits = try_all(candidates, limit, lambda done: on_tried(done, len(candidates)))
+    limit = min(max(TRIED * 60 * room.minutes / len(content["grid"]["variant"]), LEAST_SECONDS), MOST_SECONDS)
+
+    def budget(costs: dict[str, Costs]) -> Budget:
+        known = [str(run.labels["variant"]) for run in candidates_of(content)]
+        seconds = 60 * room.minutes - (perf_counter() - start)
+        return make_budget(
+            [costs[each] for each in known if each in costs], room.seeds, room.jobs, seconds, given
+        )
+
+    candidates, costs = candidates_of(content), dict[str, Costs]()
+    first = list({run.labels["variant"]: run for run in reversed(candidates)}.values())[::-1]
+    misfits = try_all(first, limit, costs, lambda done: on_tried(done, len(candidates)))
+    if room.takes_fewer and BASELINE in costs and not budget(costs).fits:
+        keep_one_rate(content)
+    tried = {run.hash for run in first}
+    rest = [run for run in candidates_of(content) if run.hash not in tried]
+    count = len(first)
+    misfits += try_all(rest, limit, costs, lambda done: on_tried(count + done, count + len(rest)))
     if at_fault := [each.reason for each in misfits if each.run.labels["variant"] == BASELINE]:
         raise UserError(at_fault[0])
-    told = by_reason([*left_out.items(), *_named(misfits, candidates)])
-    _leave_out(content, [each.run.labels for each in misfits])
+    told = by_reason([*left_out.items(), *_named(misfits, candidates_of(content))])
+    _leave_out(content, {each.run.hash for each in misfits})
     if [*content["grid"]["variant"]] == [BASELINE]:
         raise UserError(f"no variant fits: {'; '.join(told)}; name other --variants or another --network")
     content["deviations"] = [
         *content["deviations"],
         *(f"Left out, as it does not fit: {line}." for line in told),
     ]
-    return Fitting(content, parts, costs, told)
+    made = budget(costs)
+    if given is None:
+        content["base"]["settings"]["trainer"]["max_epochs"] = int(made.epochs)
+    return Fitting(content, parts, costs, made, told)
 
 
 def candidates_of(content: Settings) -> list[Run]:
-    """Return a run of each candidate, the variants in turn at each rate."""
+    """Return a run of each candidate, all variants at their middle rate first."""
     study = study_of(content)
     rates = [*study.axes.get("rate", ())]
+    order = sorted(rates, key=lambda rate: rate != middle(rates))
     runs = [run for run in expand(study) if run.seed == study.seeds[0]]
-    return sorted(runs, key=lambda run: rates.index(run.labels["rate"]) if rates else 0)
+    return sorted(runs, key=lambda run: order.index(run.labels["rate"]) if order else 0)
+
+
+def middle(rates: Sequence[Any]) -> Any:
+    """Return the rate in the middle, of two the larger one."""
+    return sorted(rates)[len(rates) // 2]
 
 
 def keep_one_rate(content: Settings) -> None:
     """Leave each variant the middle one of its rates."""
     rates = content["grid"].get("rate", {})
-    if len(rates) < 2:
-        return
-    kept = sorted(rates)[len(rates) // 2]
-    content["grid"]["rate"] = {kept: rates[kept]}
-    for rule in content.pop("skip", []):
-        if rule["rate"] == kept:
-            # It has no other rate.
-            del content["grid"]["variant"][rule["variant"]]
-    content["deviations"] = [
-        *content["deviations"],
-        "Each variant has one rate, as more do not fit into the minutes.",
-    ]
+    if len(rates) > 1:
+        content["grid"]["rate"] = {middle([*rates]): rates[middle([*rates])]}
+        line = "Each variant has one rate, as more do not fit into the minutes."
+        content["deviations"] = [*content["deviations"], line]
 
 
 def _scale_units(content: Settings) -> dict[str, str]:
@@ -142,16 +180,17 @@ def _renamed(settings: Settings, own: str) -> Settings:
     return renamed
 
 
-def _leave_out(content: Settings, misfits: Sequence[Labels]) -> None:
-    """Take variants out of the grid that fit at no rate, and rates of one by a rule of ``skip``."""
-    left = {run.hash for run in candidates_of(content) if run.labels not in misfits}
-    for label in {each["variant"] for each in misfits}:
-        own = [run for run in candidates_of(content) if run.labels["variant"] == label]
-        if not any(run.hash in left for run in own):
+def _leave_out(content: Settings, misfits: Collection[str]) -> None:
+    """Take variants out of the grid that fit at no rate, and rates of one by a rule of ``skip``; by runs' hashes."""
+    runs = candidates_of(content)
+    for label in {run.labels["variant"] for run in runs if run.hash in misfits}:
+        own = [run for run in runs if run.labels["variant"] == label]
+        out = [run for run in own if run.hash in misfits]
+        if len(out) == len(own):
             del content["grid"]["variant"][label]
-            continue
-        for rate in (run.labels["rate"] for run in own if run.labels in misfits):
-            content.setdefault("skip", []).append({"variant": label, "rate": rate})
+        else:
+            rules = ({"variant": label, "rate": run.labels["rate"]} for run in out)
+            content["skip"] = [*content.get("skip", []), *rules]
     drop_unused_rate(content)
 
 

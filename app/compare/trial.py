@@ -191,14 +191,13 @@ def width(run: Run) -> int | None:
 
 
 def try_all(
-    runs: Sequence[Run], limit: float, on_tried: Callable[[int], None]
-) -> tuple[dict[str, Costs], list[Misfit]]:
-    """Try candidates out: of each variant one rate by steps of a fit, the others by building the network.
+    runs: Sequence[Run], limit: float, costs: dict[str, Costs], on_tried: Callable[[int], None]
+) -> list[Misfit]:
+    """Try candidates out, and return those that do not fit.
 
-    Returns:
-        What a run of each variant takes, and what does not fit.
+    A variant whose costs are not known yet is trained for ``limit`` seconds, to know them; of others the network is
+    built.
     """
-    costs: dict[str, Costs] = {}
     misfits: list[Misfit] = []
     for done, run in enumerate(runs, start=1):
         variant = str(run.labels["variant"])
@@ -210,4 +209,4 @@ def try_all(
         except UserError as error:
             misfits.append(Misfit(run, str(error)))
         on_tried(done)
-    return costs, misfits
+    return misfits

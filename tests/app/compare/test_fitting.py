@@ -6,15 +6,9 @@ from typing import Any
 import pytest
 from torch import nn
 
+from dropout_lab.app.compare.budget import LEAST_EPOCHS
 from dropout_lab.app.compare.command import parse
-from dropout_lab.app.compare.fitting import (
-    Fitting,
-    by_reason,
-    candidates_of,
-    fit_to_network,
-    keep_one_rate,
-    study_of,
-)
+from dropout_lab.app.compare.fitting import Fitting, Room, by_reason, candidates_of, fit_to_network, study_of
 from dropout_lab.app.compare.question import ask
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.study.grid import expand
@@ -22,6 +16,8 @@ from dropout_lab.models.dropout import DropoutFactory
 from dropout_lab.models.networks import Head, Network
 from dropout_lab.models.networks.base import ImageShape, dropout_places
 
+# More than any of these take, and hardly any of it to try them.
+ROOM = Room(minutes=0.5, jobs=1, seeds=3, takes_fewer=False)
 HERE = "tests.app.compare.test_fitting"
 SMALL = "--data digits --data.train_limit 60 --model.network.hidden [16,12] --trainer.accelerator cpu"
 
@@ -67,7 +63,7 @@ class FailsInTraining(nn.Module):
 
 
 def fitted(words: str) -> Fitting:
-    return fit_to_network({"name": "x", **ask(*parse(words.split()))}, 0.01, lambda done, count: None)
+    return fit_to_network({"name": "x", **ask(*parse(words.split()))}, ROOM, lambda done, count: None)
 
 
 def test_misfits_are_told_all_at_once() -> None:
@@ -76,7 +72,7 @@ def test_misfits_are_told_all_at_once() -> None:
         f"{SMALL} --rates 0.1 0.5 --variants standard maldrop standout MalDrop(rho=13) {HERE}.FailsInTraining"
     )
     question = {"name": "x", **ask(*parse(words.split()))}
-    found = fit_to_network(question, 0.01, lambda done, count: told.append((done, count)))
+    found = fit_to_network(question, ROOM, lambda done, count: told.append((done, count)))
     assert told == [(done, 9) for done in range(1, 10)]
     assert [*found.content["grid"]["variant"]] == ["none", "standard", "maldrop", "standout"]
     assert found.left_out == [
@@ -97,7 +93,7 @@ def test_misfits_are_told_all_at_once() -> None:
 def test_a_rate_that_does_not_fit_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     question = {"name": "x", **ask(*parse(f"{SMALL} --variants standard --rates 0.1 0.5".split()))}
     question["grid"]["rate"][0.5]["values"]["p"] = 1.5
-    found = fit_to_network(question, 0.01, lambda done, count: None)
+    found = fit_to_network(question, ROOM, lambda done, count: None)
     assert found.left_out == ["standard at 0.5: p must be in [0, 1), got 1.5"]
     labels = {(run.labels["variant"], run.labels["rate"]) for run in expand(study_of(found.content))}
     assert labels == {("none", 0.1), ("standard", 0.1)}
@@ -142,13 +138,29 @@ def test_a_network_without_a_place(network: str) -> None:
         fitted(f"--data digits --network {HERE}.{network} --variants standard")
 
 
-def test_one_rate_is_the_middle_one() -> None:
-    content = {"name": "x", **ask(*parse(f"{SMALL} --variants standard gaussian dropin".split()))}
-    del content["base"]["settings"]["data"]["init_args"]["batch_size"]
-    content["skip"] = [{"variant": "standard", "rate": 0.5}, {"variant": "gaussian", "rate": 0.25}]
-    keep_one_rate(content)
-    assert [*content["grid"]["rate"]] == [0.25]
-    assert {str(run.labels["variant"]) for run in candidates_of(content)} == {"none", "standard", "dropin"}
+def test_one_rate_where_more_do_not_fit() -> None:
+    question = {"name": "x", **ask(*parse(f"{SMALL} --variants standard dropalan-beta".split()))}
+    tried: list[tuple[int, int]] = []
+    small = Room(minutes=1e-6, jobs=1, seeds=3, takes_fewer=True)
+    found = fit_to_network(question, small, lambda done, count: tried.append((done, count)))
+    assert [*found.content["grid"]["rate"]] == [0.25]
+    assert {str(run.labels["variant"]) for run in candidates_of(found.content)} == {
+        "none",
+        "standard",
+        "dropalan-beta",
+    }
+    assert tried == [(1, 5), (2, 5), (3, 5)], "other rates are not tried"
+    assert (found.budget.fits, found.budget.epochs) == (False, LEAST_EPOCHS)
+    assert found.content["base"]["settings"]["trainer"]["max_epochs"] == LEAST_EPOCHS
+    assert found.content["deviations"][-1].startswith("Each variant has one rate")
+
+
+def test_the_middle_rate_is_tried_first() -> None:
+    content = {"name": "x", **ask(*parse(f"{SMALL} --variants standard gaussian".split()))}
+    labels = [run.labels for run in candidates_of(content)]
+    assert [(each["variant"], each["rate"]) for each in labels if each["variant"] != "none"] == [
+        (variant, rate) for rate in (0.25, 0.1, 0.5) for variant in ("standard", "gaussian")
+    ]
 
 
 def _dropout(settings: dict[str, Any]) -> dict[str, Any]:
