@@ -267,8 +267,8 @@ def table(results: Results, found: Sequence[Answer]) -> Ranking:
     caption = (
         f"In order of merit by {metric_name(metric)}. Differences to {label_words(found[0].baseline)}, paired by "
         f"seed, with 95 % intervals; a difference within the band, {points(metric, matters)}, does not matter{ends}. "
-        "p of the paired t-test, or of equivalence where that was found, corrected by Holm (raw in brackets) over the rows "
-        "that are judged together."
+        "p of the paired t-test, or of equivalence where that was found, corrected by Holm (raw in brackets) over the "
+        "rows that are judged together."
     )
     return Ranking(header, rows, axis, _band(axis, unit * matters), caption)
 

@@ -11,6 +11,8 @@ SHARES = {"accuracy", "ap", "auroc", "balanced_accuracy", "ece", "f1", "majority
 COSTS = {"best_step", "best_epoch", "steps", "seconds", "train_seconds", "step_seconds"}
 # What callbacks measure of a layer: `dead/network.head.activation`. Shares, of which less is better.
 DEAD = {"dead": "dead units of", "dead_channels": "dead channels of"}
+# A metric of runs that were made elsewhere, under its own name: which way is better, and whether it is a share.
+FOREIGN = re.compile(r"(?:test|val)/(more|less)_(share|number)\.(.+)")
 # Of these neither more nor less is better.
 NEITHER = re.compile(r"(scale_factor|collapse|pass_rate|gap|(rho|p)(_mean|_min|_max)?)/")
 # A metric of runs that were made elsewhere, under its own name: which way is better, and whether it is a share.

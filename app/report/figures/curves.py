@@ -115,7 +115,7 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
             axes.axhspan(low, high, color=BASELINE, alpha=BAND, linewidth=0)
             axes.axhline(mean, color=BASELINE, linewidth=1.6)
             ends.append((axes.get_xlim()[1], mean, label_words(baseline), Look(BASELINE)))
-        _place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
+        place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
         return ends
 
     return _panels(results, rows, columns, draw, axis, metric)
@@ -304,7 +304,7 @@ def place_time(axes: Axes, over: str, wide: bool) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if wide else 5))
 
 
-def _place_values(axes: Axes, values: Sequence[float], most: int) -> None:
+def place_values(axes: Axes, values: Sequence[float], most: int) -> None:
     """Put ticks where the values are, on a logarithmic axis where that keeps them further apart."""
     if min(values) > 0 and _least_gap(np.log(values)) > (1 + ROUNDING) * _least_gap(np.asarray(values)):
         axes.set_xscale("log")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dropout_lab.app.main import main
+from tests.data.foreign import runs, write_csv
 from tests.data.studies import run_folder, study, write_study
 
 REPOSITORY = Path(__file__).parents[3]
@@ -109,6 +110,34 @@ def test_errors_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.Captur
     damaged = run_folder(folder, {"method": "none", "layers": 2, "p": 0.25}, 0) / "result.json"
     damaged.write_text('{"metrics": ')
     assert f"{damaged} is damaged" in error_of(["report", str(folder)], capsys)
+
+
+def test_runs_of_other_tools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_csv(tmp_path / "my runs.csv", list(runs()))
+    main(["report", "--from", str(file), "--group", "variant", "--metric", "test_acc"])
+    printed = capsys.readouterr().out
+    assert "12 of 12 runs finished" in printed
+    assert "Use standard: standard − none +2.00 points" in printed
+    report = Path("report-my-runs")
+    assert {each.name for each in report.iterdir()} == FILES | {"figure-bars.png"}
+    page = (report / "report.html").read_text()
+    assert "<summary>Where the runs are from</summary>" in page
+    assert "its settings are in its folder" not in page
+    assert (report / "results.csv").read_text() == file.read_text().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--from a.csv --metric m", "--from needs --group, the name of a column"),
+        ("--from a.csv --group g", "--from needs --metric, the name of a column"),
+        ("--from a.csv --group g --metric m studies/s", "give a STUDY_FOLDER or --from, not both: studies/s"),
+        ("studies/s --metric m", "--metric is for runs of other tools, with --from FILE"),
+        ("--from a.csv --group g --metric m", "--from: a.csv: No such file or directory"),
+    ],
+)
+def test_options_that_do_not_go_together(words: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert error in error_of(["report", *words.split()], capsys)
 
 
 def test_an_unfinished_study_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.report.answer import Answer, Word, answers
+from dropout_lab.app.report.cards import curves
 from dropout_lab.app.report.foreign import Question, read_foreign
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.statistics.estimate import paired_difference
@@ -128,6 +129,10 @@ def test_a_chart_of_weights_and_biases(tmp_path: Path) -> None:
     assert last.elsewhere is not None
     assert "Of each curve its last value counts." in last.elsewhere.notes
     assert set(last.history["step"]) == {0, 10, 20}
+    lines = curves(last, answers(last))
+    assert lines is not None
+    assert (lines.over, lines.metric) == ("step", "test_acc (%)")
+    assert [name for _, name, _ in lines.legend] == ["none", "standard", "noise"]
 
 
 def write_tensorboard(folder: Path) -> Path:
