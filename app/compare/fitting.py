@@ -79,10 +79,10 @@ def fit_to_network(question: Settings, room: Room, on_tried: Callable[[int, int]
         del data["batch_size"]
     vary = content["seeds"]["vary"]
     content["seeds"]["vary"] = ["weights"]
-    parts = baseline_parts(candidates_of(content)[0])
+    parts = baseline_parts(_baseline(content))
     if follows:
         data["batch_size"] = batch_size(len(parts.data.splits.train.labels))
-        parts = baseline_parts(candidates_of(content)[0])
+        parts = baseline_parts(_baseline(content))
     if "split" in vary and draws_split(parts):
         content["seeds"]["vary"] = vary
     given = given_epochs(content["base"]["settings"].setdefault("trainer", {}), steps_of_epoch(parts.data))
@@ -128,6 +128,10 @@ def candidates_of(content: Settings) -> list[Run]:
     order = sorted(rates, key=lambda rate: rate != middle(rates))
     runs = [run for run in expand(study) if run.seed == study.seeds[0]]
     return sorted(runs, key=lambda run: order.index(run.labels["rate"]) if order else 0)
+
+
+def _baseline(content: Settings) -> Run:
+    return next(run for run in candidates_of(content) if run.labels["variant"] == BASELINE)
 
 
 def middle(rates: Sequence[Any]) -> Any:

@@ -189,7 +189,7 @@ def do_study(study: Study, options: Namespace, tried: bool = False) -> bool:
         while todo := rounds.todo(outcomes):
             if not _has_time(engine, todo, outcomes, options.jobs):
                 console.print(
-                    f"the next {len(todo):,} runs would not end within the {options.minutes:g} minutes"
+                    f"the next {len(todo):,} runs would not end within the {options.minutes:.3g} minutes"
                 )
                 break
             for line in rounds.before(outcomes):

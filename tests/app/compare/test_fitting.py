@@ -90,7 +90,7 @@ def test_misfits_are_told_all_at_once() -> None:
     assert found.costs.keys() == found.content["grid"]["variant"].keys()
 
 
-def test_a_rate_that_does_not_fit_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_that_does_not_fit_is_skipped() -> None:
     question = {"name": "x", **ask(*parse(f"{SMALL} --variants standard --rates 0.1 0.5".split()))}
     question["grid"]["rate"][0.5]["values"]["p"] = 1.5
     found = fit_to_network(question, ROOM, lambda done, count: None)
