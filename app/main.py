@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "write a run's predictions on the test split to a CSV file",
     "configs": "list, show and copy the configs that come with the program",
     "organize": "sort the images of ISIC 2020 into class folders",
+    "compare": "find out which dropout suits a network and images, from a few words",
     "study": "do the runs of a study, a grid of settings and seeds in one file",
     "benchmark": "measure what dropout variants cost: a step, evaluation, memory",
     "report": "make tables, figures and a page of a study's results",
@@ -110,6 +111,7 @@ options of every command:
   --version           show the program's version
 
 examples:
+  {PROGRAM} compare --data digits
   {PROGRAM} fit --config quickstart
   {PROGRAM} fit --config mnist --data.root DATA --model.network.dropout NoDropout
   {PROGRAM} test --run runs/mnist
@@ -184,6 +186,8 @@ def command_named(name: str) -> Callable[[list[str]], None]:
             from dropout_lab.app.config.shipped import run
         case "organize":
             from dropout_lab.app.organize import run
+        case "compare":
+            from dropout_lab.app.compare.command import run
         case "study":
             from dropout_lab.app.study.command import run
         case "benchmark":

@@ -41,6 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "app.study": STUDY,
     "app.report": {"app.report", *STUDY},
     "app.benchmark": {"app.benchmark", *STUDY},
+    "app.compare": {"app.compare", "app.benchmark", "app.report", *STUDY},
     "callbacks": {"callbacks", "models.dropout"},
     "datamodules": {"ground", "datamodules"},
     "models": {"models"},

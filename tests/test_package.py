@@ -73,7 +73,7 @@ def tracked() -> set[str]:
     files = {
         file
         for room in rooms
-        for end in ("py", "yaml", "j2")
+        for end in ("py", "yaml", "j2", "js")
         for file in (REPOSITORY / room).rglob(f"*.{end}")
     }
     own = {f"dropout_lab/{name}" for name in ("__init__.py", "__main__.py", "ground.py", "py.typed")}

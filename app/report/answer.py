@@ -78,7 +78,7 @@ def answers(results: Results) -> list[Answer]:
 def _answer(results: Results, where: Labels, highest: bool) -> Answer:
     report, select = results.study.report, results.study.select
     metric = report.metrics[0]
-    by = select.by if select else metric.replace("test/", "val/")
+    by = select.by if select else report.by or metric.replace("test/", "val/")
     chance = _chance(results, metric, where)
     cells = [results.cell(metric, where | row) for row in results.rows]
     compared = [

@@ -1,12 +1,11 @@
-"""Who is ahead, whether the paper's difference is found here, in sign and size, and what to take: in words."""
+"""Whether a difference of the source is found here, in sign and size, and its order of methods: in words."""
 
-import math
 from collections import Counter
 from enum import Enum
 from itertools import combinations, product
 from typing import NamedTuple
 
-from dropout_lab.app.report.formatting import label_words, mean_and_half, metric_name, number, ratio, span
+from dropout_lab.app.report.formatting import label_words, metric_name, number, span
 from dropout_lab.app.report.results import Cell, Results
 from dropout_lab.app.statistics.estimate import Estimate
 from dropout_lab.app.study.metrics import highest_is_best
@@ -131,72 +130,6 @@ def _against_baseline(results: Results, metric: str, cell: Cell, here: Estimate)
         said = f"in the paper {number(metric, cell.paper_difference, signed=True)}: {said}"
     start = f"{label_words(method)} against {label_words(baseline)}{f' ({where})' if where else ''}"
     return f"{start}: {number(metric, here.mean, signed=True)}, {span(metric, here)}; {said}."
-
-
-def recommendations(results: Results) -> list[str]:
-    """Return the advice of each column where the study asks for it."""
-    report = results.study.report
-    places = product(results.tables, results.columns) if report.recommend else ()
-    return [" ".join(advice(results, report.metrics[0], *place)) for place in places]
-
-
-def advice(results: Results, metric: str, table: Labels, column: Labels) -> list[str]:
-    """Say which of a column's rows to take, in sentences.
-
-    The candidate is the row that is best in the mean over seeds by the study's validation metric, and is then judged by
-    its paired difference to the baseline in ``metric``: choosing by the test split would flatter what is chosen. A row
-    whose mean is not finite is no candidate; of equal ones it is the baseline, or else the first.
-    """
-    select, baseline = results.study.select, results.study.report.baseline
-    by = select.by if select else metric.replace("test/", "val/")
-    highest = select.mode == "max" if select else highest_is_best(by)
-    if not baseline:
-        return ["No advice: the report names no baseline to compare with."]
-    for each, better in ((metric, highest_is_best(metric)), (by, highest)):
-        if better is None:
-            return [f"No advice: of {metric_name(each)} neither more nor less is better."]
-    cells = results.cells(by, table, column)
-    means = {place: cell.here.mean if highest else -cell.here.mean for place, cell in enumerate(cells)
-             if cell.here and math.isfinite(cell.here.mean)}  # fmt: skip
-    if not means:
-        return [f"No advice: no finished run has a finite {metric_name(by)}."]
-    # Of equal ones the baseline: what is no better is not worth its trouble.
-    best = max(means, key=lambda place: (means[place], results.is_baseline(cells[place].labels)))
-    labels, reached = cells[best].labels, mean_and_half(by, cells[best].here)
-    name, other = _row_words(results, labels), label_words(baseline)
-    where = f"For {results.words(table | column)}: " if table | column else ""
-    values = results.chosen(labels)
-    chosen = label_words(values)
-    first = f"{where}{name}{f' with {chosen}' if chosen else ''} is best by {metric_name(by)}, {reached}"
-    missing = sum(cell.here is None for cell in cells)
-    last = [f"This may change: of {len(cells)} candidates {missing} have no finished run."] if missing else []
-    if results.is_baseline(labels):
-        return [f"{first}: no candidate is better than {other} in the mean, so keep it.", *last]
-    judged = results.cells(metric, table, column)[best]
-    if judged.difference is None:
-        return [f"{first}, but no seed of it can be compared with {other} yet.", *last]
-    reference = label_words(results.time_reference)
-    cost = [f"A training step costs {ratio(judged.time)} that of {reference}."] if judged.time else []
-    return [f"{first}.", _judgement(name, other, metric, judged.difference), *cost, *last]
-
-
-def _judgement(name: str, other: str, metric: str, difference: Estimate) -> str:
-    seeds = f", {difference.count} seeds" if difference.count > 1 else ""
-    apart = (
-        f"{number(metric, difference.mean, signed=True)} against {other} in {metric_name(metric)} "
-        f"({span(metric, difference)}{seeds})"
-    )
-    if difference.interval is None:
-        needed = "more seeds are" if difference.count == 1 else "finite values of every seed are"
-        return f"{apart[0].upper()}{apart[1:]}: {needed} needed before anything can be advised."
-    if difference.is_constant and difference.mean:
-        return f"{apart[0].upper()}{apart[1:]}: seeds that are all alike are one, so nothing can be advised."
-    low, high = difference.interval
-    if low <= 0 <= high:
-        return f"But {apart}: no significant difference from {other}. More seeds would resolve smaller differences."
-    if (difference.mean > 0) == highest_is_best(metric):
-        return f"Take {name}: {apart}."
-    return f"But {apart}: on the test split it is worse, so stay with {other}."
 
 
 def _row_words(results: Results, labels: Labels) -> str:

@@ -4,7 +4,7 @@ import math
 
 from dropout_lab.app.statistics.estimate import Estimate
 from dropout_lab.app.study.grid import Run
-from dropout_lab.app.study.metrics import DEAD, family, is_share, scaled
+from dropout_lab.app.study.metrics import DEAD, FOREIGN, family, is_share, scaled
 from dropout_lab.app.study.spec import Labels
 
 COUNTS = {"steps", "epochs", "best_epoch", "best_step"}
@@ -17,6 +17,8 @@ MINUS, NOTHING = "−", "–"
 
 def metric_name(metric: str) -> str:
     """Return a metric's name and unit: ``test accuracy (%)``."""
+    if foreign := FOREIGN.fullmatch(metric):
+        return foreign[3] + (" (%)" if is_share(metric) else "")
     split, _, name = metric.rpartition("/")
     if split == "first_steps":
         return f"first step at {name} or more"
@@ -50,9 +52,12 @@ def number(metric: str, value: float | None, signed: bool = False) -> str:
 
 
 def mean_and_half(metric: str, found: Estimate | None) -> str:
-    """Write a mean ± half its 95 % interval; of a single seed the value alone."""
-    if found is None or found.interval is None:
+    """Write a mean ± half its 95 % interval, or its ends where the scale cuts one; of a single seed the value alone."""
+    if found is None or found.interval is None or found.half is None:
         return number(metric, None if found is None else found.mean)
+    if _is_cut(found):
+        low, high = found.interval
+        return f"{number(metric, found.mean)} ({number(metric, low)} to {number(metric, high)})"
     return f"{number(metric, found.mean)} ± {number(metric, found.half)}"
 
 
@@ -66,11 +71,34 @@ def span(metric: str, found: Estimate) -> str:
     return f"95 % interval {low} to {high}"
 
 
+def points(metric: str, value: float, signed: bool = False) -> str:
+    """Write a difference with its unit: ``+1.20 points`` of a metric that is read in percent."""
+    return number(metric, value, signed=signed) + (" points" if is_share(metric) else "")
+
+
+def probability(p: float | None) -> str:
+    """Write a p-value with two digits that count: ``0.012``, ``< 0.001``."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def ratio(found: Estimate | None) -> str:
-    """Write a ratio: ``×1.08 ± 0.03``."""
+    """Write a ratio: ``×1.08 ± 0.03``, or the ends of its interval where the scale cuts one."""
     if found is None:
         return NOTHING
-    return f"×{found.mean:.2f}" + ("" if found.half is None else f" ± {found.half:.2f}")
+    if found.interval is None or found.half is None:
+        return f"×{found.mean:.2f}"
+    if _is_cut(found):
+        low, high = found.interval
+        return f"×{found.mean:.2f} ({low:.2f} to {high:.2f})"
+    return f"×{found.mean:.2f} ± {found.half:.2f}"
+
+
+def _is_cut(found: Estimate) -> bool:
+    """Return whether an interval ends at the scale's end."""
+    assert found.half is not None, "asked only where there is an interval"
+    return found.interval != (found.mean - found.half, found.mean + found.half)
 
 
 def label_words(labels: Labels) -> str:

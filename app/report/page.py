@@ -1,6 +1,7 @@
-"""The page of a report, as Markdown and as one HTML file; its words stand in ``page.md.j2``."""
+"""The page of a report, as Markdown and as one HTML file; its words stand in ``page.md.j2`` and ``page.html.j2``."""
 
 import base64
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from dropout_lab.app.report.compare import rankings, recommendations
+from dropout_lab.app.report.answer import Answer
+from dropout_lab.app.report.cards import card, curves, table
+from dropout_lab.app.report.compare import rankings
 from dropout_lab.app.report.formatting import label_words, run_words
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.report.tables import chosen_table, metric_table
@@ -25,6 +28,10 @@ MARKS = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+# What a reader must not miss.
+OPEN = {"What was reduced", "Departures from the source", "Where the runs are from"}
 
 
 class Picture(NamedTuple):
@@ -58,23 +65,26 @@ def taken(results: Results) -> str:
     )
 
 
-def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> str:
-    """Return the page that ``command`` makes."""
+def to_markdown(
+    results: Results, found: Sequence[Answer], command: str, pictures: Sequence[Picture], folded: bool = False
+) -> str:
+    """Return the page that ``command`` makes; ``folded`` is what an HTML page folds away, without title and verdict."""
     lines = [" ".join(line.split()) for line in (*results.commands, command)]
-    longest = max((len(ticks) for line in lines for ticks in re.findall("`+", line)), default=0)
     metrics, tables = results.study.report.metrics, results.tables
     versions = pd.DataFrame([result.versions for _, result in results.finished.values()])
     return _template("page.md.j2", finalize=escape).render(
         study=results.study,
         results=results,
+        folded=folded,
+        verdicts=[card(results, answer) for answer in found],
+        candidates=table(results, found) if found else None,
         progress=progress(results),
         run_words=run_words,
         label_words=label_words,
         taken=taken(results),
         lines=lines,
-        # Longer than any in the lines, so that none of them ends it.
-        fence="`" * max(3, longest + 1),
-        recommendations=recommendations(results),
+        ticks=_fence,
+        fence=_fence("".join(lines)),
         tables=[metric_table(results, metric, table) for metric in metrics for table in tables]
         + [chosen for table in tables if (chosen := chosen_table(results, table)) is not None],
         rankings=rankings(results),
@@ -93,8 +103,25 @@ def to_markdown(results: Results, command: str, pictures: Sequence[Picture]) -> 
     )
 
 
-def to_html(title: str, markdown: str, folder: Path) -> str:
-    """Return a page as one HTML file: its pictures, which are in ``folder``, are within it."""
+def _fence(text: str) -> str:
+    """Return the marks of a block of code, longer than any in its text, so that none of them ends it."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    return "`" * max(3, longest + 1)
+
+
+class Fold(NamedTuple):
+    """A part of the page that is folded."""
+
+    title: Markup
+    body: Markup
+    open: bool
+
+
+def to_html(results: Results, found: Sequence[Answer], markdown: str, folder: Path) -> str:
+    """Return a page as one HTML file: verdict, table and curves, and below them a page of Markdown, section by section.
+
+    Its pictures, which are in ``folder``, are within it.
+    """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for image in (child for token in tokens for child in token.children or () if child.type == "image"):
@@ -103,7 +130,27 @@ def to_html(title: str, markdown: str, folder: Path) -> str:
     body = parser.renderer.render(tokens, parser.options, {})
     # Numbers are aligned, so what has no style are the labels of the rows.
     body = re.sub("<td>(.*)</td>", r'<th scope="row">\1</th>', body)
-    return _template("page.html.j2", autoescape=True).render(title=title, body=Markup(body))
+    intro, *parts = re.split("<h2>(.*)</h2>\n", body)
+    sections = [
+        Fold(Markup(title), Markup(text), title in OPEN)
+        for title, text in zip(parts[::2], parts[1::2], strict=True)
+    ]
+    lines = curves(results, found)
+    runs, unfinished = progress(results)
+    script = Path(__file__).with_name("page.js").read_text("utf-8")
+    return _template("page.html.j2", autoescape=True).render(
+        title=results.study.title or results.study.name,
+        source=results.study.source,
+        progress=f"{runs} are finished{f'; {unfinished}' if unfinished else ''}.",
+        cards=[card(results, answer) for answer in found],
+        table=table(results, found) if found else None,
+        curves=lines,
+        colors={place: color for place, _, color in lines.legend} if lines else {},
+        intro=Markup(intro),
+        sections=sections,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
 
 
 def _template(name: str, **options: Any) -> Template:

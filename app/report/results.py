@@ -5,28 +5,27 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dropout_lab.app.config.settings import Label, settings_hash
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.records import damaged
 from dropout_lab.app.report.formatting import label_words
 from dropout_lab.app.report.identical import joined, merge_identical, outcome
+from dropout_lab.app.report.run_values import read_history, values_of
 from dropout_lab.app.statistics.clusters import Measured, estimate_over_images
-from dropout_lab.app.statistics.estimate import Estimate, Scale, estimate, paired_difference, paired_ratio
+from dropout_lab.app.statistics.estimate import Estimate, estimate, paired_difference, paired_ratio
 from dropout_lab.app.statistics.selection import WIDER, best_choice, cross_fitted
 from dropout_lab.app.study.folder import StudyFolder
 from dropout_lab.app.study.grid import Run, expand, run_settings
-from dropout_lab.app.study.metrics import is_share
+from dropout_lab.app.study.metrics import scale_of
 from dropout_lab.app.study.outcomes import Outcomes, read_outcomes
 from dropout_lab.app.study.race import RaceRecord, read_races
 from dropout_lab.app.study.read_spec import read_study
 from dropout_lab.app.study.run_files import REMEDY, RunResult
 from dropout_lab.app.study.spec import Labels, Select, SourceCurve, Study
-
-NUMBERS = ("train_seconds", "seconds", "steps", "epochs", "best_epoch", "best_step")
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,15 @@ class Cell:
     difference: Estimate | None = None  # to the baseline in the same column, paired by seed
     paper_difference: float | None = None  # the source's
     time: Estimate | None = None  # of a step, relative to the reference's: to stop early is not to be fast
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where runs are from that no study here has made: their table as it was read, and what is to be said of it."""
+
+    source: str
+    rows: pd.DataFrame
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +78,22 @@ class Results:
     races: list[RaceRecord] = field(default_factory=list)  # where a race has decided which runs were made
     # Rows, or columns, whose runs never differ: the first stands in the tables, for all of them.
     identical: list[list[Labels]] = field(default_factory=list)
+    elsewhere: Elsewhere | None = None  # of runs that were made by other means
+
+    @classmethod
+    def of_study(cls, study: Study, **parts: Any) -> "Results":
+        """Return results with the rows, columns and tables that a study's axes make."""
+        report = study.report
+        shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
+        empty: dict[str, Any] = {"failed": [], "missing": [], "left_over": 0, "commands": [], "panels": {}}
+        return cls(
+            study=study,
+            select=study.select,
+            rows=_combinations(study, report.rows),
+            columns=_combinations(study, report.columns),
+            tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
+            **{**empty, "outcomes": {}, **parts},
+        )
 
     @property
     def every_row(self) -> list[Labels]:
@@ -230,7 +254,7 @@ class Results:
         values = self.by_seed(labels, metric)
         if not values:
             return None
-        measured, scale = self._right(labels, metric, values), _scale(metric)
+        measured, scale = self._right(labels, metric, values), scale_of(metric)
         found = (
             estimate([*values.values()], scale)
             if measured is None
@@ -242,7 +266,7 @@ class Results:
         """Return the paired difference to other labels; None where there is none."""
         ours, theirs = self.by_seed(labels, metric), self.by_seed(other, metric)
         seeds = sorted(ours.keys() & theirs.keys())
-        whole = _scale(metric)
+        whole = scale_of(metric)
         scale = None if whole is None else (whole[0] - whole[1], whole[1] - whole[0])
         right, base = self._right(labels, metric, seeds), self._right(other, metric, seeds)
         # Of other images they are not paired by image.
@@ -336,7 +360,7 @@ def read_results(folder: Path) -> Results:
         file = files[run.hash] = place.run(run)
         if (result := file.result()) is not None:
             finished[run.hash] = run, result
-            for name, value in _values(result).items():
+            for name, value in values_of(result).items():
                 values.setdefault(name, {})[run.hash] = value
         elif (reason := file.failure()) is not None:
             failed.append((run, reason))
@@ -345,32 +369,23 @@ def read_results(folder: Path) -> Results:
     if not finished:
         why = f"; the first of {len(failed)} that failed: {failed[0][1]}" if failed else ""
         raise UserError(f"no finished run in {place.runs}{why}; run `study` first")
-    report = study.report
-    shown = {*report.rows, *report.columns, *(study.select.over if study.select else ())}
     known = {each.result_file for each in files.values()}
     made = {files[run].command() for run in finished}
     every = product(_combinations(study, study.axes), study.seeds)
     grid = [(labels, seed, settings_hash(run_settings(study, labels, seed))) for labels, seed in every]
-    return Results(
-        study, study.select, finished, failed, missing,
+    return Results.of_study(
+        study, finished=finished, failed=failed, missing=missing,
         left_over=sum(each not in known for each in place.runs.glob("*/result.json")),
         commands=[command for command in place.commands() if command in made],
         grid=[each for each in grid if each[2] in finished],
         values=values,
-        history=pd.concat({run: _history(files[run].epochs) for run in finished}, names=["run", "row"]),
+        history=pd.concat({run: read_history(files[run].epochs) for run in finished}, names=["run", "row"]),
         panels={run: files[run].panels for run in finished if files[run].panels.is_file()},
         outcomes={
             run: read_outcomes(files[run].outcomes, REMEDY) for run in finished if files[run].outcomes.is_file()
         },
-        rows=_combinations(study, report.rows),
-        columns=_combinations(study, report.columns),
-        tables=_combinations(study, [axis for axis in study.axes if axis not in shown]),
         races=read_races(place),
     ).merged()  # fmt: skip
-
-
-def _scale(metric: str) -> Scale | None:
-    return (0.0, 1.0) if is_share(metric) else None
 
 
 def _agree(place: Labels, labels: Labels) -> bool:
@@ -380,26 +395,3 @@ def _agree(place: Labels, labels: Labels) -> bool:
 
 def _combinations(study: Study, axes: Collection[str]) -> list[Labels]:
     return [dict(zip(axes, labels, strict=True)) for labels in product(*(study.axes[axis] for axis in axes))]
-
-
-def _values(result: RunResult) -> dict[str, float]:
-    first = {f"first_steps/{threshold}": step for threshold, step in result.first_steps.items()}
-    found = {**result.metrics, **first, **{name: getattr(result, name) for name in NUMBERS}}
-    values = {name: float(value) for name, value in found.items() if value is not None}
-    if values.get("steps"):
-        values["step_seconds"] = values["train_seconds"] / values["steps"]
-    return values
-
-
-def _history(file: Path) -> pd.DataFrame:
-    if not file.is_file() or not file.stat().st_size:
-        return pd.DataFrame({"epoch": []}, dtype=float)
-    try:
-        history = pd.read_csv(file, dtype=float)
-        if "epoch" not in history:
-            raise KeyError("no column epoch")
-        if not isinstance(history.index, pd.RangeIndex):
-            raise ValueError("a row has more values than there are columns")
-    except (KeyError, OSError, ValueError) as error:
-        raise damaged(file, error, REMEDY) from error
-    return history

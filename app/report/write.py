@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import EISDIR
 from functools import partial
 from itertools import product
@@ -15,13 +15,15 @@ from rich.console import Console
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.files import folder_for
 from dropout_lab.app.plotting import save, styled
-from dropout_lab.app.report.compare import recommendations
+from dropout_lab.app.report.answer import Answer, answers
+from dropout_lab.app.report.cards import card
 from dropout_lab.app.report.figures.cost import cost
 from dropout_lab.app.report.figures.curves import bars, sweep, time, training
 from dropout_lab.app.report.figures.distributions import distributions
 from dropout_lab.app.report.figures.panels import panels
 from dropout_lab.app.report.figures.schedules import schedules
 from dropout_lab.app.report.formatting import label_words
+from dropout_lab.app.report.latex import to_latex
 from dropout_lab.app.report.page import Picture, progress, to_html, to_markdown
 from dropout_lab.app.report.results import Results, read_results
 from dropout_lab.app.report.tables import terminal_table
@@ -48,20 +50,36 @@ KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
 OURS = re.compile(rf"figure-({'|'.join(KINDS)})(-\d+)?\.png")
 
 
-def make_report(folder: Path, target: Path) -> None:
-    """Write a study's report, whose files replace those of an earlier one, and print the gist of it."""
+def make_report(folder: Path, target: Path, latex: bool = False) -> None:
+    """Write the report of a study's folder, and print the gist of it."""
     if target == StudyFolder(folder).report:
         refuse_link(target)
-    results = read_results(folder)
+    words = f"dropout-lab report {shlex.quote(str(folder))}{' --latex' if latex else ''}"
+    write_report(read_results(folder), target, words, f"study    {folder}", latex)
+
+
+def write_report(results: Results, target: Path, command: str, about: str, latex: bool = False) -> None:
+    """Write a report that ``command`` has asked for, whose files replace those of an earlier one, and print the gist.
+
+    What is reported is told in ``about``.
+    """
+    found = answers(results)
     try:
         # All of it or nothing: an earlier report stays as it is until this one is whole.
         with folder_for(target), TemporaryDirectory(dir=target, prefix=".making-") as name, naming(target):
             made = Path(name)
-            command = f"dropout-lab report {shlex.quote(str(folder))}"
-            page = to_markdown(results, command, _draw_all(results, made))
-            write_results(made / "results.csv", results.study.axes, results.with_moments())
-            html = to_html(results.study.title or results.study.name, page, made)
-            for file, text in (("report.md", page), ("report.html", html)):
+            pictures = _draw_all(results, made)
+            if results.elsewhere is None:
+                write_results(made / "results.csv", results.study.axes, results.with_moments())
+            else:
+                results.elsewhere.rows.to_csv(made / "results.csv", index=False, lineterminator="\n")
+            folded = to_markdown(results, found, command, pictures, folded=True)
+            texts = {
+                "report.md": to_markdown(results, found, command, pictures),
+                "report.html": to_html(results, found, folded, made),
+                **({"report.tex": to_latex(results, found)} if latex else {}),
+            }
+            for file, text in texts.items():
                 (made / file).write_text(text, "utf-8", errors="backslashreplace")
             for new in made.iterdir():
                 if (target / new.name).is_dir():
@@ -78,8 +96,8 @@ def make_report(folder: Path, target: Path) -> None:
         ) from error
     console = Terminal(soft_wrap=True, highlight=False, markup=False)
     runs, unfinished = progress(results)
-    console.print(f"study    {folder}: {runs} finished{f', {unfinished}' if unfinished else ''}")
-    print_summary(results, console)
+    console.print(f"{about}: {runs} finished{f', {unfinished}' if unfinished else ''}")
+    print_summary(results, found, console)
     console.print(f"report   {target / 'report.html'}")
 
 
@@ -99,13 +117,14 @@ def _draw_all(results: Results, target: Path) -> list[Picture]:
     return pictures
 
 
-def print_summary(results: Results, console: Console) -> None:
-    """Print the metric that the study compares, and which row to take where the study asks for it."""
+def print_summary(results: Results, found: Sequence[Answer], console: Console) -> None:
+    """Print the metric that the study compares, and its answers."""
     metric = results.study.report.metrics[0]
     for table in results.tables:
         console.print(terminal_table(results, metric, table))
     papers = any(metric in numbers.metrics for numbers in results.study.paper)
     beside = "; in brackets the source's number" if papers else ""
     gist = f"Mean over seeds ± half its 95 % interval{beside}. The report has all of it."
-    for text in (gist, *recommendations(results)):
+    cards = [card(results, answer) for answer in found]
+    for text in (gist, *(f"{each.title}: {each.summary}" for each in cards)):
         console.print(text, markup=False)

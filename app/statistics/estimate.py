@@ -99,4 +99,5 @@ def paired_difference(
 def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
     """Return the mean of value / baseline over the seeds that both have, and where the baseline is not 0; else None."""
     seeds = sorted(seed for seed in values.keys() & baseline.keys() if baseline[seed] != 0)
-    return estimate([values[seed] / baseline[seed] for seed in seeds]) if seeds else None
+    ratios = [values[seed] / baseline[seed] for seed in seeds]
+    return estimate(ratios, (0.0, math.inf)) if ratios else None

@@ -96,10 +96,7 @@ def parse(words: list[str]) -> Namespace:
     options = parser.parse_args(words)
     # The end of a line within a word becomes a space.
     options.command = " ".join(shlex.join(["dropout-lab", "study", *words]).splitlines())
-    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
-        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
-            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
-            raise UserError(f"--{name} must be {allowed}, got {value}")
+    check_workers(options)
     gpus = options.gpus_per_run
     if gpus is not None and not (0 <= gpus <= 1 or (gpus.is_integer() and gpus > 0)):
         raise UserError(f"--gpus_per_run must be a share between 0 and 1 or a whole number, got {gpus:g}")
@@ -112,6 +109,14 @@ def parse(words: list[str]) -> Namespace:
             f"--timeout must be above 0 seconds, got {options.timeout:g}; leave it out for no limit"
         )
     return options
+
+
+def check_workers(options: Namespace) -> None:
+    """Check how many runs are done at a time, and with how many threads."""
+    for name, value in (("jobs", options.jobs), ("threads", options.threads)):
+        if value is not None and not 1 <= value <= MOST_AT_A_TIME:
+            allowed = "1 or more" if value < 1 else f"{MOST_AT_A_TIME} or less"
+            raise UserError(f"--{name} must be {allowed}, got {value}")
 
 
 def make_engine(options: Namespace) -> Engine:
@@ -130,8 +135,20 @@ def make_engine(options: Namespace) -> Engine:
 def run(words: list[str]) -> None:
     """Do a study's runs; what is wrong in it is found before anything runs. The exit code is 1 if a run fails."""
     options = parse(words[1:])
-    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     study = read_study(find_config(options.file, group="studies"), options.form, options.changes)
+    if not do_study(study, options):
+        raise SystemExit(1)
+
+
+def do_study(study: Study, options: Namespace, tried: bool = False) -> bool:
+    """Do a study's runs; return whether none has failed.
+
+    Args:
+        study: what is asked.
+        options: how, as :func:`parse` returns them.
+        tried: it is known that all of its runs can be built.
+    """
+    console = Terminal(soft_wrap=True, highlight=False, markup=False)
     runs = expand(study)
     wanted = only(study, runs, options.only)
     if not wanted:
@@ -146,7 +163,8 @@ def run(words: list[str]) -> None:
     engine.until = math.inf if options.minutes is None else monotonic() + 60 * options.minutes
     hashes = {run.hash for run in wanted}
     there = {row.run.hash: row.result for row in known if row.run.hash in hashes} | outcomes
-    check(options.file, study, [run for run in wanted if run.hash not in there])
+    if not tried:
+        check(options.file, study, [run for run in wanted if run.hash not in there])
     most = "at most " if options.race else ""
     console.print(f"study {study.name}: {most}{len(wanted):,} runs, {len(there):,} done before")
     if options.known is not None and options.dry_run:
@@ -156,7 +174,7 @@ def run(words: list[str]) -> None:
     if options.dry_run:
         for run in rounds.todo(there):
             console.print(f"  {run.hash}  {run.title}")
-        return
+        return True
     folder.write(study)
     folder.note(options.command)
     if options.known is not None:
@@ -199,8 +217,7 @@ def run(words: list[str]) -> None:
     for line in rounds.after(outcomes):
         console.print(line)
     asked = [run for run in wanted if run.hash in outcomes] if options.race or options.plan else wanted
-    if not _report(console, folder, asked):
-        raise SystemExit(1)
+    return _report(console, folder, asked)
 
 
 def make_rounds(study: Study, wanted: Sequence[Run], options: Namespace) -> Rounds:

@@ -35,11 +35,18 @@ def read_study(file: Path, form: str | None = None, changes: Sequence[str] = ())
     content = read_yaml(file)
     if "grid" not in content and {"model", "data", "trainer"} & content.keys():
         raise UserError(f"{file} is the config of a single fit: dropout-lab fit --config {file}")
+    return make_study(content, str(file), file.parent, form, changes)
+
+
+def make_study(
+    content: Settings, where: str, beside: Path, form: str | None = None, changes: Sequence[str] = ()
+) -> Study:
+    """Make a study of what its file says; an error begins with ``where``, paths count from ``beside``."""
     try:
-        whole = Study.model_validate(content, context={"beside": file.parent})
+        whole = Study.model_validate(content, context={"beside": beside})
         return _apply_form(whole, form, [_change(change) for change in changes])
     except (SpecError, ValidationError) as error:
-        raise UserError(f"{file}: {one_line(error)}") from error
+        raise UserError(f"{where}: {one_line(error)}") from error
 
 
 def one_line(error: SpecError | ValidationError) -> str:

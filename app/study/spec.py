@@ -1,7 +1,4 @@
-"""What a study's file may say, as pydantic models; :mod:`dropout_lab.app.study.read_spec` reads one.
-
-Nothing here imports torch.
-"""
+"""What a study's file may say, as pydantic models, without torch; :mod:`dropout_lab.app.study.read_spec` reads it."""
 
 import math
 import re
@@ -236,6 +233,8 @@ class ReportSpec(Section):
     figures: Texts = ()
     # A column with the training time of a step, relative to the baseline's, or to that of other labels.
     time: Annotated[bool | Labels, PlainValidator(_reference)] = False
+    # Metric of validation by which the leader is chosen, where nothing is selected; else that of the first metric.
+    by: Annotated[str | None, PlainValidator(lambda value: value and _metric(value))] = None
     recommend: Flag = False  # end in advice: which of the rows to take
     # The smallest difference that matters, in the metric's unit: half a point of accuracy.
     matters: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.005

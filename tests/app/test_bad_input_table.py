@@ -15,10 +15,10 @@ import pytest
 from dropout_lab.app.errors import UserError
 from dropout_lab.app.main import main
 from tests import programs
-from tests.app.bad_input import classes, configs, data, disk, flags, runs, studies, tools, values
+from tests.app.bad_input import classes, compare, configs, data, disk, flags, runs, studies, tools, values
 from tests.app.bad_input.row import FIT, RUN, Row
 
-TABLES = (flags, values, configs, classes, runs, data, studies, tools, disk)
+TABLES = (flags, values, configs, classes, runs, data, studies, compare, tools, disk)
 ROWS = {
     f"{table.__name__.rpartition('.')[2]}: {name}": row
     for table in TABLES

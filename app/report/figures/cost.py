@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from dropout_lab.app.plotting import FAINT, Look, legend_above, new_figure
-from dropout_lab.app.report.figures.curves import methods
+from dropout_lab.app.report.figures.curves import methods, whiskers
 from dropout_lab.app.report.formatting import label_words, metric_name
 from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.metrics import scaled
@@ -30,7 +30,7 @@ def cost(results: Results, metric: str, table: Labels) -> Figure | None:
             if cell.here is None or cell.time is None:
                 continue
             axes.errorbar(
-                cell.time.mean, unit * cell.here.mean, xerr=cell.time.half, yerr=unit * (cell.here.half or 0.0),
+                cell.time.mean, unit * cell.here.mean, xerr=whiskers(1.0, cell.time), yerr=whiskers(unit, cell.here),
                 color=look.color, marker=look.marker, markersize=7, capsize=3, linewidth=1.4, zorder=3,
             )  # fmt: skip
             named[results.words(row)] = Look(look.color, look.marker, dashes="")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,8 +15,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from dropout_lab.app.plotting import BAND, BASELINE, FAINT, Look, label_ends, legend_above, looks, new_figure
 from dropout_lab.app.report.formatting import label_words, metric_name
 from dropout_lab.app.report.results import Results
-from dropout_lab.app.statistics.estimate import Estimate, estimate
-from dropout_lab.app.study.metrics import is_share, scaled
+from dropout_lab.app.statistics.estimate import ROUNDING, Estimate, estimate
+from dropout_lab.app.study.metrics import is_share, scale_of, scaled
 from dropout_lab.app.study.spec import Labels, SourceCurve
 
 SOURCE = "x"  # marks the curve of a source
@@ -110,11 +111,11 @@ def sweep(results: Results, metric: str, table: Labels) -> Figure | None:
                 ends.append((*end, label_words(row), look))
         band = every.estimate(fixed | column | baseline, metric) if baseline else None
         if band is not None and ends and axis not in baseline:
-            mean, half = scaled(metric, band.mean), scaled(metric, band.half or 0.0)
-            axes.axhspan(mean - half, mean + half, color=BASELINE, alpha=BAND, linewidth=0)
+            mean, low, high = (scaled(metric, value) for value in (band.mean, *ends_of(band)))
+            axes.axhspan(low, high, color=BASELINE, alpha=BAND, linewidth=0)
             axes.axhline(mean, color=BASELINE, linewidth=1.6)
             ends.append((axes.get_xlim()[1], mean, label_words(baseline), Look(BASELINE)))
-        _place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
+        place_values(axes, [float(value) for value in results.study.axes[axis]], 12 // len(columns))
         return ends
 
     return _panels(results, rows, columns, draw, axis, metric)
@@ -137,16 +138,17 @@ def bars(results: Results, metric: str, table: Labels) -> Figure | None:
                     markeredgewidth=0,
                 )  # fmt: skip
                 axes.errorbar(
-                    unit * found.mean, place, xerr=unit * (found.half or 0.0), color=look.color, marker=look.marker,
+                    unit * found.mean, place, xerr=whiskers(unit, found), color=look.color, marker=look.marker,
                     markersize=7, capsize=4, linewidth=2, zorder=3,
                 )  # fmt: skip
             if cell.paper is not None:
                 with_paper = True
                 axes.plot(unit * cell.paper, place, markersize=7, **PAPER)
         band = results.estimate(table | column | baseline, metric) if baseline else None
-        if band is not None and band.half is not None:
-            low, high = unit * (band.mean - band.half), unit * (band.mean + band.half)
-            axes.axvspan(low, high, color=BASELINE, alpha=0.08, linewidth=0)
+        if band is not None and band.interval is not None:
+            axes.axvspan(
+                unit * band.interval[0], unit * band.interval[1], color=BASELINE, alpha=0.08, linewidth=0
+            )
         axes.set(title=results.words(column), xlabel=metric_name(metric))
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if len(panels) > 1 else 8))
@@ -182,7 +184,7 @@ def _panels(
         axes.set(title=results.words(column), xlabel="seconds of training" if seconds else over)
     panels[0].set_ylabel(metric_name(metric))
     if is_share(metric):
-        # A band of few seeds may reach below 0 % and above 100 %.
+        # Nor does the margin show what no share can be.
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(low, -2.0), min(high, 102.0))
     if at_ends:
@@ -196,10 +198,25 @@ def _panels(
 
 
 def line(metric: str, x: Sequence[float], found: Sequence[Estimate]) -> pd.DataFrame:
-    """Return a line with its band in the metric's unit: columns ``x``, ``mean``, and ``half`` the 95 % interval."""
+    """Return a line with its band in the metric's unit: columns ``x``, ``mean``, and the ends of the 95 % interval.
+
+    Where there is no interval, ``low`` and ``high`` are the mean.
+    """
     unit = scaled(metric, 1.0)
-    half = [unit * (each.half or 0.0) for each in found]
-    return pd.DataFrame({"x": x, "mean": [unit * each.mean for each in found], "half": half})
+    ends = [ends_of(each) for each in found]
+    low, high = ([unit * end[side] for end in ends] for side in (0, 1))
+    return pd.DataFrame({"x": x, "mean": [unit * each.mean for each in found], "low": low, "high": high})
+
+
+def ends_of(found: Estimate) -> tuple[float, float]:
+    """Return the ends of an interval as they are drawn: without one, the mean twice."""
+    return found.interval or (found.mean, found.mean)
+
+
+def whiskers(unit: float, found: Estimate) -> list[list[float]]:
+    """Return how far an interval reaches below and above its mean, as matplotlib's error bars take it."""
+    low, high = ends_of(found)
+    return [[unit * (found.mean - low)], [unit * (high - found.mean)]]
 
 
 def history(results: Results, labels: Labels, metric: str, over: str) -> pd.DataFrame | None:
@@ -220,7 +237,8 @@ def history(results: Results, labels: Labels, metric: str, over: str) -> pd.Data
         return None
     # Epochs are counted from 0, and what a row says is reached at its end.
     x, values = places[rows].mean(axis=1) + (1 if over == "epoch" else 0), values[rows]
-    found = line(metric, x.tolist(), [estimate(row) for row in values.tolist()])
+    scale = scale_of(metric)
+    found = line(metric, x.tolist(), [estimate(row, scale) for row in values.tolist()])
     return found.assign(least=values.min(axis=1), most=values.max(axis=1))
 
 
@@ -271,8 +289,8 @@ def draw_line(
     """Draw a :func:`line` with its band, one of ``count``, fainter where it is dotted; return its end."""
     # The bands of many lines would be one grey.
     alpha = BAND * min(1.0, 4 / count) / (3 if look.dashes == ":" else 1)
-    x, mean, half = (drawn[name].to_numpy() for name in ("x", "mean", "half"))
-    axes.fill_between(x, mean - half, mean + half, color=look.color, alpha=alpha, linewidth=0)
+    x, mean, low, high = (drawn[name].to_numpy() for name in ("x", "mean", "low", "high"))
+    axes.fill_between(x, low, high, color=look.color, alpha=alpha, linewidth=0)
     axes.plot(x, mean, **look.line, linewidth=1.8, markevery=1 if every_point else max(1, len(x) // 6))
     return x[-1], mean[-1]
 
@@ -286,13 +304,19 @@ def place_time(axes: Axes, over: str, wide: bool) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if wide else 5))
 
 
-def _place_values(axes: Axes, values: Sequence[float], most: int) -> None:
-    """Put ticks where the values are; values over more than two orders of ten are spread evenly by their logarithm."""
-    if min(values) > 0 and max(values) / min(values) > 100:
+def place_values(axes: Axes, values: Sequence[float], most: int) -> None:
+    """Put ticks where the values are, on a logarithmic axis where that keeps them further apart."""
+    if min(values) > 0 and _least_gap(np.log(values)) > (1 + ROUNDING) * _least_gap(np.asarray(values)):
         axes.set_xscale("log")
     shown = values[:: -(-len(values) // most)]
     axes.set_xticks(shown, [f"{value:g}" for value in shown], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _least_gap(values: npt.NDArray[np.float64]) -> float:
+    """Return the smallest distance of neighbours as a share of the whole range."""
+    gaps = np.diff(np.sort(values))
+    return float(gaps.min() / gaps.sum())
 
 
 def methods(results: Results, rows: Sequence[Labels]) -> Iterator[tuple[Labels, Look]]:

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from dropout_lab.app.errors import UserError
-from dropout_lab.app.report.results import Results, read_results
+from dropout_lab.app.report.results import Results
 from dropout_lab.app.study.spec import Labels, Select
-from tests.data.studies import metrics_of, write_study
 
 TEST, VAL = "test/accuracy", "val/accuracy"
 DROPIN: Labels = {"method": "dropin", "layers": 2}
@@ -29,15 +27,6 @@ def test_p_is_chosen_on_validation_though_another_is_better_on_test(results: Res
     assert [label(results, run) for run in results.of(DROPIN).values()] == [0.5, 0.5, 0.5]
     on_test = max(results.candidates(DROPIN)[0], key=lambda run: results.values[TEST][run])
     assert label(results, on_test) == 0.75
-
-
-def test_each_seed_chooses_for_itself(tmp_path: Path) -> None:
-    def metrics(labels: dict[str, object], seed: int) -> dict[str, float]:
-        return metrics_of(labels, seed) | {VAL: 1.0 if labels["p"] == [0.25, 0.5, 0.75][seed] else 0.0}
-
-    results = read_results(write_study(tmp_path / "s", metrics=metrics))
-    group = results.of({"method": "dropin", "layers": 3})
-    assert [label(results, group[seed]) for seed in (0, 1, 2)] == [0.25, 0.5, 0.75]
 
 
 def test_the_lowest_can_be_best_and_what_is_not_finite_loses(results: Results) -> None:

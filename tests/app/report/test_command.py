@@ -1,5 +1,7 @@
 """The command report, from words to files."""
 
+import base64
+import hashlib
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from dropout_lab.app.main import main
+from tests.data.foreign import runs, write_csv
 from tests.data.studies import run_folder, study, write_study
 
 REPOSITORY = Path(__file__).parents[3]
@@ -31,8 +34,14 @@ def test_writes_a_report_that_needs_nothing_else(folder: Path, capsys: pytest.Ca
     assert {file.name for file in report.iterdir()} == FILES | figures
     page = (report / "report.html").read_text()
     assert page.count('src="data:image/png;base64,') == 5
-    # No address but those within, no script, nothing that is fetched.
-    assert not re.search(r"https?:|<script|<link|@import|url\(", page)
+    # No address but those within, no script but its own, nothing that is fetched.
+    assert not re.search(r"https?:|<script .*src|<link|@import|url\(", page)
+    script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(script) == 1
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    )
     assert len((report / "results.csv").read_text().splitlines()) == 43
     printed = capsys.readouterr().out
     assert "42 of 42 runs finished" in printed
@@ -67,6 +76,16 @@ def test_a_figure_that_is_no_longer_asked_for_goes(tmp_path: Path) -> None:
     assert (report / "notes.txt").exists()
 
 
+def test_a_table_for_a_paper_where_it_is_asked_for(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s", few_figures())
+    main(["report", str(folder), "--latex"])
+    text = (folder / "report" / "report.tex").read_text()
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert (
+        r"dropin & 0.5 & 45.00 $\pm$ 5.50 & +5.00 (+4.71 to +5.29) & $<$ 0.001 ($<$ 0.001) & better" in text
+    )
+
+
 def test_several_studies(tmp_path: Path) -> None:
     first, second = (write_study(tmp_path / name, few_figures()) for name in ("one", "two"))
     main(["report", str(first), str(second), "--out", str(tmp_path / "out")])
@@ -91,6 +110,34 @@ def test_errors_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.Captur
     damaged = run_folder(folder, {"method": "none", "layers": 2, "p": 0.25}, 0) / "result.json"
     damaged.write_text('{"metrics": ')
     assert f"{damaged} is damaged" in error_of(["report", str(folder)], capsys)
+
+
+def test_runs_of_other_tools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_csv(tmp_path / "my runs.csv", list(runs()))
+    main(["report", "--from", str(file), "--group", "variant", "--metric", "test_acc"])
+    printed = capsys.readouterr().out
+    assert "12 of 12 runs finished" in printed
+    assert "Use standard: standard − none +2.00 points" in printed
+    report = Path("report-my-runs")
+    assert {each.name for each in report.iterdir()} == FILES | {"figure-bars.png"}
+    page = (report / "report.html").read_text()
+    assert "<summary>Where the runs are from</summary>" in page
+    assert "its settings are in its folder" not in page
+    assert (report / "results.csv").read_text() == file.read_text().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--from a.csv --metric m", "--from needs --group, the name of a column"),
+        ("--from a.csv --group g", "--from needs --metric, the name of a column"),
+        ("--from a.csv --group g --metric m studies/s", "give a STUDY_FOLDER or --from, not both: studies/s"),
+        ("studies/s --metric m", "--metric is for runs of other tools, with --from FILE"),
+        ("--from a.csv --group g --metric m", "--from: a.csv: No such file or directory"),
+    ],
+)
+def test_options_that_do_not_go_together(words: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert error in error_of(["report", *words.split()], capsys)
 
 
 def test_an_unfinished_study_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

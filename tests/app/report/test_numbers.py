@@ -1,10 +1,21 @@
 """How numbers and labels are written."""
 
+import math
+
 import pytest
 
-from dropout_lab.app.report.formatting import label_words, mean_and_half, metric_name, number, ratio, span
+from dropout_lab.app.report.formatting import (
+    label_words,
+    mean_and_half,
+    metric_name,
+    number,
+    points,
+    probability,
+    ratio,
+    span,
+)
 from dropout_lab.app.statistics.estimate import Estimate, estimate
-from dropout_lab.app.study.metrics import highest_is_best, scaled
+from dropout_lab.app.study.metrics import highest_is_best, scale_of, scaled
 
 
 @pytest.mark.parametrize(
@@ -85,7 +96,28 @@ def test_means_with_their_intervals() -> None:
         span("test/accuracy", Estimate(float("nan"), None, None, 3)) == "no interval: a value is not finite"
     )
     assert ratio(Estimate(1.5, 0.1, 0.25, 3)) == "×1.50 ± 0.25"
+    assert ratio(Estimate(1.5, 0.1, 2.0, 3, scale=(0.0, math.inf))) == "×1.50 (0.00 to 3.50)"
     assert scaled("test/loss", 0.5) == 0.5
+
+
+def test_an_interval_that_the_scale_cuts_is_told_by_its_ends() -> None:
+    found = estimate([0.95, 0.97, 0.999], scale_of("test/accuracy"))
+    assert found.half is not None
+    assert found.mean + found.half > 1
+    assert mean_and_half("test/accuracy", found) == f"97.30 ({100 * (found.mean - found.half):.2f} to 100.00)"
+    assert scale_of("test/loss") is None
+
+
+def test_differences_and_p() -> None:
+    assert points("test/accuracy", 0.012, signed=True) == "+1.20 points"
+    assert points("test/loss", -0.012, signed=True) == "−0.0120"
+    assert [probability(p) for p in (None, 0.0004, 0.0123, 0.05, 0.9)] == [
+        "–",
+        "< 0.001",
+        "0.012",
+        "0.050",
+        "0.90",
+    ]
 
 
 def test_labels() -> None:

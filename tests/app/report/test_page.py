@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from dropout_lab.app.report.answer import answers
 from dropout_lab.app.report.page import Picture, to_markdown
 from dropout_lab.app.report.results import read_results
 from dropout_lab.app.study.spec import FIGURES
@@ -12,7 +13,8 @@ COMMAND = "dropout-lab report studies/made-up"
 
 
 def page_of(folder: Path) -> str:
-    return to_markdown(read_results(folder), COMMAND, [Picture("sweep", "figure-sweep.png", "layers 2")])
+    results = read_results(folder)
+    return to_markdown(results, answers(results), COMMAND, [Picture("sweep", "figure-sweep.png", "layers 2")])
 
 
 def test_a_finished_study(folder: Path) -> None:
@@ -23,19 +25,18 @@ def test_a_finished_study(folder: Path) -> None:
         "All 42 runs are finished.",
         f"$ {COMMAND}",
         "- 10 epochs instead of 100",
-        "| dropin | 45.00 ± 4.72 | 42.00 | +3.00 |",
-        "- dropin against none (layers 2): +5.00, 95 % interval +4.75 to +5.25; in the paper +3.10: "
+        "| dropin | 45.00 ± 5.50 | 42.00 | +3.00 |",
+        "- dropin against none (layers 2): +5.00, 95 % interval +4.71 to +5.29; in the paper +3.10: "
         "same direction, another size.",
         "in the paper −3.90: cannot be told apart.",
         "in the paper −2.50: the paper's ranking is reversed.",
-        "- dropout against none (layers 3): +0.10, 95 % interval −2.38 to +2.58; cannot be told apart.",
+        "- dropout against none (layers 3): +0.10, 95 % interval −2.80 to +3.00; cannot be told apart.",
         "- Order of all, layers 2: in the paper, best first, dropin, none, dropout; the paper's order is not confirmed",
         "Not drawn, since the runs hold nothing to show there: curves, loss, time, bars.",
         "torch 2.15.0",
         "Seeds 0, 1, 2.",
     ):
         assert words in page
-    assert "## What to take" not in page
     assert "Failed" not in page
 
 
@@ -46,7 +47,7 @@ def test_versions_the_commonest_first(folder: Path) -> None:
 
 def test_each_kind_of_figure_has_a_caption_and_says_of_which_table_it_is(folder: Path) -> None:
     pictures = [Picture(kind, f"figure-{kind}.png", "layers 2") for kind in FIGURES]
-    page = to_markdown(read_results(folder), COMMAND, pictures)
+    page = to_markdown(read_results(folder), [], COMMAND, pictures)
     assert page.count(" Here: layers 2.](figure-") == len(FIGURES)
     assert page.count(" Here: layers 2.*\n") == len(FIGURES)
     assert "*Left: ρ, or p, over training" in page
@@ -90,12 +91,27 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
     assert "- and 16 more" in page
 
 
-def test_advice_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_verdict_comes_first_with_what_to_copy(folder: Path) -> None:
+    page = page_of(folder)
+    verdict, _, rest = page.partition("## Departures from the source")
+    assert verdict.index("## Verdict") < verdict.index(
+        "**layers 2: Use dropin (p 0.5)**: dropin, p 0.5 − none +5.00 points"
+    )
+    assert "```yaml\nmodel:\n  dropout:\n    class_path: DropIn\n    init_args:\n      p: 0.5\n```" in verdict
+    assert (
+        "| 1 | layers 2 | dropin | 0.5 | 45.00 ± 5.50 | +5.00 (+4.71 to +5.29) | \\< 0.001 (\\< 0.001) | better |"
+        in verdict
+    )
+    assert "| 3 | layers 2 | none | – | 40.00 ± 4.97 | – | – | baseline |" in verdict
+    assert "## Results" in rest
+
+
+def test_without_a_baseline_there_is_no_verdict(tmp_path: Path) -> None:
     content = study()
-    content["report"]["recommend"] = True
+    content["report"]["baseline"] = None
     page = page_of(write_study(tmp_path / "s", content))
-    assert "## What to take" in page
-    assert "Take dropin: +5.00 against none" in page
+    assert "Verdict" not in page
+    assert "| 1 |" not in page
 
 
 def test_one_seed_leaves_no_verdict(tmp_path: Path) -> None:

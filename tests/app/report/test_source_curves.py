@@ -73,7 +73,7 @@ def test_a_curve_that_begins_later_is_not_named(tmp_path: Path) -> None:
 
 
 def test_the_page_names_the_source(tmp_path: Path) -> None:
-    page = to_markdown(with_curves(tmp_path / "s", CURVE), "c", [])
+    page = to_markdown(with_curves(tmp_path / "s", CURVE), [], "c", [])
     assert "- none, layers 2: the original's log; val/accuracy, train/loss from a log, commit 1a2b" in page
 
 

@@ -76,7 +76,7 @@ def test_the_report_of_runs_with_and_without_curves(tmp_path: Path) -> None:
     figure = draw("curves", results, "test/accuracy", {})
     assert figure is not None
     assert figure.axes[0].lines
-    page = to_markdown(results, "c", [])
+    page = to_markdown(results, [], "c", [])
     count = len(results.without_curves)
     assert (
         escape(f"Of these, {count} were run elsewhere and taken over as figures: {count} from {table}.")
