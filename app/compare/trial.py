@@ -109,7 +109,7 @@ def try_out(run: Run, limit: float) -> Costs:
         parts = build_run(merge(run.settings, {"trainer": trainer}))
         parts.callbacks.append(clock)
         try:
-            parts.trainer.fit(parts.model, datamodule=parts.data)
+            parts.trainer.fit(parts.model, datamodule=parts.data, weights_only=True)
         except (EnoughError, TrainingCollapsed):
             pass
         except (RuntimeError, ValueError) as error:

@@ -174,6 +174,8 @@ def _verdict(
                 for each in at_chance
             ],
         )
+    # Ahead in validation, and worse on test, is none to look at first.
+    leader = next((each for each in ranked if _finding(each) is not Finding.WORSE), leader)
     others = [each for each in candidates if not each.is_baseline]
     taken = next((each for each in ranked if _finding(each) is Finding.BETTER), None)
     reasons = [f"{_name(results, each)} is at chance level." for each in others if each.learned is False]

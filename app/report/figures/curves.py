@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from dropout_lab.app.plotting import BAND, BASELINE, FAINT, Look, label_ends, legend_above, looks, new_figure
 from dropout_lab.app.report.formatting import label_words, metric_name
 from dropout_lab.app.report.results import Results
-from dropout_lab.app.statistics.estimate import ROUNDING, Estimate, estimate
+from dropout_lab.app.statistics.estimate import Estimate, estimate
 from dropout_lab.app.study.metrics import is_share, scale_of, scaled
 from dropout_lab.app.study.spec import Labels, SourceCurve
 
@@ -28,6 +28,9 @@ PAPER: dict[str, Any] = {"color": FAINT, "marker": "D", "markerfacecolor": "whit
 
 End = tuple[float, float, str, Look]
 """Where a line ends, what it is called, and its look."""
+
+# A logarithmic axis has to keep the values so many times as far apart as a linear one.
+FURTHER = 1.5
 
 
 def time(results: Results, metric: str, table: Labels) -> Figure | None:
@@ -305,8 +308,8 @@ def place_time(axes: Axes, over: str, wide: bool) -> None:
 
 
 def place_values(axes: Axes, values: Sequence[float], most: int) -> None:
-    """Put ticks where the values are, on a logarithmic axis where that keeps them further apart."""
-    if min(values) > 0 and _least_gap(np.log(values)) > (1 + ROUNDING) * _least_gap(np.asarray(values)):
+    """Put ticks where the values are, on a logarithmic axis where that keeps them much further apart."""
+    if min(values) > 0 and _least_gap(np.log(values)) > FURTHER * _least_gap(np.asarray(values)):
         axes.set_xscale("log")
     shown = values[:: -(-len(values) // most)]
     axes.set_xticks(shown, [f"{value:g}" for value in shown], minor=False)

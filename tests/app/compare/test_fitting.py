@@ -99,6 +99,7 @@ def test_a_rate_that_does_not_fit_is_skipped() -> None:
     assert labels == {("none", 0.1), ("standard", 0.1)}
 
 
+@pytest.mark.slow
 def test_what_fits_at_no_rate_is_named_alone() -> None:
     found = fitted(
         f"--data digits --network {HERE}.Alone --variants standard dropconnect standout --rates 0.2 0.5"

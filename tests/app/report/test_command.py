@@ -55,6 +55,7 @@ def few_figures(*figures: str) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_report(tmp_path: Path) -> None:
     # Of each kind of figure it is shown where they are drawn.
     folder = write_study(tmp_path / "s", few_figures("bars"))
@@ -86,6 +87,7 @@ def test_a_table_for_a_paper_where_it_is_asked_for(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_several_studies(tmp_path: Path) -> None:
     first, second = (write_study(tmp_path / name, few_figures()) for name in ("one", "two"))
     main(["report", str(first), str(second), "--out", str(tmp_path / "out")])

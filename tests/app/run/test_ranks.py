@@ -78,6 +78,7 @@ def ranks(trained: Path) -> list[dict[str, Any]]:
     return [json.loads((trained / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_fit_makes_one_run_folder(trained: Path) -> None:
     (version,) = (trained / RUN.parent).iterdir()
     run = RunFolder(version)
@@ -85,6 +86,7 @@ def test_fit_makes_one_run_folder(trained: Path) -> None:
     assert {path.name for path in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
+@pytest.mark.slow
 def test_callbacks_log_and_draw(trained: Path) -> None:
     tags = events(trained / RUN).Tags()
     assert {"predictions/wrong", "confusion/validation"} <= set(tags["images"])
@@ -92,6 +94,7 @@ def test_callbacks_log_and_draw(trained: Path) -> None:
         assert any(tag.startswith(start) for tag in tags["scalars"]), start
 
 
+@pytest.mark.slow
 def test_what_lightning_starts_the_other_rank_with(ranks: list[dict[str, Any]]) -> None:
     command = [sys.executable, str(programs.CLI), "fit", "--config", "one/config.yaml", *TWO]
     assert [rank["command"] for rank in ranks] == [command, command]
@@ -111,6 +114,7 @@ def test_lightning_starts_the_other_rank() -> None:
     main(["test", "--run", "runs/run", *ONE])
 
 
+@pytest.mark.slow
 def test_ranks_share_rho_and_draw_masks_of_their_own(ranks: list[dict[str, Any]]) -> None:
     one, other = (rank["steps"] for rank in ranks)
     assert [step["rho"] for step in one] == [step["rho"] for step in other]
@@ -125,6 +129,7 @@ def test_ranks_share_rho_and_draw_masks_of_their_own(ranks: list[dict[str, Any]]
     assert sum(same) / len(same) == pytest.approx(0.3**2 + 0.7**2, abs=0.05)
 
 
+@pytest.mark.slow
 def test_pass_rates_are_those_of_all_samples(trained: Path, ranks: list[dict[str, Any]]) -> None:
     state = torch.load(trained / RUN / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     steps = [step for rank in ranks for step in rank["steps"]]

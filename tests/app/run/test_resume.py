@@ -170,6 +170,7 @@ def test_changed_settings_and_images(words: list[str], capsys: pytest.CaptureFix
     assert "max_epochs: 4" in (RUN / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_more_epochs_are_not_forgotten(finished: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     # As a fit with --force leaves it when it is killed before its first checkpoint: its settings are no others any
     # more, but its newest checkpoint is of the end of three epochs, and has theirs.
@@ -190,6 +191,7 @@ def test_a_config_that_was_edited(capsys: pytest.CaptureFixture[str]) -> None:
     assert "seed_everything is 0 there and 1 here" in refused(["fit", "--resume", str(RUN)], capsys)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     content = torch.load(LAST, weights_only=True)
     content[ENTRY]["settings"]["data"]["init_args"]["batch_size"] = 7
@@ -284,6 +286,7 @@ def test_without_a_run_a_new_one_begins(
     assert locked == [RUN]
 
 
+@pytest.mark.slow
 def test_killed_before_its_first_checkpoint(
     words: list[str], locked: list[Path], expected: dict[str, Any]
 ) -> None:

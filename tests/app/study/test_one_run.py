@@ -226,7 +226,7 @@ def test_tensorboard_where_it_is_asked_for(asked: str) -> None:
 
 def test_no_events_where_nobody_has_asked(undisturbed: Undisturbed) -> None:
     assert {path.name for path in undisturbed.task.files.path.iterdir()} == {
-        "run.json", "config.yaml", "epochs.csv", "result.json", "checkpoints"
+        "run.json", "config.yaml", "epochs.csv", "result.json", "outcomes.npz", "checkpoints"
     }  # fmt: skip
 
 
