@@ -219,7 +219,7 @@ def _why_no_verdict(
     counts = [each.judgement.difference.count for each in others if each.judgement]
     if max(counts, default=0) < FEWEST_SEEDS:
         seeds = max(counts, default=0)
-        return [f"{seeds} seed{'' if seeds == 1 else 's'} give no verdict; {FEWEST_SEEDS} or more do."]
+        return [f"{seeds} seed{' gives' if seeds == 1 else 's give'} no verdict; {FEWEST_SEEDS} or more do."]
     # In a race they had their chance.
     missing = 0 if raced else sum(each.here is None for each in others)
     return [f"Of {len(others)} candidates {missing} have no finished run."] if missing else []
