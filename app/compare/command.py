@@ -259,19 +259,17 @@ def _report_command(folder: StudyFolder) -> str:
 def _report(options: Namespace, folder: StudyFolder, console: Terminal) -> None:
     """Write the report, and print the verdict and what can be done next."""
     # What draws takes a second to import.
-    from dropout_lab.app.report.answer import Word, answers
+    from dropout_lab.app.report.answer import Word
     from dropout_lab.app.report.cards import card
-    from dropout_lab.app.report.results import read_results
     from dropout_lab.app.report.write import make_report
 
     if not any(folder.runs.glob("*/result.json")):
         raise UserError(
             f"no run has ended within {options.minutes:g} minutes: the same command with more --minutes goes on"
         )
-    make_report(folder.path, folder.report)
-    results = read_results(folder.path)
+    results, found = make_report(folder.path, folder.report)
     console.print(f"the study  {folder.study_file}: change it, and `dropout-lab study` does the rest")
-    for answer in answers(results):
+    for answer in found:
         texts = {each.name: each.text.strip() for each in card(results, answer).snippets}
         if answer.word is Word.USE and "flags" in texts:
             console.print(f"to use it  dropout-lab fit … {texts['flags']}")

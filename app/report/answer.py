@@ -104,7 +104,7 @@ def _answer(results: Results, where: Labels, highest: bool) -> Answer:
         for place, (row, cell) in enumerate(zip(results.rows, cells, strict=True))
     ]
     ranked = _by_validation(results, where, candidates, by)
-    verdict = _verdict(results, ranked, candidates, metric, race)
+    verdict = _verdict(results, ranked, candidates, metric, chance, race)
     found = [each for each in candidates if each.here is not None and math.isfinite(each.here.mean)]
     found.sort(key=lambda each: _mean(each.here), reverse=highest)
     merit = [*found, *(each for each in candidates if each not in found)]
@@ -156,7 +156,12 @@ def _by_validation(results: Results, where: Labels, candidates: list[Candidate],
 
 
 def _verdict(
-    results: Results, ranked: list[Candidate], candidates: list[Candidate], metric: str, race: _Race
+    results: Results,
+    ranked: list[Candidate],
+    candidates: list[Candidate],
+    metric: str,
+    chance: float | None,
+    race: _Race,
 ) -> _Verdict:
     """Return the word, whom it is about, and why."""
     if not ranked:
@@ -169,8 +174,8 @@ def _verdict(
             Word.NOTHING_LEARNED,
             None,
             [
-                f"{_name(results, each)} is not above chance level: {mean_and_half(metric, each.here)}, and always "
-                f"predicting the commonest class reaches {number(metric, _chance(results, metric, {}))}."
+                f"{name_of(results, each)} is not above chance level: {mean_and_half(metric, each.here)}, and always "
+                f"predicting the commonest class reaches {number(metric, chance)}."
                 for each in at_chance
             ],
         )
@@ -178,7 +183,7 @@ def _verdict(
     leader = next((each for each in ranked if _finding(each) is not Finding.WORSE), leader)
     others = [each for each in candidates if not each.is_baseline]
     taken = next((each for each in ranked if _finding(each) is Finding.BETTER), None)
-    reasons = [f"{_name(results, each)} is at chance level." for each in others if each.learned is False]
+    reasons = [f"{name_of(results, each)} is at chance level." for each in others if each.learned is False]
     if race.found_none and taken is None:
         matters = number(metric, results.study.report.matters)
         reason = f"No candidate can be better than {other} by what matters, {matters}."
@@ -226,7 +231,7 @@ def _why_no_verdict(
 
 
 def _ahead_of(results: Results, ranked: list[Candidate], taken: Candidate) -> list[str]:
-    ahead = [_name(results, each) for each in ranked[: ranked.index(taken)]]
+    ahead = [name_of(results, each) for each in ranked[: ranked.index(taken)]]
     if not ahead:
         return []
     return [
@@ -238,7 +243,8 @@ def _finding(candidate: Candidate) -> Finding:
     return candidate.judgement.finding if candidate.judgement else Finding.NONE
 
 
-def _name(results: Results, candidate: Candidate) -> str:
+def name_of(results: Results, candidate: Candidate) -> str:
+    """Write a candidate's labels, and those that were chosen for it."""
     return results.words({**candidate.labels, **candidate.chosen})
 
 

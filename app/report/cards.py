@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dropout_lab.app.report.answer import Answer, Candidate, Word
+from dropout_lab.app.report.answer import Answer, Candidate, Word, name_of
 from dropout_lab.app.report.figures.curves import history, methods, time_axis
 from dropout_lab.app.report.formatting import (
     NOTHING,
@@ -168,7 +168,7 @@ def card(results: Results, answer: Answer) -> Card:
         axis = axis_of_differences([found], unit, answer.matters, *CARD)
         drawn, band = bar(axis, found, unit), _band(axis, unit * answer.matters)
         difference = difference_words(metric, shown.judgement)
-        names = (_name(results, shown), baseline)
+        names = (name_of(results, shown), baseline)
         facts.append(("Confidence", confidence_words(shown.judgement)))
         if shown.cost is not None:
             facts.append(
@@ -309,10 +309,6 @@ def _band(axis: Axis, matters: float) -> tuple[float, float]:
 
 def _over(results: Results) -> str:
     return ", ".join(results.study.select.over) if results.study.select else ""
-
-
-def _name(results: Results, candidate: Candidate) -> str:
-    return ", ".join(filter(None, (results.words(candidate.labels), label_words(candidate.chosen))))
 
 
 def _chosen(candidate: Candidate) -> tuple[str, float | str]:

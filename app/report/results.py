@@ -69,9 +69,7 @@ class Results:
     values: dict[str, dict[str, float]]  # by metric and run
     history: pd.DataFrame  # rows of all epochs.csv, indexed by run and row
     panels: dict[str, Path]  # test images, of the runs that have kept any
-    outcomes: dict[
-        str, Outcomes
-    ]  # which test images were classified correctly, of the runs that have kept that
+    outcomes: dict[str, Outcomes]  # which test images were right, of the runs that have kept that
     rows: list[Labels]  # of a table
     columns: list[Labels]  # of a table; a single empty one where no axis is named
     tables: list[Labels]  # what is left of the axes; a single empty one where nothing is left
@@ -269,18 +267,19 @@ class Results:
         whole = scale_of(metric)
         scale = None if whole is None else (whole[0] - whole[1], whole[1] - whole[0])
         right, base = self._right(labels, metric, seeds), self._right(other, metric, seeds)
-        # Of other images they are not paired by image.
-        by_image = (
-            right is not None
+        found: Estimate | None
+        if (
+            seeds
+            and right is not None
             and base is not None
+            # Of other images they are not paired by image.
             and all(np.array_equal(right[seed].images, base[seed].images) for seed in seeds)
-        )
-        if seeds and right is not None and base is not None and by_image:
+        ):
             values = {seed: ours[seed] - theirs[seed] for seed in seeds}
             pairs = {
                 seed: Measured(right[seed].images, right[seed].values - base[seed].values) for seed in seeds
             }
-            found: Estimate | None = estimate_over_images(values, pairs, scale)
+            found = estimate_over_images(values, pairs, scale)
         else:
             found = paired_difference(ours, theirs, scale)
         wider = max(self._wider(labels, metric), self._wider(other, metric))
@@ -295,8 +294,10 @@ class Results:
 
     def _right(self, labels: Labels, metric: str, seeds: Iterable[int]) -> dict[int, Measured] | None:
         """Return by seed which test images are right; None unless the metric is made of that, and every run has it."""
+        if metric != "test/accuracy" or not self.outcomes:
+            return None
         runs = self._runs(labels, metric)
-        if metric != "test/accuracy" or any(runs[seed] not in self.outcomes for seed in seeds):
+        if any(runs[seed] not in self.outcomes for seed in seeds):
             return None
         found = {seed: self.outcomes[runs[seed]] for seed in seeds}
         return {seed: Measured(each.images, each.right.astype(float)) for seed, each in found.items()}

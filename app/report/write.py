@@ -50,18 +50,21 @@ KINDS: dict[str, Callable[[Results, str, Labels], Figure | None]] = {
 OURS = re.compile(rf"figure-({'|'.join(KINDS)})(-\d+)?\.png")
 
 
-def make_report(folder: Path, target: Path, latex: bool = False) -> None:
-    """Write the report of a study's folder, and print the gist of it."""
+def make_report(folder: Path, target: Path, latex: bool = False) -> tuple[Results, list[Answer]]:
+    """Write the report of a study's folder, and print the gist of it; return what it is of and what it says."""
     if target == StudyFolder(folder).report:
         refuse_link(target)
     words = f"dropout-lab report {shlex.quote(str(folder))}{' --latex' if latex else ''}"
-    write_report(read_results(folder), target, words, f"study    {folder}", latex)
+    results = read_results(folder)
+    return results, write_report(results, target, words, f"study    {folder}", latex)
 
 
-def write_report(results: Results, target: Path, command: str, about: str, latex: bool = False) -> None:
+def write_report(
+    results: Results, target: Path, command: str, about: str, latex: bool = False
+) -> list[Answer]:
     """Write a report that ``command`` has asked for, whose files replace those of an earlier one, and print the gist.
 
-    What is reported is told in ``about``.
+    What is reported is told in ``about``. Returns what the report says.
     """
     found = answers(results)
     try:
@@ -99,6 +102,7 @@ def write_report(results: Results, target: Path, command: str, about: str, latex
     console.print(f"{about}: {runs} finished{f', {unfinished}' if unfinished else ''}")
     print_summary(results, found, console)
     console.print(f"report   {target / 'report.html'}")
+    return found
 
 
 def draw(kind: str, results: Results, metric: str, table: Labels) -> Figure | None:
